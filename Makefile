@@ -1,0 +1,41 @@
+# Two commands do everything: `make run` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+
+.PHONY: help run test check format lock clean
+
+help:  ## Show this list.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: .venv/server  ## Start a server to try things on: anonymous login, nothing kept.
+	@$(BIN)/keystay serve --dev --store memory://
+
+test: .venv/dev  ## Run every test.
+	@$(BIN)/python -m pytest
+
+check: .venv/dev  ## Lint, types, layers.
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: .venv/dev  ## Put the code into shape.
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+lock:  ## Choose the versions in constraints/ anew from the ranges in pyproject.toml (needs uv).
+	uv pip compile pyproject.toml --universal --python-version 3.11 --extra server --group pyproject.toml:build \
+	    --generate-hashes --no-emit-index-url --no-header --no-annotate -o constraints/server.txt
+	uv pip compile pyproject.toml --universal --python-version 3.11 --extra server --group pyproject.toml:dev \
+	    --generate-hashes --no-emit-index-url --no-header --no-annotate -o constraints/dev.txt -c constraints/server.txt
+
+clean:  ## Remove what the other targets made.
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# One environment, two sizes: what the server needs, and what developing needs on top.
+.venv/%: constraints/%.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@

@@ -1,0 +1,26 @@
+"""
+The commands a client can send (SPEC section 3), by their names on the wire.
+"""
+
+from enum import StrEnum
+
+
+class CommandName(StrEnum):
+    """Every method of version 1."""
+
+    IS_VALID = "session.isValid"
+    RESTORE = "session.restore"
+    LOGIN = "session.login"
+    LOGOUT = "session.logout"
+    LIST = "session.list"
+    SUBSCRIBE = "events.subscribe"
+    UNSUBSCRIBE = "events.unsubscribe"
+    NOW = "time.now"
+
+
+class LogoutScope(StrEnum):
+    """Which of the actor's sessions a logout ends."""
+
+    THIS = "this"
+    OTHERS = "others"
+    ALL = "all"

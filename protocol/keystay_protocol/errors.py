@@ -1,0 +1,241 @@
+"""
+Everything that can be refused, one class per code (SPEC sections 6 and 7).
+
+    KeystayError
+    +-- MalformedFrame              the bytes break the protocol; the connection closes
+    +-- CommandError                a command was refused; the connection lives on
+        +-- InvalidSessionKey       "invalidSessionKey"
+        +-- NoSession               "noSession"
+        +-- SessionEnded            any reason word; these have a class of their own:
+        |   +-- Expired             "expired"
+        |   +-- LoggedOut           "loggedOut"
+        |   +-- Replaced            "replaced"
+        |   +-- Revoked             "revoked"
+        |   +-- Reassigned          "reassigned"
+        |   +-- BadVersion          "badVersion"
+        |   +-- KeyReused           "keyReused"
+        +-- SessionLimit            "sessionLimit"
+        +-- LoginFailed             "loginFailed"
+        +-- LoginDisabled           "loginDisabled"
+        +-- InvalidParams           "invalidParams"
+        +-- UnknownCommand          "unknownCommand"
+        +-- RateLimited             "rateLimited"
+        +-- Unavailable             "unavailable"
+        +-- Timeout                 "timeout"
+        +-- InternalError           "internal"
+"""
+
+from enum import IntEnum
+from typing import Any, ClassVar
+
+
+class CloseCode(IntEnum):
+    """Why a connection was closed (SPEC section 7): 4000-4499 try again, 4500-4999 do not."""
+
+    NORMAL = 1000
+    GOING_AWAY = 1001
+    PROTOCOL_ERROR = 1002
+    UNSUPPORTED_DATA = 1003
+    INVALID_DATA = 1007
+    MESSAGE_TOO_BIG = 1009
+    INTERNAL_ERROR = 1011
+    SERVICE_RESTART = 1012
+    TRY_AGAIN_LATER = 1013
+    NO_SESSION_IN_TIME = 4000
+    TOO_SLOW = 4001
+    RATE_LIMITED = 4002
+    STORE_UNAVAILABLE = 4003
+    MALFORMED_FRAME = 4500
+    SESSION_ENDED = 4501
+    FORBIDDEN = 4502
+
+
+class KeystayError(Exception):
+    """The root of every error that Keystay raises on purpose."""
+
+
+class MalformedFrame(KeystayError):
+    """The bytes are not a frame of the protocol. The text says why and quotes none of them."""
+
+
+class CommandError(KeystayError):
+    """
+    A command was refused. `code` is what the wire carries.
+
+    Args:
+        message: For people; no key, no token, nothing to act on.
+        retry_after_s: How long to wait before trying again, where that helps.
+    """
+
+    code: ClassVar[str]
+
+    def __init__(self, message: str = "", *, retry_after_s: float | None = None) -> None:
+        super().__init__(message or self.code)
+        self.message = message
+        self.retry_after_s = retry_after_s
+
+    def details(self) -> dict[str, Any] | None:
+        """What the reply carries as its result: `message` and `retryAfter`, or None."""
+        details: dict[str, Any] = {}
+        if self.message:
+            details["message"] = self.message
+        if self.retry_after_s is not None:
+            details["retryAfter"] = self.retry_after_s
+        return details or None
+
+
+class InvalidSessionKey(CommandError):
+    """The string is not a session key at all. Forget it."""
+
+    code = "invalidSessionKey"
+
+
+class NoSession(CommandError):
+    """The key opens no session, or the command needs one and the connection has none."""
+
+    code = "noSession"
+
+
+class SessionEnded(CommandError):
+    """The key belonged to a session that ended; `code` says why. Log in again."""
+
+    code = "ended"
+
+    def __init__(
+        self, message: str = "", *, reason: str = "", retry_after_s: float | None = None
+    ) -> None:
+        if reason:
+            self.code = reason  # type: ignore[misc]  # A backend may end a session in its own word.
+        super().__init__(message, retry_after_s=retry_after_s)
+
+
+class Expired(SessionEnded):
+    """The session was not used for its ttl, or reached its maximum age."""
+
+    code = "expired"
+
+
+class LoggedOut(SessionEnded):
+    """The user logged out, here or on another connection."""
+
+    code = "loggedOut"
+
+
+class Replaced(SessionEnded):
+    """The actor opened another session and the policy allows no more of them."""
+
+    code = "replaced"
+
+
+class Revoked(SessionEnded):
+    """A backend ended the session."""
+
+    code = "revoked"
+
+
+class Reassigned(SessionEnded):
+    """The session was given to another actor, under a new key."""
+
+    code = "reassigned"
+
+
+class BadVersion(SessionEnded):
+    """The session was opened with another version of the application."""
+
+    code = "badVersion"
+
+
+class KeyReused(SessionEnded):
+    """A key that had been replaced was used again: somebody has a copy."""
+
+    code = "keyReused"
+
+
+class SessionLimit(CommandError):
+    """The actor has as many sessions as the policy allows; end one first."""
+
+    code = "sessionLimit"
+
+
+class LoginFailed(CommandError):
+    """The credentials were not accepted."""
+
+    code = "loginFailed"
+
+
+class LoginDisabled(CommandError):
+    """The server is not configured for this way to log in."""
+
+    code = "loginDisabled"
+
+
+class InvalidParams(CommandError):
+    """The command got the wrong number or type of parameters; the message names which."""
+
+    code = "invalidParams"
+
+
+class UnknownCommand(CommandError):
+    """The server has no such command."""
+
+    code = "unknownCommand"
+
+
+class RateLimited(CommandError):
+    """Too many commands. Wait `retry_after_s`."""
+
+    code = "rateLimited"
+
+
+class Unavailable(CommandError):
+    """The store is out of reach; nothing was changed, or it is unknown whether it was."""
+
+    code = "unavailable"
+
+
+class Timeout(CommandError):
+    """The command took longer than its deadline; it is unknown whether it was carried out."""
+
+    code = "timeout"
+
+
+class InternalError(CommandError):
+    """The server failed. Its log says more; the client cannot do anything about it."""
+
+    code = "internal"
+
+
+def _leaves(cls: type[CommandError]) -> list[type[CommandError]]:
+    return [cls] + [leaf for child in cls.__subclasses__() for leaf in _leaves(child)]
+
+
+BY_CODE: dict[str, type[CommandError]] = {
+    cls.code: cls for cls in _leaves(CommandError) if cls not in (CommandError, SessionEnded)
+}
+"""The class for each code that SPEC section 6 names."""
+
+
+def error_from_reply(code: str, details: object) -> CommandError:
+    """
+    Build the error that a reply carries.
+
+    A code without a class of its own is the word a backend ended the session
+    with: a `SessionEnded`.
+    """
+    details = details if isinstance(details, dict) else {}
+    message = details.get("message")
+    retry_after = details.get("retryAfter")
+    message = message if isinstance(message, str) else ""
+    retry_after_s = float(retry_after) if isinstance(retry_after, int | float) else None
+    cls = BY_CODE.get(code)
+    if cls is None:
+        return SessionEnded(message, reason=code, retry_after_s=retry_after_s)
+    return cls(message, retry_after_s=retry_after_s)
+
+
+def session_ended(reason: str) -> SessionEnded:
+    """The error for the holder of a session that ended for this reason."""
+    cls = BY_CODE.get(reason)
+    if cls is not None and issubclass(cls, SessionEnded):
+        return cls()
+    return SessionEnded(reason=reason)

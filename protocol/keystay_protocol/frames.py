@@ -1,0 +1,51 @@
+"""
+The three frames of the protocol (SPEC section 2).
+
+A frame is one MessagePack-RPC message, carried by one binary WebSocket
+message. There is nothing else on the wire.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+MAX_CALLBACK_ID = 2**32 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """`[0, id, method, params]`: a client asks; `id` comes back with the reply."""
+
+    id: int
+    method: str
+    params: list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """
+    `[1, id, error, result]`: the one answer to a command.
+
+    `error` is None or a code from SPEC section 6; `result` is then None or a
+    map with `message` and `retryAfter` (seconds).
+    """
+
+    id: int
+    error: str | None
+    result: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """
+    `[2, name, [data, cursor]]`: the server tells.
+
+    `cursor` is the event's position among its actor's events, or None for an
+    event that belongs to no actor.
+    """
+
+    name: str
+    data: Any
+    cursor: int | None
+
+
+Frame = Command | Reply | Event

@@ -1,0 +1,105 @@
+"""
+The session as clients see it (SPEC section 4), and the form of its key.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from keystay_protocol.errors import InvalidSessionKey, MalformedFrame
+
+MAX_ACTOR_ID_BYTES = 128
+SECRET_PREFIX = "kst_"  # noqa: S105  # What every secret starts with, not one.
+_SECRET_LENGTH = len(SECRET_PREFIX) + 43  # 32 bytes, base64url, no padding
+_SECRET_ALPHABET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """
+    One actor being logged in.
+
+    Times are Unix milliseconds by the store's clock. `key` is the secret; it is
+    None wherever a session is told to somebody who does not hold it, and never
+    part of the repr.
+    """
+
+    actor_id: str
+    id: str
+    created_at: int
+    expires_at: int
+    ends_at: int | None = None
+    key: str | None = field(default=None, repr=False)
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    language: str = "en"
+    version: str | None = None
+
+    def to_wire(self) -> dict[str, Any]:
+        """The map of SPEC section 4, without `key` where there is none."""
+        wire: dict[str, Any] = {
+            "actorId": self.actor_id,
+            "meta": dict(self.meta),
+            "id": self.id,
+            "language": self.language,
+            "version": self.version,
+            "createdAt": self.created_at,
+            "expiresAt": self.expires_at,
+            "endsAt": self.ends_at,
+        }
+        return wire if self.key is None else {"key": self.key, **wire}
+
+    @classmethod
+    def from_wire(cls, wire: Any) -> "Session":
+        """
+        Read the map of SPEC section 4. Fields of a later version are passed over.
+
+        Raises:
+            MalformedFrame: If a field is missing or of the wrong type.
+        """
+        match wire:
+            case {
+                "actorId": str(actor_id),
+                "id": str(id_),
+                "createdAt": int(created_at),
+                "expiresAt": int(expires_at),
+                "endsAt": int() | None as ends_at,
+                "meta": dict(meta),
+                "language": str(language),
+                "version": str() | None as version,
+            }:
+                key = wire.get("key")
+                if key is not None and not isinstance(key, str):
+                    raise MalformedFrame("the key of a session is a string")
+                return cls(
+                    actor_id, id_, created_at, expires_at, ends_at, key, meta, language, version
+                )
+        raise MalformedFrame("a session lacks a field or has one of the wrong type")
+
+
+def split_key(key: str) -> tuple[str, str]:
+    """
+    Split a key into actor id and secret, at the last colon.
+
+    Raises:
+        InvalidSessionKey: If the string does not have the form of a key.
+    """
+    actor_id, colon, secret = key.rpartition(":")
+    if (
+        not colon
+        or len(secret) != _SECRET_LENGTH
+        or not secret.startswith(SECRET_PREFIX)
+        or not _SECRET_ALPHABET.issuperset(secret)
+        or not is_actor_id(actor_id)
+    ):
+        raise InvalidSessionKey
+    return actor_id, secret
+
+
+def is_actor_id(actor_id: str) -> bool:
+    """Tell whether the string is 1 to 128 bytes of UTF-8."""
+    if not actor_id or len(actor_id) > MAX_ACTOR_ID_BYTES:
+        return False
+    try:
+        return len(actor_id.encode()) <= MAX_ACTOR_ID_BYTES
+    except UnicodeEncodeError:  # a lone surrogate
+        return False

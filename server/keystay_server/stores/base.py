@@ -1,0 +1,220 @@
+"""
+What a store is, and what every store promises.
+
+A store keeps sessions and the events that tell of them. It is the one place
+where two commands about one actor meet, so every rule that must hold for the
+whole installation is kept inside one of its methods:
+
+1. Each method is atomic across all nodes.
+2. Each write is announced once on each node that watches the actor.
+3. The events of one actor have one order. Their cursors grow, and each event
+   names the cursor of the one before it.
+4. A feed that may have missed something says so, and what was missed can be
+   read by cursor, as far back as the history reaches.
+5. A write that was answered survives a SIGKILL of the server.
+
+`tests/stores/test_store_contract.py` states and proves them for each store.
+
+Times are Unix milliseconds by the store's own clock, never the caller's.
+A store holds a digest of a key, never the key.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+from keystay_protocol.codec import unpack
+from keystay_protocol.commands import LogoutScope
+from keystay_protocol.errors import Unavailable
+from keystay_protocol.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long a store remembers what is over."""
+
+    history_events: int = 256
+    """Events kept for each actor."""
+    history_ms: int = 10 * 60 * 1000
+    """How old an actor's newest event may be before its history is forgotten."""
+    tombstone_ms: int = 24 * 60 * 60 * 1000
+    """How long the holder of an ended session's key is told why it ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewSession:
+    """What a store is given to open a session."""
+
+    id: str
+    actor_id: str
+    digest: bytes
+    """SHA-256 of the key: 32 bytes."""
+    meta: bytes
+    """A MessagePack map; stores do not look inside."""
+    language: str
+    version: str | None
+    ttl_ms: int
+    max_age_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A live session, as a store keeps it."""
+
+    id: str
+    actor_id: str
+    meta: bytes
+    language: str
+    version: str | None
+    created_at: int
+    expires_at: int
+    """Slides to now + `ttl_ms` with each extension, never beyond `ends_at`."""
+    ends_at: int | None
+    ttl_ms: int
+
+    def to_session(self, key: str | None = None) -> Session:
+        """The session as clients see it; with its key for those who hold it."""
+        return Session(
+            actor_id=self.actor_id,
+            id=self.id,
+            created_at=self.created_at,
+            expires_at=self.expires_at,
+            ends_at=self.ends_at,
+            key=key,
+            meta=unpack(self.meta),
+            language=self.language,
+            version=self.version,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSet:
+    """The session was opened, restored or changed; this is how it is now."""
+
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class SessionUnset:
+    """The session ended."""
+
+    session_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """
+    One entry of an actor's history.
+
+    `cursor` is at least the store's Unix milliseconds x 1024, and always more
+    than the cursor before it: it grows even if the history was lost, and it
+    stays below 2**53. `previous` is the cursor of the actor's event before
+    this one, or 0 where the store knows of none.
+    """
+
+    actor_id: str
+    cursor: int
+    previous: int
+    change: SessionSet | SessionUnset
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The events after a cursor, oldest first; not `complete` if older ones were forgotten."""
+
+    events: list[StoredEvent]
+    complete: bool
+
+
+class Listener(Protocol):
+    """
+    Who a store announces to: the hub of this node.
+
+    Called on the event loop; must not block.
+    """
+
+    def announced(self, event: StoredEvent) -> None:
+        """Take an event of a watched actor. May come late, twice, or after a newer one."""
+
+    def missed(self, actor_ids: Collection[str]) -> None:
+        """Announcements about these watched actors may have been lost."""
+
+
+class Store(Protocol):
+    """
+    Sessions and their events.
+
+    Every method may raise `Unavailable`: the store is out of reach, and nothing
+    was changed or it is unknown whether it was. A session past its `expires_at`
+    is never returned, extended or ended: its key answers `Expired`.
+    """
+
+    async def start(self, listener: Listener) -> None:
+        """
+        Open the store.
+
+        Raises:
+            StoreError: If it can never work as configured. A store that is merely
+                out of reach starts, and recovers by itself.
+        """
+
+    async def stop(self) -> None:
+        """Finish what is in flight and release everything."""
+
+    async def create(self, new: NewSession) -> StoredEvent:
+        """Open a session; its `SessionSet` carries the record."""
+
+    async def check(self, actor_id: str, digest: bytes) -> Record:
+        """
+        Return the live session that the key opens. Changes nothing.
+
+        Raises:
+            NoSession: If the key never opened a session, or one that is forgotten.
+            SessionEnded: If the session ended; its code is the reason.
+        """
+
+    async def restore(self, actor_id: str, digest: bytes) -> StoredEvent:
+        """
+        Extend the session that the key opens; its `SessionSet` carries the record.
+
+        Raises:
+            NoSession, SessionEnded: As `check` does.
+        """
+
+    async def end(
+        self, actor_id: str, session_id: str | None, scope: LogoutScope, reason: str
+    ) -> list[StoredEvent]:
+        """
+        End sessions of the actor; one `SessionUnset` each, oldest session first.
+
+        `session_id` is the session that asks: if it is not live, nothing is
+        ended and the list is empty. None asks for all of the actor's sessions
+        (with `LogoutScope.ALL` only), and then no session has to be live.
+        """
+
+    async def sessions(self, actor_id: str) -> list[Record]:
+        """Return the actor's live sessions, oldest first."""
+
+    async def history(self, actor_id: str, after: int) -> History:
+        """Read the actor's events with a cursor greater than `after`."""
+
+    async def watch(self, actor_id: str) -> None:
+        """Have the actor's events announced. Every write from the return on is announced."""
+
+    def unwatch(self, actor_id: str) -> None:
+        """Stop the announcements about the actor. Does not block."""
+
+
+class StoreError(Exception):
+    """The store cannot work as configured. The text says what to do, for an operator."""
+
+
+def out_of_reach(why: str, *, retry_after_s: float = 1.0) -> Unavailable:
+    """The error for a store that does not answer; `why` goes to the client, so no details."""
+    return Unavailable(why, retry_after_s=retry_after_s)
+
+
+def next_cursor(last: int, now_ms: int) -> int:
+    """The cursor after `last`: the store's clock, or one more where that has not moved on."""
+    return max(last + 1, now_ms * 1024)
