@@ -1,0 +1,184 @@
+"""
+The composition root: who needs whom, and in which order things start and stop.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from keystay_protocol.codec import Limits
+from keystay_server.authenticators import Anonymous, Authenticator, Jwt
+from keystay_server.commands import COMMANDS
+from keystay_server.config import Config, ConfigError, parse_address
+from keystay_server.connection import Node
+from keystay_server.context import Services
+from keystay_server.dispatch import Dispatcher
+from keystay_server.hub import Hub
+from keystay_server.limits import ConnectionLimits
+from keystay_server.sessions import Sessions
+from keystay_server.stores import open_store
+from keystay_server.stores.base import Retention, Store, StoreError
+from keystay_server.transports.handshake import OriginPolicy
+from keystay_server.transports.listener import Listener
+from keystay_server.transports.watch import Timings
+from keystay_server.transports.websocket import frame
+
+log = logging.getLogger("keystay")
+
+
+class App:
+    """
+    One server process.
+
+    Args:
+        authenticators: Ways to log in beside the configured ones, by name.
+
+    Raises:
+        ConfigError: If the settings cannot be used together, or a file they name cannot.
+    """
+
+    def __init__(
+        self, config: Config, authenticators: dict[str, Authenticator] | None = None
+    ) -> None:
+        self._config = config
+        self._tls = _tls_context(config)
+        self._store = _store(config)
+        self._hub = Hub(self._store, frame)
+        self._sessions = Sessions(
+            self._store, ttl_s=config.ttl_s, max_age_s=config.max_age_s or None
+        )
+        services = Services(
+            self._sessions, self._hub, {**_authenticators(config), **(authenticators or {})}
+        )
+        node = Node(
+            services,
+            Dispatcher(COMMANDS, deadline_s=config.command_timeout_s),
+            frame,
+            Limits(config.max_message_bytes, config.max_message_depth),
+            config.max_in_flight,
+            config.max_outbox_bytes,
+        )
+        self._listener = Listener(
+            node,
+            _timings(config),
+            OriginPolicy(frozenset(config.origins), loopback=config.dev),
+            ConnectionLimits(config.max_connections, config.max_connections_per_address),
+        )
+
+    async def run(self, ready: Callable[[dict[str, Any]], None]) -> None:
+        """
+        Serve until SIGTERM or SIGINT; `ready` is told once the doors are open.
+
+        Raises:
+            ConfigError: If the store or an address cannot be used.
+        """
+        stopping = _stop_signal()
+        try:
+            await self._store.start(self._hub)
+        except StoreError as error:
+            raise ConfigError(f"store: {error}") from error
+        try:
+            self._hub.start()
+            ready(await self._open_doors())
+            await stopping.wait()
+            log.info("draining")
+        finally:
+            await self._listener.stop(self._config.drain_timeout_s)
+            await self._hub.stop()
+            await self._store.stop()
+        log.info("stopped")
+
+    async def _open_doors(self) -> dict[str, Any]:
+        host, port = parse_address("listen", self._config.listen)
+        try:
+            port = await self._listener.start(host, port, self._tls)
+        except OSError as error:
+            raise ConfigError(f"listen: {self._config.listen}: {error.strerror}") from error
+        scheme = "wss" if self._tls else "ws"
+        return {
+            "event": "ready",
+            "listen": f"{scheme}://{_url_host(host)}:{port}",
+            "control": f"http://{self._config.control}",
+            "store": _without_password(self._config.store),
+            "pid": os.getpid(),
+        }
+
+
+def _store(config: Config) -> Store:
+    retention = Retention(
+        history_events=config.history_events,
+        history_ms=round(config.history_s * 1000),
+        tombstone_ms=round(config.tombstone_s * 1000),
+    )
+    try:
+        return open_store(config.store, retention)
+    except StoreError as error:
+        raise ConfigError(f"store: {error}") from error
+
+
+def _timings(config: Config) -> Timings:
+    return Timings(
+        handshake_s=config.handshake_timeout_s,
+        session_s=config.session_timeout_s,
+        ping_interval_s=config.ping_interval_s,
+        ping_timeout_s=config.ping_timeout_s,
+        slow_s=config.slow_timeout_s,
+        close_s=config.close_timeout_s,
+    )
+
+
+def _authenticators(config: Config) -> dict[str, Authenticator]:
+    ways: dict[str, Authenticator] = {}
+    if config.dev:
+        ways["anonymous"] = Anonymous()
+    if config.jwt_key_file:
+        try:
+            ways["jwt"] = Jwt(
+                Path(config.jwt_key_file).read_bytes(),
+                audience=config.jwt_audience or None,
+                issuer=config.jwt_issuer or None,
+            )
+        except OSError as error:
+            raise ConfigError(f"jwt_key_file: {error.strerror}") from error
+        except ValueError as error:
+            raise ConfigError(f"jwt_key_file: {error}") from error
+    return ways
+
+
+def _tls_context(config: Config) -> ssl.SSLContext | None:
+    if not config.tls_cert:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(config.tls_cert, config.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"tls_cert: cannot be loaded with tls_key: {error}") from error
+    return context
+
+
+def _stop_signal() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        try:
+            loop.add_signal_handler(number, stopping.set)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stopping.set))
+    return stopping
+
+
+def _url_host(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _without_password(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    user, at, place = rest.rpartition("@")
+    return f"{scheme}://{user.partition(':')[0]}{at}{place}"

@@ -1,0 +1,82 @@
+"""
+The `session.` commands (SPEC section 3).
+"""
+
+from typing import Any
+
+from keystay_protocol.commands import LogoutScope
+from keystay_protocol.errors import InvalidParams, LoginDisabled, NoSession
+from keystay_protocol.session import split_key
+from keystay_server.context import Context
+from keystay_server.sessions import Opening
+from keystay_server.stores.base import SessionSet, StoredEvent
+
+
+async def is_valid(context: Context, key: str) -> None:
+    """Return if the key opens a live session; change nothing."""
+    await context.services.sessions.check(key)
+
+
+async def restore(context: Context, key: str, options: dict[str, Any] | None) -> dict[str, Any]:
+    """Bind the connection to the session that the key opens, and extend it."""
+    services = context.services
+    actor_id, _ = split_key(key)
+    event = await services.hub.bind(
+        context.peer, actor_id, key, lambda: services.sessions.restore(key)
+    )
+    return _as_result(event, key)
+
+
+async def login(context: Context, method: str, credentials: Any) -> dict[str, Any]:
+    """Open a session for whoever the credentials belong to, and bind the connection to it."""
+    services = context.services
+    authenticator = services.authenticators.get(method)
+    if authenticator is None:
+        raise LoginDisabled("this server does not offer that way to log in")
+    identity = await authenticator.authenticate(credentials)
+    key, new = services.sessions.prepare(
+        Opening(identity.actor_id, identity.meta, identity.language)
+    )
+    event = await services.hub.bind(
+        context.peer, new.actor_id, key, lambda: services.sessions.create(new)
+    )
+    return _as_result(event, key)
+
+
+async def logout(context: Context, options: dict[str, Any] | None) -> None:
+    """End the bound session, the actor's other ones, or all of them. Unbound is success."""
+    scope = _scope(options)
+    services, seat = context.services, context.peer.seat
+    if seat is None:
+        return
+    ended = await services.sessions.log_out(seat.audience.actor_id, seat.session_id, scope)
+    await services.hub.relay(ended)
+    if scope is not LogoutScope.OTHERS:
+        # Also when it had ended already, and this connection was about to hear of it.
+        services.hub.unbind(context.peer)
+
+
+async def list_(context: Context) -> list[dict[str, Any]]:
+    """Return the actor's live sessions, oldest first, the caller's own marked `current`."""
+    seat = context.peer.seat
+    if seat is None:
+        raise NoSession("the connection is not bound to a session")
+    records = await context.services.sessions.of_actor(seat.audience.actor_id)
+    return [
+        {**record.to_session().to_wire(), "current": record.id == seat.session_id}
+        for record in records
+    ]
+
+
+def _as_result(event: StoredEvent, key: str) -> dict[str, Any]:
+    assert isinstance(event.change, SessionSet)
+    session = event.change.record.to_session(key)
+    return {"session": session.to_wire(), "cursor": event.cursor, "recovered": False}
+
+
+def _scope(options: dict[str, Any] | None) -> LogoutScope:
+    scope = LogoutScope.THIS if options is None else options.get("scope", LogoutScope.THIS)
+    try:
+        return LogoutScope(scope)
+    except ValueError:
+        raise InvalidParams(f"scope must be one of {', '.join(LogoutScope)}") from None

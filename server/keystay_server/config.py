@@ -1,0 +1,194 @@
+"""
+Every setting of the server, and where its value comes from.
+
+One schema: the fields of `Config`. The same name is a key in the TOML file, a
+`KEYSTAY_` variable in the environment, and a flag; a later source wins:
+defaults < file < environment < flags.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+ENVIRONMENT_PREFIX = "KEYSTAY_"
+
+# Variables of the command line, not of the server.
+_OTHER_VARIABLES = frozenset({"KEYSTAY_API_KEY", "KEYSTAY_CONFIG"})
+
+
+class ConfigError(Exception):
+    """A setting is wrong. The text is one line that names it and where it was set."""
+
+
+def _setting(default: Any, help_: str) -> Any:
+    return field(default=default, metadata={"help": help_})
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The settings, checked. Times are in seconds; where it says so, 0 stands for no limit."""
+
+    listen: str = _setting(
+        "127.0.0.1:8330", "where clients connect, HOST:PORT; port 0: any free"
+    )
+    control: str = _setting("127.0.0.1:8331", "where backends connect, HOST:PORT")
+    store: str = _setting("sqlite:///keystay.db", "where sessions live: a store's URL")
+    dev: bool = _setting(False, "for development: anonymous login, pages from this machine")
+
+    tls_cert: str = _setting("", "certificate chain for clients, a PEM file")
+    tls_key: str = _setting("", "its private key, a PEM file")
+    origins: tuple[str, ...] = _setting(
+        (),
+        "pages that may connect, as https://HOST, or *; unset: those of the same host",
+    )
+
+    ttl_s: float = _setting(1800.0, "how long a session lives without activity")
+    max_age_s: float = _setting(0.0, "how long a session lives at most; 0: no limit")
+    history_events: int = _setting(256, "events kept for each actor")
+    history_s: float = _setting(600.0, "how long an actor's events are kept after the newest")
+    tombstone_s: float = _setting(
+        86_400.0, "how long an ended session's key is told the reason"
+    )
+
+    jwt_key_file: str = _setting("", "login with JWT: file with the secret or public key")
+    jwt_audience: str = _setting("", "the audience that a JWT must name")
+    jwt_issuer: str = _setting("", "the issuer that a JWT must have")
+
+    max_connections: int = _setting(0, "connections on this node; 0: no limit")
+    max_connections_per_address: int = _setting(0, "connections from one address; 0: no limit")
+    max_message_bytes: int = _setting(65_536, "size of a message from a client")
+    max_message_depth: int = _setting(16, "nesting of a message from a client")
+    max_in_flight: int = _setting(32, "commands of one connection under way at once")
+    max_outbox_bytes: int = _setting(1_048_576, "what may wait for a slow client")
+
+    command_timeout_s: float = _setting(10.0, "how long a command may take")
+    handshake_timeout_s: float = _setting(10.0, "how long a client may take to shake hands")
+    session_timeout_s: float = _setting(30.0, "how long until it has a session; 0: no limit")
+    ping_interval_s: float = _setting(20.0, "silence before a client is pinged; 0: never")
+    ping_timeout_s: float = _setting(20.0, "how long it may take to answer a ping; 0: no limit")
+    slow_timeout_s: float = _setting(
+        10.0, "how long it may leave its events untaken; 0: no limit"
+    )
+    close_timeout_s: float = _setting(3.0, "how long it may take to say goodbye")
+    drain_timeout_s: float = _setting(10.0, "how long commands may take when the server stops")
+
+    log_level: str = _setting("info", "debug, info, warning or error")
+    log_format: str = _setting("console", "console or json")
+
+    def __post_init__(self) -> None:
+        parse_address("listen", self.listen)
+        parse_address("control", self.control)
+        if bool(self.tls_cert) != bool(self.tls_key):
+            missing = "tls_key" if self.tls_cert else "tls_cert"
+            raise ConfigError(f"{missing}: is needed too: TLS takes a certificate and its key")
+        for name in ("ttl_s", "command_timeout_s", "handshake_timeout_s", "close_timeout_s"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"{name}: must be more than 0")
+        for name in ("history_events", "max_in_flight", "max_message_depth"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}: must be at least 1")
+        for name in ("max_message_bytes", "max_outbox_bytes"):
+            if getattr(self, name) < 1024:
+                raise ConfigError(f"{name}: must be at least 1024")
+        _one_of("log_level", self.log_level, ("debug", "info", "warning", "error"))
+        _one_of("log_format", self.log_format, ("console", "json"))
+
+
+def load(
+    flags: Mapping[str, Any],
+    file: str | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> Config:
+    """
+    Read all sources.
+
+    Args:
+        flags: What was given on the command line, by name of the setting.
+        file: A TOML file, or None.
+
+    Raises:
+        ConfigError: If a setting is unknown or wrong, or the file cannot be read.
+    """
+    values: dict[str, Any] = {}
+    if file is not None:
+        for name, value in _read_file(file).items():
+            values[_known(name, file)] = _converted(name, value, f"in {file}")
+    for variable, text in environment.items():
+        if variable.startswith(ENVIRONMENT_PREFIX) and variable not in _OTHER_VARIABLES:
+            name = _known(variable.removeprefix(ENVIRONMENT_PREFIX).lower(), "the environment")
+            values[name] = _converted(name, text, f"in {variable}")
+    for name, value in flags.items():
+        values[name] = _converted(name, value, f"in --{name.replace('_', '-')}")
+    return Config(**values)
+
+
+def parse_address(name: str, address: str) -> tuple[str, int]:
+    """
+    Split HOST:PORT; an IPv6 host is in brackets, a URL's scheme is passed over.
+
+    Raises:
+        ConfigError: If it is not of that form.
+    """
+    host, colon, port = address.rpartition("://")[2].rstrip("/").rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ConfigError(f"{name}: {address!r} is not HOST:PORT")
+    return host, int(port)
+
+
+def _read_file(file: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(Path(file).read_text())
+    except OSError as error:
+        raise ConfigError(f"config: {file}: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"config: {file}: not TOML: {error}") from error
+
+
+def _known(name: str, place: str) -> str:
+    names = [setting.name for setting in fields(Config)]
+    if name in names:
+        return name
+    nearest = difflib.get_close_matches(name, names, n=1)
+    hint = f"; did you mean {nearest[0]}?" if nearest else ""
+    raise ConfigError(f"{name}: no such setting, in {place}{hint}")
+
+
+def _converted(name: str, value: Any, place: str) -> Any:
+    """The value as the type of its setting; text is read, other values must fit."""
+    default = next(setting.default for setting in fields(Config) if setting.name == name)
+    try:
+        match default, value:
+            case bool(), bool():
+                return value
+            case bool(), str():
+                return {"1": True, "true": True, "0": False, "false": False}[value.lower()]
+            case int(), str() | int() if not isinstance(value, bool):
+                return _not_negative(int(value))
+            case float(), str() | int() | float() if not isinstance(value, bool):
+                return _not_negative(float(value))
+            case tuple(), str():
+                return tuple(part.strip() for part in value.split(",") if part.strip())
+            case tuple(), list() | tuple() if all(isinstance(part, str) for part in value):
+                return tuple(value)
+            case str(), str():
+                return value
+    except (KeyError, ValueError):
+        pass
+    kind = {bool: "true or false", int: "a whole number", float: "a number of seconds"}
+    raise ConfigError(f"{name}: must be {kind.get(type(default), 'text')}, {place}")
+
+
+def _not_negative(number: Any) -> Any:
+    if not 0 <= number < float("inf"):
+        raise ValueError
+    return number
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ConfigError(f"{name}: must be one of {', '.join(allowed)}")

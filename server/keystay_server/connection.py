@@ -1,0 +1,127 @@
+"""
+One client, from its messages to its replies, without knowing what carries them.
+
+The law of this module: the commands of a connection run one after another, and
+their replies leave in the order the commands came.
+"""
+
+from asyncio import Task
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from keystay_protocol.codec import DEFAULT_LIMITS, Limits, decode_command
+from keystay_protocol.errors import CloseCode, MalformedFrame
+from keystay_protocol.frames import Command
+from keystay_server.context import Context, Services
+from keystay_server.dispatch import Dispatcher
+from keystay_server.hub import Peer
+from keystay_server.outbox import MAX_OUTBOX_BYTES, Outbox
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """
+    What all connections of this server process share.
+
+    `frame` makes the bytes of a message into what an outbox sends;
+    `max_in_flight` is how many commands of one connection may be under way,
+    `max_outbox_bytes` how much may wait for a client that does not take it.
+    """
+
+    services: Services
+    dispatcher: Dispatcher
+    frame: Callable[[bytes], bytes]
+    limits: Limits = DEFAULT_LIMITS
+    max_in_flight: int = 32
+    max_outbox_bytes: int = MAX_OUTBOX_BYTES
+
+
+class Transport(Protocol):
+    """What carries a connection."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Say goodbye and go."""
+
+    def resume(self) -> None:
+        """There is room again for messages that were held back."""
+
+
+class Connection:
+    """
+    One client's commands.
+
+    Whoever carries it calls `receive` with one whole message at a time, holds
+    messages back while `is_full`, and calls `lost` at the end.
+    """
+
+    __slots__ = ("_backlog", "_context", "_is_lost", "_node", "_task", "_transport")
+
+    def __init__(self, node: Node, transport: Transport, outbox: Outbox) -> None:
+        self._node = node
+        self._transport = transport
+        self._context = Context(node.services, Peer(outbox))
+        self._task: Task[bytes] | None = None
+        self._backlog: deque[Command] | None = None  # Most connections never need one.
+        self._is_lost = False
+
+    @property
+    def peer(self) -> Peer:
+        """What the hub knows of this connection."""
+        return self._context.peer
+
+    @property
+    def is_full(self) -> bool:
+        """Whether as many commands are under way as may be."""
+        return self._backlog is not None and len(self._backlog) + 1 >= self._node.max_in_flight
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no command is under way."""
+        return self._task is None
+
+    def receive(self, message: bytes | bytearray) -> None:
+        """Run the command in the message, now or after those before it."""
+        try:
+            command = decode_command(message, self._node.limits)
+        except MalformedFrame as error:
+            self._transport.close(CloseCode.MALFORMED_FRAME, str(error))
+            return
+        if self._task is None:
+            self._run(command)
+        else:
+            if self._backlog is None:
+                self._backlog = deque()
+            self._backlog.append(command)
+
+    def lost(self) -> None:
+        """The client is gone. What it asked for and is under way is finished all the same."""
+        self._is_lost = True
+        self._backlog = None
+        self._node.services.hub.unbind(self.peer)
+
+    def _run(self, command: Command) -> None:
+        reply = self._node.dispatcher.run(self._context, command)
+        if isinstance(reply, bytes):
+            self.peer.outbox.send(self._node.frame(reply))
+        else:
+            self._task = reply
+            reply.add_done_callback(self._replied)
+
+    def _replied(self, task: Task[bytes]) -> None:
+        self._task = None
+        if self._is_lost:
+            # A restore that was under way may have bound the connection meanwhile.
+            self._node.services.hub.unbind(self.peer)
+        elif not task.cancelled():
+            self.peer.outbox.send(self._node.frame(task.result()))
+            self._go_on()
+
+    def _go_on(self) -> None:
+        if self._backlog is not None:
+            was_full = self.is_full
+            while self._backlog and self._task is None:
+                self._run(self._backlog.popleft())
+            if was_full and not self.is_full:
+                self._transport.resume()

@@ -1,0 +1,27 @@
+"""
+What a command handler may see and use.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from keystay_server.authenticators import Authenticator
+from keystay_server.hub import Hub, Peer
+from keystay_server.sessions import Sessions
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What all connections of this node share."""
+
+    sessions: Sessions
+    hub: Hub
+    authenticators: Mapping[str, Authenticator]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One connection as its commands see it."""
+
+    services: Services
+    peer: Peer

@@ -1,0 +1,177 @@
+"""
+The rules of a session's life, the same for every door: a client's command, a
+backend's request, the command line.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from keystay_protocol.codec import Limits, pack, unpack
+from keystay_protocol.commands import LogoutScope
+from keystay_protocol.errors import InvalidParams, MalformedFrame, NoSession
+from keystay_protocol.session import MAX_ACTOR_ID_BYTES, is_actor_id, split_key
+from keystay_server.keys import actor_of, digest_of, new_key, new_session_id
+from keystay_server.stores.base import NewSession, Record, Store, StoredEvent
+
+MAX_META_BYTES = 4096
+# A session lies some levels deep in a frame, which a client decodes under limits of its own.
+_META_LIMITS = Limits(size=MAX_META_BYTES, depth=8)
+MAX_REASON_LENGTH = 64
+_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")  # BCP 47, by form
+_REASON = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Whose session is to be opened, and how; the times override the configured ones."""
+
+    actor_id: str
+    meta: Mapping[str, Any] | None = None
+    language: str = "en"
+    version: str | None = None
+    ttl_s: float | None = None
+    max_age_s: float | None = None
+
+
+class Sessions:
+    """
+    Opens, checks, extends and ends sessions.
+
+    Args:
+        ttl_s: How long a session lives without activity.
+        max_age_s: How long it lives at most; None for no bound.
+    """
+
+    def __init__(self, store: Store, *, ttl_s: float, max_age_s: float | None) -> None:
+        self._store = store
+        self._ttl_s = ttl_s
+        self._max_age_s = max_age_s
+
+    def prepare(self, opening: Opening) -> tuple[str, NewSession]:
+        """
+        Make the key and the record of a session that is to be opened.
+
+        Raises:
+            InvalidParams: If the actor id, meta, language or a time is not acceptable.
+        """
+        actor_id = opening.actor_id
+        if not is_actor_id(actor_id):
+            raise InvalidParams(f"actorId must be 1 to {MAX_ACTOR_ID_BYTES} bytes of UTF-8")
+        if not _LANGUAGE.fullmatch(opening.language):
+            raise InvalidParams("language must be a BCP 47 tag")
+        max_age_s = self._max_age_s if opening.max_age_s is None else opening.max_age_s
+        key = new_key(actor_id)
+        return key, NewSession(
+            id=new_session_id(actor_id),
+            actor_id=actor_id,
+            digest=digest_of(key),
+            meta=_packed_meta(opening.meta or {}),
+            language=opening.language,
+            version=opening.version,
+            ttl_ms=_milliseconds(
+                "ttl", self._ttl_s if opening.ttl_s is None else opening.ttl_s
+            ),
+            max_age_ms=None if max_age_s is None else _milliseconds("maxAge", max_age_s),
+        )
+
+    async def create(self, new: NewSession) -> StoredEvent:
+        """Open the session that `prepare` made."""
+        return await self._store.create(new)
+
+    async def check(self, key: str) -> Record:
+        """
+        Return the live session that the key opens. Changes nothing.
+
+        Raises:
+            InvalidSessionKey: If the string is not a key.
+            NoSession, SessionEnded: If it opens none.
+        """
+        actor_id, _ = split_key(key)
+        return await self._store.check(actor_id, digest_of(key))
+
+    async def restore(self, key: str) -> StoredEvent:
+        """
+        Extend the session that the key opens.
+
+        Raises:
+            InvalidSessionKey, NoSession, SessionEnded: As `check` does.
+        """
+        actor_id, _ = split_key(key)
+        return await self._store.restore(actor_id, digest_of(key))
+
+    async def log_out(
+        self, actor_id: str, session_id: str, scope: LogoutScope
+    ) -> list[StoredEvent]:
+        """End the session, the actor's others, or both, as the session's own user wishes."""
+        return await self._store.end(actor_id, session_id, scope, "loggedOut")
+
+    async def of_actor(self, actor_id: str) -> list[Record]:
+        """Return the actor's live sessions, oldest first."""
+        return await self._store.sessions(actor_id)
+
+    async def show(self, session_id: str) -> Record:
+        """
+        Return the live session with this id.
+
+        Raises:
+            NoSession: If there is none.
+        """
+        actor_id = actor_of(session_id)
+        if actor_id is not None:
+            for record in await self._store.sessions(actor_id):
+                if record.id == session_id:
+                    return record
+        raise NoSession
+
+    async def revoke(self, session_id: str, reason: str = "revoked") -> list[StoredEvent]:
+        """
+        End the session with this id, as a backend wishes.
+
+        Raises:
+            NoSession: If there is none.
+            InvalidParams: If the reason is not a word.
+        """
+        actor_id = actor_of(session_id)
+        if actor_id is None:
+            raise NoSession
+        ended = await self._store.end(
+            actor_id, session_id, LogoutScope.THIS, _checked_reason(reason)
+        )
+        if not ended:
+            raise NoSession
+        return ended
+
+    async def revoke_all(self, actor_id: str, reason: str = "revoked") -> list[StoredEvent]:
+        """
+        End every session of the actor, as a backend wishes.
+
+        Raises:
+            InvalidParams: If the reason is not a word.
+        """
+        return await self._store.end(actor_id, None, LogoutScope.ALL, _checked_reason(reason))
+
+
+def _packed_meta(meta: Mapping[str, Any]) -> bytes:
+    try:
+        packed = pack(dict(meta))
+        unpack(packed, _META_LIMITS)
+    except MalformedFrame as error:
+        raise InvalidParams(f"meta: {error}") from None
+    except (TypeError, ValueError, OverflowError):
+        raise InvalidParams("meta must be a map of plain data") from None
+    return packed
+
+
+def _milliseconds(name: str, seconds: float) -> int:
+    # The bound keeps every deadline an exact integer in languages whose numbers are doubles.
+    if not 0 < seconds <= 100 * 365 * 86_400:
+        raise InvalidParams(f"{name} must be more than 0 seconds and at most a hundred years")
+    return max(1, round(seconds * 1000))
+
+
+def _checked_reason(reason: str) -> str:
+    if len(reason) > MAX_REASON_LENGTH or not _REASON.fullmatch(reason):
+        raise InvalidParams(f"reason must be a word of at most {MAX_REASON_LENGTH} letters")
+    return reason

@@ -1,0 +1,250 @@
+"""
+What each operation of the store does to the tables.
+
+The law of this module: an operation runs inside a transaction, checks before
+it writes, and so raises either before it has changed anything or never. It
+returns what memory has to learn once the transaction is committed.
+"""
+
+import sqlite3
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from keystay_protocol.codec import pack, unpack
+from keystay_protocol.commands import LogoutScope
+from keystay_server.stores.base import (
+    History,
+    NewSession,
+    Record,
+    Retention,
+    SessionSet,
+    SessionUnset,
+    StoredEvent,
+    next_cursor,
+)
+
+_RECORD = "id, actor_id, meta, language, version, created_at, expires_at, ends_at, ttl_ms"
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """A session that ended, and why."""
+
+    actor_id: str
+    reason: str
+    ended_at: int
+
+
+Entry = Record | Tombstone
+"""What memory holds for each digest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an operation did: the events it wrote, and the entries that are new or changed."""
+
+    events: list[StoredEvent] = field(default_factory=list)
+    entries: dict[bytes, Entry] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """The operations over one open database."""
+
+    db: sqlite3.Connection
+    retention: Retention
+
+    def load(self) -> dict[bytes, Entry]:
+        """Read every session that is not forgotten."""
+        rows = self.db.execute(f"SELECT digest, reason, ended_at, {_RECORD} FROM sessions")  # noqa: S608
+        return {
+            digest: Record(*record)
+            if reason is None
+            else Tombstone(record[1], reason, ended_at)
+            for digest, reason, ended_at, *record in rows
+        }
+
+    def create(self, now: int, new: NewSession) -> Outcome:
+        """Open a session."""
+        ends_at = None if new.max_age_ms is None else now + new.max_age_ms
+        record = Record(
+            id=new.id,
+            actor_id=new.actor_id,
+            meta=new.meta,
+            language=new.language,
+            version=new.version,
+            created_at=now,
+            expires_at=_deadline(now, new.ttl_ms, ends_at),
+            ends_at=ends_at,
+            ttl_ms=new.ttl_ms,
+        )
+        event = self._append(now, new.actor_id, SessionSet(record))
+        self.db.execute(
+            f"INSERT INTO sessions (digest, opened, {_RECORD}) VALUES (?,?,?,?,?,?,?,?,?,?,?)",  # noqa: S608
+            (new.digest, event.cursor, *_row(record)),
+        )
+        return Outcome([event], {new.digest: record})
+
+    def restore(self, now: int, digest: bytes) -> Outcome | None:
+        """Extend a session; None if there is no such live session."""
+        row = self.db.execute(
+            f"SELECT {_RECORD} FROM sessions"  # noqa: S608
+            " WHERE digest = ? AND reason IS NULL AND expires_at > ?",
+            (digest, now),
+        ).fetchone()
+        if row is None:
+            return None
+        old = Record(*row)
+        expires_at = _deadline(now, old.ttl_ms, old.ends_at)
+        record = replace(old, expires_at=expires_at)
+        self.db.execute(
+            "UPDATE sessions SET expires_at = ? WHERE digest = ?", (expires_at, digest)
+        )
+        event = self._append(now, record.actor_id, SessionSet(record))
+        return Outcome([event], {digest: record})
+
+    def end(
+        self, now: int, actor_id: str, session_id: str | None, scope: LogoutScope, reason: str
+    ) -> Outcome:
+        """End sessions of the actor: what `Store.end` says."""
+        live = self._live(now, actor_id)
+        if session_id is not None and session_id not in live:
+            return Outcome()
+        if scope is LogoutScope.THIS:
+            live = {id_: digest for id_, digest in live.items() if id_ == session_id}
+        elif scope is LogoutScope.OTHERS:
+            live = {id_: digest for id_, digest in live.items() if id_ != session_id}
+        events = [self._append(now, actor_id, SessionUnset(id_, reason)) for id_ in live]
+        self.db.executemany(
+            "UPDATE sessions SET reason = ?, ended_at = ?, meta = x'80' WHERE digest = ?",
+            [(reason, now, digest) for digest in live.values()],
+        )
+        return Outcome(events, {d: Tombstone(actor_id, reason, now) for d in live.values()})
+
+    def sessions(self, now: int, actor_id: str) -> list[Record]:
+        """The actor's live sessions, oldest first."""
+        rows = self.db.execute(
+            f"SELECT {_RECORD} FROM sessions"  # noqa: S608
+            " WHERE actor_id = ? AND reason IS NULL AND expires_at > ? ORDER BY opened",
+            (actor_id, now),
+        )
+        return [Record(*row) for row in rows]
+
+    def history(self, now: int, actor_id: str, after: int) -> History:
+        """The actor's events after a cursor."""
+        actor = self.db.execute(
+            "SELECT last, floor FROM actors WHERE actor_id = ?", (actor_id,)
+        ).fetchone()
+        if actor is None:
+            return History([], complete=False)
+        last, floor = actor
+        if last // 1024 + self.retention.history_ms <= now:
+            return History([], complete=after >= last)
+        rows = self.db.execute(
+            "SELECT cursor, previous, change FROM events"
+            " WHERE actor_id = ? AND cursor > ? ORDER BY cursor",
+            (actor_id, after),
+        )
+        events = [
+            StoredEvent(actor_id, cursor, previous, _read_change(change))
+            for cursor, previous, change in rows
+        ]
+        return History(events, complete=after >= floor)
+
+    def forget(self, now: int, most: int) -> list[bytes]:
+        """Delete sessions that are over for too long, `most` at most; return their digests."""
+        over = now - self.retention.tombstone_ms
+        digests = [
+            digest
+            for (digest,) in self.db.execute(
+                "SELECT digest FROM sessions WHERE coalesce(ended_at, expires_at) <= ? LIMIT ?",
+                (over, most),
+            )
+        ]
+        self.db.executemany("DELETE FROM sessions WHERE digest = ?", [(d,) for d in digests])
+        stale = (now - self.retention.history_ms) * 1024
+        self.db.execute(
+            "DELETE FROM events"
+            " WHERE actor_id IN (SELECT actor_id FROM actors WHERE last <= ?)",
+            (stale,),
+        )
+        self.db.execute("UPDATE actors SET floor = last WHERE last <= ?", (stale,))
+        self.db.execute(
+            "DELETE FROM actors WHERE last <= ?"
+            " AND NOT EXISTS (SELECT 1 FROM sessions WHERE actor_id = actors.actor_id)",
+            (stale,),
+        )
+        return digests
+
+    def _live(self, now: int, actor_id: str) -> dict[str, bytes]:
+        return dict(
+            self.db.execute(
+                "SELECT id, digest FROM sessions"
+                " WHERE actor_id = ? AND reason IS NULL AND expires_at > ? ORDER BY opened",
+                (actor_id, now),
+            ).fetchall()
+        )
+
+    def _append(
+        self, now: int, actor_id: str, change: SessionSet | SessionUnset
+    ) -> StoredEvent:
+        actor = self.db.execute(
+            "SELECT last, floor FROM actors WHERE actor_id = ?", (actor_id,)
+        ).fetchone()
+        # An actor nobody remembers starts anew: whatever came before is forgotten.
+        previous, floor = actor or (0, now * 1024 - 1)
+        cursor = next_cursor(previous, now)
+        self.db.execute(
+            "INSERT INTO events (actor_id, cursor, previous, change) VALUES (?, ?, ?, ?)",
+            (actor_id, cursor, previous, _write_change(change)),
+        )
+        oldest_kept = self.db.execute(
+            "SELECT previous FROM events"
+            " WHERE actor_id = ? ORDER BY cursor DESC LIMIT 1 OFFSET ?",
+            (actor_id, self.retention.history_events - 1),
+        ).fetchone()
+        if oldest_kept is not None and oldest_kept[0]:
+            (floor,) = oldest_kept
+            self.db.execute(
+                "DELETE FROM events WHERE actor_id = ? AND cursor <= ?", (actor_id, floor)
+            )
+        self.db.execute(
+            "INSERT INTO actors (actor_id, last, floor) VALUES (?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET last = excluded.last, floor = excluded.floor",
+            (actor_id, cursor, floor),
+        )
+        return StoredEvent(actor_id, cursor, previous, change)
+
+
+def _deadline(now: int, ttl_ms: int, ends_at: int | None) -> int:
+    return now + ttl_ms if ends_at is None else min(now + ttl_ms, ends_at)
+
+
+def _row(record: Record) -> tuple[Any, ...]:
+    return (
+        record.id,
+        record.actor_id,
+        record.meta,
+        record.language,
+        record.version,
+        record.created_at,
+        record.expires_at,
+        record.ends_at,
+        record.ttl_ms,
+    )
+
+
+def _write_change(change: SessionSet | SessionUnset) -> bytes:
+    match change:
+        case SessionSet(record):
+            return pack(_row(record))
+        case SessionUnset(session_id, reason):
+            return pack([session_id, reason])
+
+
+def _read_change(packed: bytes) -> SessionSet | SessionUnset:
+    match unpack(packed):
+        case [session_id, reason]:
+            return SessionUnset(session_id, reason)
+        case row:
+            return SessionSet(Record(*row))

@@ -1,0 +1,97 @@
+"""
+The tables, and how an older file becomes a newer one.
+"""
+
+import sqlite3
+
+from keystay_server.stores.base import StoreError
+
+APPLICATION_ID = 0x4B535459  # "KSTY": tells a file of ours from any other database.
+
+MIGRATIONS = (
+    """
+    CREATE TABLE actors (
+        actor_id TEXT PRIMARY KEY,
+        last INTEGER NOT NULL,       -- cursor of the newest event
+        floor INTEGER NOT NULL       -- cursor of the newest event that was forgotten
+    ) WITHOUT ROWID;
+    CREATE TABLE sessions (
+        digest BLOB PRIMARY KEY,
+        id TEXT NOT NULL,
+        actor_id TEXT NOT NULL,
+        meta BLOB NOT NULL,
+        language TEXT NOT NULL,
+        version TEXT,
+        created_at INTEGER NOT NULL,
+        expires_at INTEGER NOT NULL,
+        ends_at INTEGER,
+        ttl_ms INTEGER NOT NULL,
+        opened INTEGER NOT NULL,     -- cursor of its first event: the order of sessions
+        reason TEXT,                 -- NULL while it lives
+        ended_at INTEGER
+    ) WITHOUT ROWID;
+    CREATE INDEX sessions_of_actor ON sessions (actor_id, opened);
+    CREATE TABLE events (
+        actor_id TEXT NOT NULL,
+        cursor INTEGER NOT NULL,
+        previous INTEGER NOT NULL,
+        change BLOB NOT NULL,
+        PRIMARY KEY (actor_id, cursor)
+    ) WITHOUT ROWID;
+    """,
+)
+"""Step n takes a file from version n to n + 1. Steps are only ever added."""
+
+
+def connect(path: str) -> sqlite3.Connection:
+    """
+    Open the file for this process alone and bring it to the newest version.
+
+    A commit is on disk when it returns (synchronous=FULL): what was answered
+    survives a killed process and a power loss.
+
+    Raises:
+        StoreError: If the file is held by another process, is not ours, was
+            made by a newer version, or cannot be opened.
+    """
+    try:
+        db = sqlite3.connect(path, timeout=0.5, isolation_level=None)
+    except sqlite3.Error as error:
+        raise StoreError(f"{path} cannot be opened: {error}") from error
+    try:
+        db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        _migrate(db, path)
+    except (sqlite3.Error, StoreError) as error:
+        db.close()
+        if isinstance(error, StoreError):
+            raise
+        raise StoreError(_explain(error, path)) from error
+    return db
+
+
+def _migrate(db: sqlite3.Connection, path: str) -> None:
+    db.execute("BEGIN EXCLUSIVE")  # Also takes the lock that tells other processes off.
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    (application,) = db.execute("PRAGMA application_id").fetchone()
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if application != APPLICATION_ID and tables:
+        raise StoreError(f"{path} is a database of another application")
+    if version > len(MIGRATIONS):
+        raise StoreError(
+            f"{path} was written by a newer Keystay (schema {version}, "
+            f"this one knows {len(MIGRATIONS)})"
+        )
+    for step in MIGRATIONS[version:]:
+        for statement in step.split(";\n"):
+            db.execute(statement)
+    db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    db.execute("COMMIT")
+
+
+def _explain(error: sqlite3.Error, path: str) -> str:
+    if "locked" in str(error):
+        return f"{path} is held by another process"
+    return f"{path} cannot be used: {error}"

@@ -1,0 +1,204 @@
+"""
+The store over the database: checks from memory, writes through the writer.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from keystay_protocol.commands import LogoutScope
+from keystay_protocol.errors import Expired, NoSession, Unavailable, session_ended
+from keystay_server.stores.base import (
+    History,
+    Listener,
+    NewSession,
+    Record,
+    Retention,
+    StoredEvent,
+    StoreError,
+)
+from keystay_server.stores.sqlite.operations import Entry, Operations, Outcome, Tombstone
+from keystay_server.stores.sqlite.writer import Writer
+
+T = TypeVar("T")
+
+FORGET_EVERY_S = 600.0
+FORGET_AT_ONCE = 5_000
+
+
+def unix_ms() -> int:
+    """The clock of this machine, in Unix milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+class SqliteStore:
+    """
+    Sessions in one SQLite file, or in memory (`:memory:`) with the same code.
+
+    Args:
+        path: The file; made if it is not there.
+        clock: Unix milliseconds.
+    """
+
+    def __init__(
+        self, path: str, retention: Retention, clock: Callable[[], int] = unix_ms
+    ) -> None:
+        self._retention = retention
+        self._clock = clock
+        self._writer = Writer(path)
+        self._operations: Operations
+        self._listener: Listener
+        self._watched: set[str] = set()
+        # What is committed, by digest; serves every check.
+        self._entries: dict[bytes, Entry] = {}
+        # Sessions that were to end while the disk refused to write, by digest: their keys
+        # are refused from memory, and the ends written as soon as anything can be.
+        self._unwritten: dict[bytes, tuple[Record, str]] = {}
+        self._forgetting: asyncio.Task[None] | None = None
+
+    @classmethod
+    def from_url(cls, url: str, retention: Retention) -> "SqliteStore":
+        """Make the store for `sqlite:///PATH` or `memory://`."""
+        parts = urlsplit(url)
+        if parts.scheme == "memory":
+            return cls(":memory:", retention)
+        path = parts.path.removeprefix("/")
+        if parts.netloc or not path:
+            raise StoreError(f"{url} names no file: write sqlite:///PATH")
+        return cls(path, retention)
+
+    async def start(self, listener: Listener) -> None:
+        self._listener = listener
+        db = await self._writer.start()
+        self._operations = Operations(db, self._retention)
+        self._entries = await self._writer.run(self._operations.load)
+        self._forgetting = asyncio.create_task(self._forget_by_and_by(), name="forget sessions")
+
+    async def stop(self) -> None:
+        if self._forgetting is not None:
+            self._forgetting.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._forgetting
+            await self._writer.stop()
+
+    async def create(self, new: NewSession) -> StoredEvent:
+        outcome = await self._write(lambda ops, now: ops.create(now, new))
+        return outcome.events[0]
+
+    async def check(self, actor_id: str, digest: bytes) -> Record:
+        entry = self._entries.get(digest)
+        if entry is None or entry.actor_id != actor_id or digest in self._unwritten:
+            raise NoSession
+        now = self._clock()
+        if isinstance(entry, Tombstone):
+            if now >= entry.ended_at + self._retention.tombstone_ms:
+                raise NoSession
+            raise session_ended(entry.reason)
+        if now >= entry.expires_at:
+            if now >= entry.expires_at + self._retention.tombstone_ms:
+                raise NoSession
+            raise Expired
+        return entry
+
+    async def restore(self, actor_id: str, digest: bytes) -> StoredEvent:
+        await self.check(actor_id, digest)
+        outcome = await self._write(lambda ops, now: ops.restore(now, digest) or Outcome())
+        if not outcome.events:
+            # It ended while this waited for the writer; memory knows by now.
+            await self.check(actor_id, digest)
+            raise NoSession
+        return outcome.events[0]
+
+    async def end(
+        self, actor_id: str, session_id: str | None, scope: LogoutScope, reason: str
+    ) -> list[StoredEvent]:
+        try:
+            outcome = await self._write(
+                lambda ops, now: ops.end(now, actor_id, session_id, scope, reason)
+            )
+        except Unavailable:
+            self._refuse(actor_id, session_id, scope, reason)
+            raise
+        return outcome.events
+
+    async def sessions(self, actor_id: str) -> list[Record]:
+        records = await self._read(lambda ops, now: ops.sessions(now, actor_id))
+        refused = {record.id for record, _ in self._unwritten.values()}
+        return [record for record in records if record.id not in refused]
+
+    async def history(self, actor_id: str, after: int) -> History:
+        return await self._read(lambda ops, now: ops.history(now, actor_id, after))
+
+    async def watch(self, actor_id: str) -> None:
+        self._watched.add(actor_id)
+
+    def unwatch(self, actor_id: str) -> None:
+        self._watched.discard(actor_id)
+
+    def _read(self, operation: Callable[[Operations, int], T]) -> "asyncio.Future[T]":
+        return self._writer.run(lambda: operation(self._operations, self._clock()))
+
+    def _write(
+        self, operation: Callable[[Operations, int], Outcome]
+    ) -> "asyncio.Future[Outcome]":
+        return self._writer.run(
+            lambda: operation(self._operations, self._clock()), self._committed
+        )
+
+    def _committed(self, outcome: Outcome) -> None:
+        self._entries.update(outcome.entries)
+        for event in outcome.events:
+            if event.actor_id in self._watched:
+                self._listener.announced(event)
+        if self._unwritten:
+            self._write_the_unwritten()
+
+    def _refuse(
+        self, actor_id: str, session_id: str | None, scope: LogoutScope, reason: str
+    ) -> None:
+        for digest, entry in self._entries.items():
+            if isinstance(entry, Record) and entry.actor_id == actor_id:
+                asking = entry.id == session_id
+                if scope is LogoutScope.ALL or asking is (scope is LogoutScope.THIS):
+                    self._unwritten[digest] = (entry, reason)
+
+    def _write_the_unwritten(self) -> None:
+        unwritten, self._unwritten = self._unwritten, {}
+        for digest, (record, reason) in unwritten.items():
+            self._entries.pop(digest, None)  # Refused until its end is committed.
+            end = self._write(
+                partial(
+                    Operations.end,
+                    actor_id=record.actor_id,
+                    session_id=record.id,
+                    scope=LogoutScope.THIS,
+                    reason=reason,
+                )
+            )
+            end.add_done_callback(partial(self._still_unwritten, digest, record, reason))
+
+    def _still_unwritten(
+        self, digest: bytes, record: Record, reason: str, end: "asyncio.Future[Outcome]"
+    ) -> None:
+        if end.exception() is not None:
+            self._entries[digest] = record
+            self._unwritten[digest] = (record, reason)
+
+    async def _forget_by_and_by(self) -> None:
+        while True:
+            digests = await self._forget()
+            if len(digests) < FORGET_AT_ONCE:
+                await asyncio.sleep(FORGET_EVERY_S)
+
+    async def _forget(self) -> list[bytes]:
+        try:
+            digests = await self._read(lambda ops, now: ops.forget(now, FORGET_AT_ONCE))
+        except Unavailable:  # It is tried again, and the log has it.
+            return []
+        for digest in digests:
+            self._entries.pop(digest, None)
+        return digests

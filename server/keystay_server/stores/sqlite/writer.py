@@ -1,0 +1,151 @@
+"""
+The thread that owns the database: one writer, and one commit for all that waits.
+
+The law of this module: the caller hears of an operation only after the
+transaction it ran in is on disk; if the commit fails, every operation of that
+transaction fails and none has happened.
+"""
+
+import asyncio
+import logging
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from keystay_protocol.errors import CommandError
+from keystay_server.stores.base import StoreError, out_of_reach
+from keystay_server.stores.sqlite import schema
+
+T = TypeVar("T")
+Operation = Callable[[], T]
+
+MAX_WAITING = 10_000
+"""Operations that may wait for the thread; one more is refused."""
+
+MAX_GROUP = 256
+"""Operations in one transaction."""
+
+log = logging.getLogger("keystay.store")
+
+
+@dataclass(frozen=True, slots=True)
+class Job(Generic[T]):
+    """One operation, and who waits for it."""
+
+    operation: Operation[T]
+    future: "asyncio.Future[T]"
+    committed: Callable[[T], None] | None
+
+
+class Writer:
+    """Runs operations one after another in its own thread, many to a transaction."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._jobs: queue.SimpleQueue[Job[Any] | None] = queue.SimpleQueue()
+        self._waiting = 0
+        self._thread = threading.Thread(target=self._run, name="keystay-sqlite", daemon=True)
+        self._loop: asyncio.AbstractEventLoop
+        self._opened: asyncio.Future[sqlite3.Connection]
+        self._closed: asyncio.Future[None]
+
+    async def start(self) -> sqlite3.Connection:
+        """
+        Open the database and return it, for operations run by this writer only.
+
+        Raises:
+            StoreError: If it cannot be opened.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._opened = self._loop.create_future()
+        self._closed = self._loop.create_future()
+        self._thread.start()
+        return await self._opened
+
+    async def stop(self) -> None:
+        """Run what waits, then close the database."""
+        self._jobs.put(None)
+        await self._closed
+
+    def run(
+        self, operation: Operation[T], committed: Callable[[T], None] | None = None
+    ) -> "asyncio.Future[T]":
+        """
+        Run an operation in the next transaction.
+
+        `committed` is called with the result on the event loop, before the
+        caller hears of it, and even if the caller has gone.
+
+        Raises:
+            Unavailable: If too many wait, or the transaction could not be committed.
+        """
+        if self._waiting >= MAX_WAITING:
+            raise out_of_reach("too many writes are waiting")
+        job = Job(operation, self._loop.create_future(), committed)
+        self._waiting += 1
+        self._jobs.put(job)
+        return job.future
+
+    def _run(self) -> None:
+        try:
+            db = schema.connect(self._path)
+        except StoreError as error:
+            self._call(self._opened.set_exception, error)
+            return
+        self._call(self._opened.set_result, db)
+        while group := self._next_group():
+            results = self._transact(db, group)
+            self._call(self._deliver, group, results)
+        db.close()
+        self._call(self._closed.set_result, None)
+
+    def _next_group(self) -> list[Job[Any]]:
+        """Wait for work; take all there is. Empty when the writer is to stop."""
+        group: list[Job[Any]] = []
+        job = self._jobs.get()
+        while job is not None:
+            group.append(job)
+            if len(group) == MAX_GROUP or self._jobs.empty():
+                return group
+            job = self._jobs.get_nowait()
+        if group:
+            self._jobs.put(None)
+        return group
+
+    def _transact(self, db: sqlite3.Connection, group: list[Job[Any]]) -> list[Any]:
+        """Run the group in one transaction; an exception stands for its operation's result."""
+        results: list[Any] = []
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            for job in group:
+                try:
+                    results.append(job.operation())
+                except CommandError as error:
+                    results.append(error)
+            db.execute("COMMIT")
+        except Exception as error:
+            log.exception("a transaction of %d operations failed", len(group))
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            why = "the disk refuses to write" if isinstance(error, sqlite3.Error) else "failed"
+            return [out_of_reach(why)] * len(group)
+        return results
+
+    def _deliver(self, group: list[Job[Any]], results: list[Any]) -> None:
+        self._waiting -= len(group)
+        for job, result in zip(group, results, strict=True):
+            failed = isinstance(result, Exception)
+            if not failed and job.committed is not None:
+                job.committed(result)
+            if not job.future.cancelled():
+                (job.future.set_exception if failed else job.future.set_result)(result)
+
+    def _call(self, function: Callable[..., object], *args: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(function, *args)
+        except RuntimeError:
+            # The loop is gone: the process is going down, and nobody waits for an answer.
+            log.debug("the event loop closed before the database")
