@@ -1,0 +1,55 @@
+"""
+The store goes away and comes back under a running server.
+"""
+
+import asyncio
+
+from tests.raw_client import RawClient, connected
+from tests.server_process import serving
+from tests.valkey_process import ValkeyProcess
+
+OUTAGE_S = 5.0
+
+
+async def test_the_server_outlives_an_outage_of_its_store(valkey: ValkeyProcess) -> None:
+    """
+    With the store stopped for 5 s, commands that need it answer `unavailable` with a time to
+    wait, connections stay, and service comes back by itself, events included.
+    """
+    async with (
+        serving("--store", valkey.url) as server,
+        connected(server.url) as one,
+        connected(server.url) as other,
+    ):
+        key = await one.login("alice")
+        await other.call("session.restore", key)
+        await valkey.kill()
+        outage = asyncio.get_running_loop().time()
+        while asyncio.get_running_loop().time() < outage + OUTAGE_S:
+            error, details = await one.call("session.isValid", key)
+            assert error == "unavailable"
+            assert details["retryAfter"] > 0
+            assert (await one.call("time.now"))[0] is None
+        await valkey.start()
+        await _until_service(one, key)
+        # Still bound, and still told.
+        assert (await one.call("session.logout"))[0] is None
+        while other.events()[-1][0] != "session.unset":
+            await other.receive()
+
+
+async def test_a_server_starts_while_its_store_is_away(valkey: ValkeyProcess) -> None:
+    """A node that starts during an outage says so, and serves once it is over."""
+    await valkey.kill()
+    async with serving("--store", valkey.url) as server, connected(server.url) as client:
+        assert (await client.call("session.login", "anonymous"))[0] == "unavailable"
+        await valkey.start()
+        async with asyncio.timeout(10):
+            while (await client.call("session.login", "anonymous"))[0] == "unavailable":
+                pass
+
+
+async def _until_service(client: RawClient, key: str) -> None:
+    async with asyncio.timeout(10):
+        while (await client.call("session.isValid", key))[0] == "unavailable":
+            pass

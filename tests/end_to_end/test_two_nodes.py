@@ -1,0 +1,64 @@
+"""
+Two server processes that share one Valkey behave as one.
+"""
+
+import asyncio
+
+from tests.raw_client import RawClient, connected
+from tests.server_process import serving
+from tests.valkey_process import ValkeyProcess
+
+
+async def test_a_logout_on_one_node_reaches_the_other(valkey: ValkeyProcess) -> None:
+    """A session is held by connections on two nodes; a logout on one is pushed on both."""
+    async with (
+        serving("--store", valkey.url) as first,
+        serving("--store", valkey.url) as second,
+        connected(first.url) as here,
+        connected(second.url) as there,
+    ):
+        key = await here.login("alice")
+        assert (await there.call("session.restore", key))[0] is None
+        assert [name for name, _, _ in there.events()] == ["session.set"]
+        await here.event()
+        # The restore on the other node is told here too: the session lasts longer now.
+        _, extended, cursor = await here.event()
+        assert (extended, cursor) == there.events()[0][1:]
+        await here.call("session.logout")
+        await there.event()
+        name, data, cursor = await there.event()
+        assert (name, data["reason"]) == ("session.unset", "loggedOut")
+        assert cursor == here.events()[-1][2]
+
+
+async def test_both_nodes_tell_the_same_story(valkey: ValkeyProcess) -> None:
+    """Whoever causes them and wherever: a session's events are the same everywhere, once."""
+    async with (
+        serving("--store", valkey.url) as first,
+        serving("--store", valkey.url) as second,
+        connected(first.url) as one,
+        connected(first.url) as two,
+        connected(second.url) as three,
+        connected(second.url) as four,
+    ):
+        clients = [one, two, three, four]
+        key = await one.login("alice")
+        for client in clients[1:]:
+            await client.call("session.restore", key)
+        await asyncio.gather(
+            *(client.call("session.restore", key) for client in clients for _ in range(25))
+        )
+        await one.call("session.logout")
+        stories = [await _until_unset(client) for client in clients]
+        # Each hears everything from the moment it was bound.
+        for story in stories:
+            assert story == stories[0][-len(story) :]
+        cursors = [cursor for _, cursor in stories[0]]
+        assert len(stories[0]) == 1 + 3 + 100 + 1
+        assert cursors == sorted(set(cursors))
+
+
+async def _until_unset(client: RawClient) -> list[tuple[str, int]]:
+    while not client.events() or client.events()[-1][0] != "session.unset":
+        await client.receive()
+    return [(name, cursor) for name, _, cursor in client.events() if cursor is not None]
