@@ -23,10 +23,13 @@ Everything that can be refused, one class per code (SPEC sections 6 and 7).
         +-- Unavailable             "unavailable"
         +-- Timeout                 "timeout"
         +-- InternalError           "internal"
+        +-- UnknownRefusal          any code of a later version that says when to try again
 """
 
+import math
+import re
 from enum import IntEnum
-from typing import Any, ClassVar
+from typing import Any
 
 
 class CloseCode(IntEnum):
@@ -67,7 +70,7 @@ class CommandError(KeystayError):
         retry_after_s: How long to wait before trying again, where that helps.
     """
 
-    code: ClassVar[str]
+    code: str
 
     def __init__(self, message: str = "", *, retry_after_s: float | None = None) -> None:
         super().__init__(message or self.code)
@@ -105,7 +108,7 @@ class SessionEnded(CommandError):
         self, message: str = "", *, reason: str = "", retry_after_s: float | None = None
     ) -> None:
         if reason:
-            self.code = reason  # type: ignore[misc]  # A backend may end a session in its own word.
+            self.code = reason  # A backend may end a session in its own word.
         super().__init__(message, retry_after_s=retry_after_s)
 
 
@@ -205,12 +208,24 @@ class InternalError(CommandError):
     code = "internal"
 
 
+class UnknownRefusal(CommandError):
+    """The server is of a later version and refused for now. Wait `retry_after_s`."""
+
+    def __init__(self, code: str, message: str = "", *, retry_after_s: float) -> None:
+        self.code = code
+        super().__init__(message, retry_after_s=retry_after_s)
+
+
 def _leaves(cls: type[CommandError]) -> list[type[CommandError]]:
     return [cls] + [leaf for child in cls.__subclasses__() for leaf in _leaves(child)]
 
 
+_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
+
+_WITHOUT_CODE = (CommandError, SessionEnded, UnknownRefusal)
+
 BY_CODE: dict[str, type[CommandError]] = {
-    cls.code: cls for cls in _leaves(CommandError) if cls not in (CommandError, SessionEnded)
+    cls.code: cls for cls in _leaves(CommandError) if cls not in _WITHOUT_CODE
 }
 """The class for each code that SPEC section 6 names."""
 
@@ -219,18 +234,19 @@ def error_from_reply(code: str, details: object) -> CommandError:
     """
     Build the error that a reply carries.
 
-    A code without a class of its own is the word a backend ended the session
-    with: a `SessionEnded`.
+    A code without a class of its own is a passing trouble if it says when to
+    try again, and else the word a backend ended the session with (SPEC section 9).
     """
     details = details if isinstance(details, dict) else {}
     message = details.get("message")
-    retry_after = details.get("retryAfter")
     message = message if isinstance(message, str) else ""
-    retry_after_s = float(retry_after) if isinstance(retry_after, int | float) else None
+    retry_after_s = _seconds(details.get("retryAfter"))
     cls = BY_CODE.get(code)
-    if cls is None:
-        return SessionEnded(message, reason=code, retry_after_s=retry_after_s)
-    return cls(message, retry_after_s=retry_after_s)
+    if cls is not None:
+        return cls(message, retry_after_s=retry_after_s)
+    if retry_after_s is not None:
+        return UnknownRefusal(code, message, retry_after_s=retry_after_s)
+    return SessionEnded(message, reason=code)
 
 
 def session_ended(reason: str) -> SessionEnded:
@@ -239,3 +255,21 @@ def session_ended(reason: str) -> SessionEnded:
     if cls is not None and issubclass(cls, SessionEnded):
         return cls()
     return SessionEnded(reason=reason)
+
+
+def is_reason(word: str) -> bool:
+    """
+    Tell whether a session may be ended for this reason.
+
+    It may be one of the protocol's, or a backend's own word, which must not be
+    an error code with another meaning.
+    """
+    cls = BY_CODE.get(word)
+    return _WORD.fullmatch(word) is not None and (cls is None or issubclass(cls, SessionEnded))
+
+
+def _seconds(value: object) -> float | None:
+    # A peer may send anything: a bool, a negative number, infinity, NaN.
+    if type(value) is int or type(value) is float:
+        return float(value) if 0 <= value < math.inf else None
+    return None

@@ -14,6 +14,9 @@ DEFAULT_PATHS = ("session",)
 MAX_PATHS = 64
 """How many paths one connection may be subscribed to."""
 
+MAX_PATH_BYTES = 128
+"""How long a path may be."""
+
 
 def matches(path: str, name: str) -> bool:
     """

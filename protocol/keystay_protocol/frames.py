@@ -3,9 +3,12 @@ The three frames of the protocol (SPEC section 2).
 
 A frame is one MessagePack-RPC message, carried by one binary WebSocket
 message. There is nothing else on the wire.
+
+What a frame carries may be a key or a token, and is the peer's to choose: it
+is not part of the repr, so that a frame can be logged.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 MAX_CALLBACK_ID = 2**32 - 1
@@ -17,7 +20,7 @@ class Command:
 
     id: int
     method: str
-    params: list[Any]
+    params: list[Any] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class Reply:
 
     id: int
     error: str | None
-    result: Any
+    result: Any = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class Event:
     """
 
     name: str
-    data: Any
+    data: Any = field(repr=False)
     cursor: int | None
 
 

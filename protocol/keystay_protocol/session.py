@@ -9,6 +9,7 @@ from typing import Any
 from keystay_protocol.errors import InvalidSessionKey, MalformedFrame
 
 MAX_ACTOR_ID_BYTES = 128
+MAX_META_DEPTH = 8  # So shallow that every frame with a session in it keeps to 16.
 SECRET_PREFIX = "kst_"  # noqa: S105  # What every secret starts with, not one.
 _SECRET_LENGTH = len(SECRET_PREFIX) + 43  # 32 bytes, base64url, no padding
 _SECRET_ALPHABET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")

@@ -10,17 +10,20 @@ from typing import Any
 
 from keystay_protocol.codec import Limits, pack, unpack
 from keystay_protocol.commands import LogoutScope
-from keystay_protocol.errors import InvalidParams, MalformedFrame, NoSession
-from keystay_protocol.session import MAX_ACTOR_ID_BYTES, is_actor_id, split_key
+from keystay_protocol.errors import InvalidParams, MalformedFrame, NoSession, is_reason
+from keystay_protocol.session import (
+    MAX_ACTOR_ID_BYTES,
+    MAX_META_DEPTH,
+    is_actor_id,
+    split_key,
+)
 from keystay_server.keys import actor_of, digest_of, new_key, new_session_id
 from keystay_server.stores.base import NewSession, Record, Store, StoredEvent
 
 MAX_META_BYTES = 4096
 # A session lies some levels deep in a frame, which a client decodes under limits of its own.
-_META_LIMITS = Limits(size=MAX_META_BYTES, depth=8)
-MAX_REASON_LENGTH = 64
+_META_LIMITS = Limits(size=MAX_META_BYTES, depth=MAX_META_DEPTH)
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")  # BCP 47, by form
-_REASON = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +175,6 @@ def _milliseconds(name: str, seconds: float) -> int:
 
 
 def _checked_reason(reason: str) -> str:
-    if len(reason) > MAX_REASON_LENGTH or not _REASON.fullmatch(reason):
-        raise InvalidParams(f"reason must be a word of at most {MAX_REASON_LENGTH} letters")
+    if not is_reason(reason):
+        raise InvalidParams("reason must be a word, and none of the other error codes")
     return reason

@@ -11,6 +11,9 @@ from keystay_server.context import Context
 from keystay_server.sessions import Opening
 from keystay_server.stores.base import SessionSet, StoredEvent
 
+MAX_LISTED = 200
+"""Sessions in one reply: with the largest meta each, they fit into what a client must take."""
+
 
 async def is_valid(context: Context, key: str) -> None:
     """Return if the key opens a live session; change nothing."""
@@ -64,7 +67,7 @@ async def list_(context: Context) -> list[dict[str, Any]]:
     records = await context.services.sessions.of_actor(seat.audience.actor_id)
     return [
         {**record.to_session().to_wire(), "current": record.id == seat.session_id}
-        for record in records
+        for record in records[-MAX_LISTED:]
     ]
 
 
