@@ -22,7 +22,7 @@ class Session:
 
     Times are Unix milliseconds by the store's clock. `key` is the secret; it is
     None wherever a session is told to somebody who does not hold it, and never
-    part of the repr.
+    part of the repr. `current` marks the asking connection's own in a list.
     """
 
     actor_id: str
@@ -34,6 +34,7 @@ class Session:
     meta: Mapping[str, Any] = field(default_factory=dict)
     language: str = "en"
     version: str | None = None
+    current: bool = False
 
     def to_wire(self) -> dict[str, Any]:
         """The map of SPEC section 4, without `key` where there is none."""
@@ -71,8 +72,18 @@ class Session:
                 key = wire.get("key")
                 if key is not None and not isinstance(key, str):
                     raise MalformedFrame("the key of a session is a string")
+                current = wire.get("current") is True
                 return cls(
-                    actor_id, id_, created_at, expires_at, ends_at, key, meta, language, version
+                    actor_id,
+                    id_,
+                    created_at,
+                    expires_at,
+                    ends_at,
+                    key,
+                    meta,
+                    language,
+                    version,
+                    current,
                 )
         raise MalformedFrame("a session lacks a field or has one of the wrong type")
 

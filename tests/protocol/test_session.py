@@ -58,9 +58,12 @@ class TestWire:
 
     def test_fields_of_a_later_version_are_passed_over(self) -> None:
         """A newer server may say more about a session."""
-        assert (
-            Session.from_wire({**FULL.to_wire(), "device": "tablet", "current": True}) == FULL
-        )
+        assert Session.from_wire({**FULL.to_wire(), "device": "tablet"}) == FULL
+
+    def test_a_list_marks_the_asking_connections_own(self) -> None:
+        """Where the server says which session is the caller's, the client can tell."""
+        assert Session.from_wire({**FULL.to_wire(), "current": True}).current is True
+        assert Session.from_wire({**FULL.to_wire(), "current": False}).current is False
 
     @pytest.mark.parametrize("name", PLAIN.to_wire().keys())
     def test_a_session_without_a_field_is_malformed(self, name: str) -> None:

@@ -1,0 +1,83 @@
+"""
+What can happen to a client without a server saying so, in the one tree of errors.
+
+    KeystayError                    (from keystay_protocol, with every code of the wire)
+    +-- ClientError
+        +-- ConnectFailed           "connectFailed"
+        +-- ConnectionLost          "connectionLost"
+        +-- ClosedByServer          "closedByServer"
+        +-- ClientClosed            "clientClosed"
+        +-- QueueFull               "queueFull"
+        +-- EventsLost              "eventsLost"
+
+`code` is what the callback form of a command is given. A command that is not
+answered in time raises the protocol's own `Timeout`, whoever gave up on it.
+"""
+
+from typing import ClassVar
+
+from keystay_protocol.errors import KeystayError
+
+
+class ClientError(KeystayError):
+    """Something that happened on this side of the line."""
+
+    code: ClassVar[str]
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or self.code)
+
+
+class ConnectFailed(ClientError):
+    """
+    There is no connection to be had.
+
+    The first attempt failed, or the server answered a later one in a way that
+    trying again will not change. `__cause__` is what the network said.
+    """
+
+    code = "connectFailed"
+
+
+class ConnectionLost(ClientError):
+    """
+    The connection broke while the command was on its way.
+
+    It is unknown whether the command was carried out. Look before doing it
+    again: after a login, `client.session`; after a logout, `client.is_valid(key)`.
+    """
+
+    code = "connectionLost"
+
+
+class ClosedByServer(ClientError):
+    """The server closed the connection with a code that says: do not come back as you are."""
+
+    code = "closedByServer"
+
+    def __init__(self, close_code: int, reason: str = "") -> None:
+        super().__init__(f"close code {close_code}" + (f": {reason}" if reason else ""))
+        self.close_code = close_code
+        self.reason = reason
+
+
+class ClientClosed(ClientError):
+    """The client is closed, and the command did not run; `__cause__` says why if it failed."""
+
+    code = "clientClosed"
+
+
+class QueueFull(ClientError):
+    """As many commands wait as `Options.max_pending` allows. This one was not sent."""
+
+    code = "queueFull"
+
+
+class EventsLost(ClientError):
+    """Events came faster than they were taken, and `count` of them were dropped right here."""
+
+    code = "eventsLost"
+
+    def __init__(self, count: int) -> None:
+        super().__init__(f"{count} events were dropped: the buffer was full")
+        self.count = count

@@ -1,0 +1,38 @@
+"""
+What can be tuned about a client.
+"""
+
+from dataclasses import dataclass, field
+from ssl import SSLContext
+
+from keystay_protocol.codec import FROM_SERVER
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The settings a program rarely touches. Times in seconds."""
+
+    open_timeout_s: float = 10.0
+    """For one attempt to connect, the restored session included."""
+    close_timeout_s: float = 2.0
+    """For the goodbye, and for handlers to finish what they do, before both are cut short."""
+    write_timeout_s: float = 10.0
+    """For a server that reads nothing, before the connection is given up."""
+    ping_interval_s: float = 15.0
+    ping_timeout_s: float = 10.0
+    """A server that is silent for both together counts as gone."""
+
+    backoff_base_s: float = 0.5
+    """Upper bound of the first wait before reconnecting; each further one is twice as long."""
+    backoff_cap_s: float = 30.0
+    """Upper bound of every wait. A connection that held this long starts over at the base."""
+
+    max_pending: int = 1024
+    """Commands that may wait for an answer at once; one more raises `QueueFull`."""
+    event_buffer: int = 1024
+    """Events that may wait for the handlers before some are dropped, and reported as lost."""
+    max_message_bytes: int = FROM_SERVER.size
+    """The largest message taken from the server (SPEC section 2.3)."""
+
+    ssl: SSLContext | None = field(default=None, repr=False)
+    """For `wss://` with a certificate authority of one's own."""

@@ -1,0 +1,34 @@
+"""
+The tasks that run functions of the program, and their one owner.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+
+class Tasks:
+    """Starts tasks, and ends them all."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run it until it is done, or until `finish`."""
+        task = asyncio.create_task(work, name="keystay-program")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def finish(self, within_s: float) -> None:
+        """
+        Wait for all of them; cancel those that take longer.
+
+        The task that calls this is left alone: it ends by itself when it goes on.
+        """
+        others = [task for task in self._tasks if task is not asyncio.current_task()]
+        if not others:
+            return
+        _, late = await asyncio.wait(others, timeout=within_s)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
