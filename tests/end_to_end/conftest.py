@@ -2,30 +2,27 @@
 The stores that the end-to-end tests run on.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.valkey_process import ValkeyProcess, running_valkey
+from tests.valkey import Valkey, running_valkey
+
+DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 
 
 @pytest.fixture
-async def valkey(tmp_path: Path) -> AsyncIterator[ValkeyProcess]:
+def valkey(tmp_path: Path) -> Iterator[Valkey]:
     """A Valkey of the test's own; an answered write is on disk."""
-    async with running_valkey(
-        tmp_path, "--appendonly", "yes", "--appendfsync", "always"
-    ) as running:
+    with running_valkey(tmp_path, *DURABLE) as running:
         yield running
 
 
 @pytest.fixture(params=["sqlite", "redis"])
-async def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a store that keeps sessions when a server is killed: each of them in turn."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/keystay.db"
-        return
-    async with running_valkey(
-        tmp_path, "--appendonly", "yes", "--appendfsync", "always"
-    ) as running:
-        yield running.url
+        return f"sqlite:///{tmp_path}/keystay.db"
+    valkey: Valkey = request.getfixturevalue("valkey")
+    return valkey.url()

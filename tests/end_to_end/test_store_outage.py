@@ -6,31 +6,31 @@ import asyncio
 
 from tests.raw_client import RawClient, connected
 from tests.server_process import serving
-from tests.valkey_process import ValkeyProcess
+from tests.valkey import Valkey
 
 OUTAGE_S = 5.0
 
 
-async def test_the_server_outlives_an_outage_of_its_store(valkey: ValkeyProcess) -> None:
+async def test_the_server_outlives_an_outage_of_its_store(valkey: Valkey) -> None:
     """
     With the store stopped for 5 s, commands that need it answer `unavailable` with a time to
     wait, connections stay, and service comes back by itself, events included.
     """
     async with (
-        serving("--store", valkey.url) as server,
+        serving("--store", valkey.url()) as server,
         connected(server.url) as one,
         connected(server.url) as other,
     ):
         key = await one.login("alice")
         await other.call("session.restore", key)
-        await valkey.kill()
+        valkey.kill()
         outage = asyncio.get_running_loop().time()
         while asyncio.get_running_loop().time() < outage + OUTAGE_S:
             error, details = await one.call("session.isValid", key)
             assert error == "unavailable"
             assert details["retryAfter"] > 0
             assert (await one.call("time.now"))[0] is None
-        await valkey.start()
+        valkey.start()
         await _until_service(one, key)
         # Still bound, and still told.
         assert (await one.call("session.logout"))[0] is None
@@ -38,12 +38,12 @@ async def test_the_server_outlives_an_outage_of_its_store(valkey: ValkeyProcess)
             await other.receive()
 
 
-async def test_a_server_starts_while_its_store_is_away(valkey: ValkeyProcess) -> None:
+async def test_a_server_starts_while_its_store_is_away(valkey: Valkey) -> None:
     """A node that starts during an outage says so, and serves once it is over."""
-    await valkey.kill()
-    async with serving("--store", valkey.url) as server, connected(server.url) as client:
+    valkey.kill()
+    async with serving("--store", valkey.url()) as server, connected(server.url) as client:
         assert (await client.call("session.login", "anonymous"))[0] == "unavailable"
-        await valkey.start()
+        valkey.start()
         async with asyncio.timeout(10):
             while (await client.call("session.login", "anonymous"))[0] == "unavailable":
                 pass

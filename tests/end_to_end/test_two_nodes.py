@@ -6,14 +6,14 @@ import asyncio
 
 from tests.raw_client import RawClient, connected
 from tests.server_process import serving
-from tests.valkey_process import ValkeyProcess
+from tests.valkey import Valkey
 
 
-async def test_a_logout_on_one_node_reaches_the_other(valkey: ValkeyProcess) -> None:
+async def test_a_logout_on_one_node_reaches_the_other(valkey: Valkey) -> None:
     """A session is held by connections on two nodes; a logout on one is pushed on both."""
     async with (
-        serving("--store", valkey.url) as first,
-        serving("--store", valkey.url) as second,
+        serving("--store", valkey.url()) as first,
+        serving("--store", valkey.url()) as second,
         connected(first.url) as here,
         connected(second.url) as there,
     ):
@@ -31,11 +31,11 @@ async def test_a_logout_on_one_node_reaches_the_other(valkey: ValkeyProcess) -> 
         assert cursor == here.events()[-1][2]
 
 
-async def test_both_nodes_tell_the_same_story(valkey: ValkeyProcess) -> None:
+async def test_both_nodes_tell_the_same_story(valkey: Valkey) -> None:
     """Whoever causes them and wherever: a session's events are the same everywhere, once."""
     async with (
-        serving("--store", valkey.url) as first,
-        serving("--store", valkey.url) as second,
+        serving("--store", valkey.url()) as first,
+        serving("--store", valkey.url()) as second,
         connected(first.url) as one,
         connected(first.url) as two,
         connected(second.url) as three,
@@ -45,9 +45,7 @@ async def test_both_nodes_tell_the_same_story(valkey: ValkeyProcess) -> None:
         key = await one.login("alice")
         for client in clients[1:]:
             await client.call("session.restore", key)
-        await asyncio.gather(
-            *(client.call("session.restore", key) for client in clients for _ in range(25))
-        )
+        await asyncio.gather(*(_restore_often(client, key) for client in clients))
         await one.call("session.logout")
         stories = [await _until_unset(client) for client in clients]
         # Each hears everything from the moment it was bound.
@@ -56,6 +54,11 @@ async def test_both_nodes_tell_the_same_story(valkey: ValkeyProcess) -> None:
         cursors = [cursor for _, cursor in stories[0]]
         assert len(stories[0]) == 1 + 3 + 100 + 1
         assert cursors == sorted(set(cursors))
+
+
+async def _restore_often(client: RawClient, key: str) -> None:
+    for callback_id in [await client.send("session.restore", key) for _ in range(25)]:
+        await client.reply(callback_id)
 
 
 async def _until_unset(client: RawClient) -> list[tuple[str, int]]:

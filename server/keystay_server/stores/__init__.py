@@ -6,7 +6,15 @@ from urllib.parse import urlsplit
 
 from keystay_server.stores.base import Retention, Store, StoreError
 
-SCHEMES = ("sqlite", "memory", "redis", "rediss")
+EMBEDDED = ("sqlite", "memory")
+REDIS = (
+    "redis",
+    "rediss",
+    "redis+sentinel",
+    "rediss+sentinel",
+    "redis+cluster",
+    "rediss+cluster",
+)
 
 
 def open_store(url: str, retention: Retention) -> Store:
@@ -14,21 +22,22 @@ def open_store(url: str, retention: Retention) -> Store:
     Make the store that the URL names; it still has to be started.
 
     `sqlite:///relative.db`, `sqlite:////absolute.db`, `memory://`,
-    `redis://host:port/db`, `rediss://...` (TLS).
+    `redis://host:port/db`, `redis+sentinel://host:port,host:port/service`,
+    `redis+cluster://host:port,host:port`; `rediss` instead of `redis` for TLS.
 
     Raises:
         StoreError: If the URL names none.
     """
-    match urlsplit(url).scheme:
-        case "sqlite" | "memory":
-            from keystay_server.stores.sqlite import SqliteStore
+    scheme = urlsplit(url).scheme
+    if scheme in EMBEDDED:
+        from keystay_server.stores.sqlite import SqliteStore
 
-            return SqliteStore.from_url(url, retention)
-        case "redis" | "rediss":
-            # Imported late: an embedded server needs no redis package in memory.
-            from keystay_server.stores.redis import RedisStore
+        return SqliteStore.from_url(url, retention)
+    if scheme in REDIS:
+        # Imported late: an embedded server needs no redis package in memory.
+        from keystay_server.stores.redis import RedisStore
 
-            return RedisStore.from_url(url, retention)
-        case scheme:
-            known = ", ".join(f"{name}://" for name in SCHEMES)
-            raise StoreError(f"no store speaks {scheme or url!r}; there are {known}")
+        return RedisStore.from_url(url, retention)
+    known = ", ".join(f"{name}://" for name in (*EMBEDDED, *REDIS))
+    # The URL itself is not quoted: it may hold a password.
+    raise StoreError(f"the URL must start with one of {known}")

@@ -121,7 +121,12 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The events after a cursor, oldest first; not `complete` if older ones were forgotten."""
+    """
+    The events after a cursor, oldest first.
+
+    Not `complete` if some of them were forgotten, if the actor is not
+    remembered at all, or if the cursor is beyond the newest event.
+    """
 
     events: list[StoredEvent]
     complete: bool
@@ -135,7 +140,7 @@ class Listener(Protocol):
     """
 
     def announced(self, event: StoredEvent) -> None:
-        """Take an event of a watched actor. May come late, twice, or after a newer one."""
+        """Take an event of a watched actor. It may come late, twice, or after a newer one."""
 
     def missed(self, actor_ids: Collection[str]) -> None:
         """Announcements about these watched actors may have been lost."""
@@ -190,20 +195,27 @@ class Store(Protocol):
 
         `session_id` is the session that asks: if it is not live, nothing is
         ended and the list is empty. None asks for all of the actor's sessions
-        (with `LogoutScope.ALL` only), and then no session has to be live.
+        (with `LogoutScope.ALL`), and then no session has to be live.
+
+        Raises:
+            ValueError: If there is no session that asks, and the scope is another.
         """
 
     async def sessions(self, actor_id: str) -> list[Record]:
         """Return the actor's live sessions, oldest first."""
 
     async def history(self, actor_id: str, after: int) -> History:
-        """Read the actor's events with a cursor greater than `after`."""
+        """Read the actor's events with a cursor greater than `after`, from 0 to 2**53 - 1."""
 
     async def watch(self, actor_id: str) -> None:
-        """Have the actor's events announced. Every write from the return on is announced."""
+        """
+        Have the actor's events announced: every write from the return on.
+
+        An actor is watched or not, however often this is called.
+        """
 
     def unwatch(self, actor_id: str) -> None:
-        """Stop the announcements about the actor. Does not block."""
+        """Stop the announcements about the actor, and a `watch` under way. Does not block."""
 
 
 class StoreError(Exception):

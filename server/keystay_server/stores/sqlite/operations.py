@@ -139,7 +139,7 @@ class Operations:
             return History([], complete=False)
         last, floor = actor
         if last // 1024 + self.retention.history_ms <= now:
-            return History([], complete=after >= last)
+            return History([], complete=after == last)
         rows = self.db.execute(
             "SELECT cursor, previous, change FROM events"
             " WHERE actor_id = ? AND cursor > ? ORDER BY cursor",
@@ -149,7 +149,8 @@ class Operations:
             StoredEvent(actor_id, cursor, previous, _read_change(change))
             for cursor, previous, change in rows
         ]
-        return History(events, complete=after >= floor)
+        # A cursor beyond the newest event is of another history, one that was lost.
+        return History(events, complete=floor <= after <= last)
 
     def forget(self, now: int, most: int) -> list[bytes]:
         """Delete sessions that are over for too long, `most` at most; return their digests."""

@@ -116,6 +116,8 @@ class SqliteStore:
     async def end(
         self, actor_id: str, session_id: str | None, scope: LogoutScope, reason: str
     ) -> list[StoredEvent]:
+        if session_id is None and scope is not LogoutScope.ALL:
+            raise ValueError("only ALL can be ended without a session that asks")
         try:
             outcome = await self._write(
                 lambda ops, now: ops.end(now, actor_id, session_id, scope, reason)

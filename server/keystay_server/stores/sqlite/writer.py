@@ -41,12 +41,17 @@ class Job(Generic[T]):
 
 
 class Writer:
-    """Runs operations one after another in its own thread, many to a transaction."""
+    """
+    Runs operations one after another in its own thread, many to a transaction.
+
+    One transaction is under way at a time; what comes meanwhile is the next one.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._jobs: queue.SimpleQueue[Job[Any] | None] = queue.SimpleQueue()
-        self._waiting = 0
+        self._waiting: list[Job[Any]] = []
+        self._is_busy = False
+        self._groups: queue.SimpleQueue[list[Job[Any]]] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="keystay-sqlite", daemon=True)
         self._loop: asyncio.AbstractEventLoop
         self._opened: asyncio.Future[sqlite3.Connection]
@@ -67,7 +72,9 @@ class Writer:
 
     async def stop(self) -> None:
         """Run what waits, then close the database."""
-        self._jobs.put(None)
+        while self._is_busy:
+            await self.run(lambda: None)
+        self._groups.put([])
         await self._closed
 
     def run(
@@ -82,12 +89,19 @@ class Writer:
         Raises:
             Unavailable: If too many wait, or the transaction could not be committed.
         """
-        if self._waiting >= MAX_WAITING:
+        if len(self._waiting) >= MAX_WAITING:
             raise out_of_reach("too many writes are waiting")
         job = Job(operation, self._loop.create_future(), committed)
-        self._waiting += 1
-        self._jobs.put(job)
+        self._waiting.append(job)
+        if not self._is_busy:
+            self._is_busy = True
+            # Not at once: the rest of this turn of the loop travels in the same transaction.
+            self._loop.call_soon(self._hand_over)
         return job.future
+
+    def _hand_over(self) -> None:
+        group, self._waiting = self._waiting[:MAX_GROUP], self._waiting[MAX_GROUP:]
+        self._groups.put(group)
 
     def _run(self) -> None:
         try:
@@ -96,52 +110,22 @@ class Writer:
             self._call(self._opened.set_exception, error)
             return
         self._call(self._opened.set_result, db)
-        while group := self._next_group():
-            results = self._transact(db, group)
-            self._call(self._deliver, group, results)
+        while group := self._groups.get():
+            self._call(self._deliver, group, _transact(db, group))
         db.close()
         self._call(self._closed.set_result, None)
 
-    def _next_group(self) -> list[Job[Any]]:
-        """Wait for work; take all there is. Empty when the writer is to stop."""
-        group: list[Job[Any]] = []
-        job = self._jobs.get()
-        while job is not None:
-            group.append(job)
-            if len(group) == MAX_GROUP or self._jobs.empty():
-                return group
-            job = self._jobs.get_nowait()
-        if group:
-            self._jobs.put(None)
-        return group
-
-    def _transact(self, db: sqlite3.Connection, group: list[Job[Any]]) -> list[Any]:
-        """Run the group in one transaction; an exception stands for its operation's result."""
-        results: list[Any] = []
-        try:
-            db.execute("BEGIN IMMEDIATE")
-            for job in group:
-                try:
-                    results.append(job.operation())
-                except CommandError as error:
-                    results.append(error)
-            db.execute("COMMIT")
-        except Exception as error:
-            log.exception("a transaction of %d operations failed", len(group))
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            why = "the disk refuses to write" if isinstance(error, sqlite3.Error) else "failed"
-            return [out_of_reach(why)] * len(group)
-        return results
-
     def _deliver(self, group: list[Job[Any]], results: list[Any]) -> None:
-        self._waiting -= len(group)
         for job, result in zip(group, results, strict=True):
             failed = isinstance(result, Exception)
             if not failed and job.committed is not None:
                 job.committed(result)
-            if not job.future.cancelled():
+            if not job.future.done():
                 (job.future.set_exception if failed else job.future.set_result)(result)
+        if self._waiting:
+            self._hand_over()
+        else:
+            self._is_busy = False
 
     def _call(self, function: Callable[..., object], *args: object) -> None:
         try:
@@ -149,3 +133,23 @@ class Writer:
         except RuntimeError:
             # The loop is gone: the process is going down, and nobody waits for an answer.
             log.debug("the event loop closed before the database")
+
+
+def _transact(db: sqlite3.Connection, group: list[Job[Any]]) -> list[Any]:
+    """Run the group in one transaction; an exception stands for its operation's result."""
+    results: list[Any] = []
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        for job in group:
+            try:
+                results.append(job.operation())
+            except CommandError as error:
+                results.append(error)
+        db.execute("COMMIT")
+    except Exception as error:
+        log.exception("a transaction of %d operations failed", len(group))
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        why = "the disk refuses to write" if isinstance(error, sqlite3.Error) else "failed"
+        return [out_of_reach(why)] * len(group)
+    return results

@@ -1,0 +1,95 @@
+"""
+How things are called in Redis, and how they are read.
+
+Everything of one actor is below `<prefix>:{<actor>}`. What stands in braces
+decides the hash slot, so all of it is in the same one. The actor's id is
+percent-encoded there: braces or control characters in it mean nothing.
+
+What a script returns for a session is an array of its fields. An event is one
+string of fields, the same in the history, in an announcement and in an answer.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote, unquote_to_bytes
+
+from keystay_server.stores.base import Record, SessionSet, SessionUnset, StoredEvent
+
+_FEED = ":feed"
+
+
+def root_of(prefix: str, actor_id: str) -> str:
+    """What the name of every key and channel of the actor starts with."""
+    return f"{prefix}:{{{quote(actor_id, safe=':@')}}}"
+
+
+def channel_of(prefix: str, actor_id: str) -> bytes:
+    """The channel that the actor's events are announced on."""
+    return (root_of(prefix, actor_id) + _FEED).encode()
+
+
+def actor_of(channel: bytes) -> str:
+    """The actor whose channel it is."""
+    start, end = channel.index(b"{") + 1, -len(_FEED) - 1
+    return unquote_to_bytes(channel[start:end]).decode()
+
+
+def probe_channel(prefix: str, token: str) -> bytes:
+    """A channel that is no actor's."""
+    return f"{prefix}:probe:{{{token}}}".encode()
+
+
+def decode_record(actor_id: str, fields: Sequence[Any]) -> Record:
+    """Read the fields that a script returns for a session."""
+    id_, meta, language, version, created_at, expires_at, ends_at, ttl_ms = fields[:8]
+    return Record(
+        id=id_.decode(),
+        actor_id=actor_id,
+        meta=meta,
+        language=language.decode(),
+        version=None if version is None else version.decode(),
+        created_at=int(created_at),
+        expires_at=int(expires_at),
+        ends_at=None if ends_at is None else int(ends_at),
+        ttl_ms=int(ttl_ms),
+    )
+
+
+def decode_event(actor_id: str, event: bytes) -> StoredEvent:
+    """
+    Read an event.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    match split(event):
+        case [bytes(cursor), bytes(previous), b"set", *fields] if len(fields) == 8:
+            change: SessionSet | SessionUnset = SessionSet(decode_record(actor_id, fields))
+        case [bytes(cursor), bytes(previous), b"unset", bytes(session_id), bytes(reason)]:
+            change = SessionUnset(session_id.decode(), reason.decode())
+        case _:
+            raise ValueError("not an event")
+    return StoredEvent(actor_id, int(cursor), int(previous), change)
+
+
+def split(joined: bytes) -> list[bytes | None]:
+    """
+    Take apart what `join` in `_write.lua` put together.
+
+    Raises:
+        ValueError: If it did not.
+    """
+    values: list[bytes | None] = []
+    start = 0
+    while start < len(joined):
+        colon = joined.index(b":", start)
+        length = joined[start:colon]
+        start = colon + 1
+        if length == b"-":
+            values.append(None)
+        elif length.isdigit() and (end := start + int(length)) <= len(joined):
+            values.append(joined[start:end])
+            start = end
+        else:
+            raise ValueError("not a length of what follows")
+    return values

@@ -1,0 +1,74 @@
+-- What the scripts that change something share: telling, indexing, tidying up.
+--
+-- Every call of a command costs a microsecond or two, so none is made in vain.
+
+-- Lua writes big numbers as 1.76e+15 unless told otherwise.
+local function int(number)
+  return string.format('%.0f', number)
+end
+
+-- The rules decide by the clock what is over; expiry by Redis only cleans up, a second later.
+local function cleanup_at(at)
+  return int(at - SHIFT_MS + 1000)
+end
+
+local function next_cursor(chain, now)
+  return math.max(chain.last + 1, now * 1024)
+end
+
+-- Values in one string: `<length>:<value>` each, `-:` for one that is not there.
+local function join(values)
+  local parts = {}
+  for i, value in ipairs(values) do
+    parts[i] = value and #value .. ':' .. value or '-:'
+  end
+  return table.concat(parts)
+end
+
+-- Append an event to the history and announce it; return it, as both carry it.
+local function tell(chain, now, kind, values)
+  if chain.stale then
+    redis.call('DEL', EVENTS)
+    chain.stale = false
+  end
+  local cursor, previous = int(next_cursor(chain, now)), int(chain.last)
+  local event = join({ cursor, previous, kind, unpack(values) })
+  redis.call('XADD', EVENTS, 'MAXLEN', '=', HISTORY_EVENTS, cursor .. '-0',
+    'previous', previous, 'event', event)
+  redis.call('SPUBLISH', root .. ':feed', event)
+  chain.last = tonumber(cursor)
+  return event
+end
+
+local function tell_set(chain, now, session)
+  return tell(chain, now, 'set', { unpack(session, 1, RECORD) })
+end
+
+-- Note when the session expires, in its hash and in the index.
+local function keep(key, id, expires)
+  redis.call('HSET', key, 'expires', int(expires))
+  redis.call('PEXPIREAT', key, cleanup_at(expires + TOMBSTONE_MS))
+  redis.call('ZADD', LIVE, int(expires), id)
+end
+
+-- Take expired sessions out of the index, a bounded number at a time.
+local function prune(now)
+  local ids = redis.call('ZRANGE', LIVE, '-inf', int(now), 'BYSCORE', 'LIMIT', 0, 100)
+  if #ids > 0 then
+    redis.call('HDEL', IDS, unpack(ids))
+    redis.call('ZREM', LIVE, unpack(ids))
+  end
+end
+
+-- The last step of every change: remember the newest cursor, and let nothing stay for ever.
+local function settle(chain, now)
+  local longest = redis.call('ZRANGE', LIVE, -1, -1, 'WITHSCORES')[2]
+  if longest then
+    redis.call('PEXPIREAT', IDS, cleanup_at(longest))
+    redis.call('PEXPIREAT', LIVE, cleanup_at(longest))
+  end
+  redis.call('PEXPIREAT', EVENTS, cleanup_at(now + HISTORY_MS))
+  -- The cursor must not fall back as long as anybody can ask about a session.
+  local over = math.max(now, tonumber(longest or 0)) + math.max(TOMBSTONE_MS, HISTORY_MS)
+  redis.call('SET', LAST, int(chain.last), 'PXAT', cleanup_at(over))
+end

@@ -1,0 +1,167 @@
+"""
+The store in Redis: each promise of `base` is kept by one script, on one hash slot.
+
+What was answered is as durable as Redis is configured to make it: see its
+`appendfsync`. The clock is the server's. Nothing here retries a command: it
+would not be known whether it had been carried out.
+"""
+
+from typing import Any, Protocol
+
+from keystay_protocol.commands import LogoutScope
+from keystay_protocol.errors import NoSession, Unavailable, session_ended
+from keystay_server.stores.base import (
+    History,
+    Listener,
+    NewSession,
+    Record,
+    Retention,
+    StoredEvent,
+)
+from keystay_server.stores.redis import scripts
+from keystay_server.stores.redis.address import Location
+from keystay_server.stores.redis.cluster import Cluster
+from keystay_server.stores.redis.layout import decode_event, decode_record
+from keystay_server.stores.redis.sentinel import master
+from keystay_server.stores.redis.server import Server
+from keystay_server.stores.redis.trouble import Refusals
+from keystay_server.stores.redis.tuning import DEFAULT, Tuning
+from keystay_server.stores.redis.wire import Word
+
+
+class Servers(Protocol):
+    """One server or a cluster of them: where the actors are."""
+
+    async def start(self, listener: Listener) -> None:
+        """Open, as `Store.start` says."""
+
+    async def stop(self) -> None:
+        """Finish what is in flight and release everything."""
+
+    async def run(self, script: scripts.Script, actor_id: str, *words: Word) -> Any:
+        """Run a script on the actor; Unavailable if it is refused or not answered in time."""
+
+    async def watch(self, actor_id: str) -> None:
+        """Have the actor's events announced from the return on."""
+
+    def unwatch(self, actor_id: str) -> None:
+        """Have them announced no more."""
+
+
+class RedisStore:
+    """
+    A `Store` in Redis or Valkey.
+
+    Args:
+        shift_ms: Added to the servers' clock, for tests that let time pass. It
+            can be changed at any time, and all stores over the same data must agree.
+    """
+
+    def __init__(self, servers: Servers, retention: Retention, shift_ms: int = 0) -> None:
+        self.shift_ms = shift_ms
+        self._servers = servers
+        self._refusals = Refusals()
+        self._retention = (
+            retention.tombstone_ms,
+            retention.history_ms,
+            retention.history_events,
+        )
+
+    @classmethod
+    def from_url(cls, url: str, retention: Retention, tuning: Tuning = DEFAULT) -> "RedisStore":
+        """
+        Make the store that a URL names; `Location` says how they look.
+
+        Raises:
+            StoreError: If the URL is wrong.
+        """
+        location = Location.parse(url, tuning.connect_s)
+        match location.topology:
+            case "cluster":
+                return cls(Cluster(location, tuning), retention)
+            case "sentinel":
+                return cls(Server(master(location), location.prefix, tuning), retention)
+            case _:
+                [host] = location.hosts
+                server = Server(location.server(*host), location.prefix, tuning)
+                return cls(server, retention)
+
+    async def start(self, listener: Listener) -> None:
+        """Open the store, as `Store.start` says."""
+        try:
+            await self._servers.start(listener)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Finish what is in flight and release everything."""
+        await self._servers.stop()
+
+    async def create(self, new: NewSession) -> StoredEvent:
+        """Open a session, as `Store.create` says."""
+        fields: list[Word] = ["meta", new.meta, "language", new.language]
+        if new.version is not None:
+            fields += ["version", new.version]
+        max_age_ms = "" if new.max_age_ms is None else new.max_age_ms
+        digest = new.digest.hex()
+        [event] = await self._run(
+            scripts.CREATE, new.actor_id, digest, new.id, new.ttl_ms, max_age_ms, *fields
+        )
+        return decode_event(new.actor_id, event)
+
+    async def check(self, actor_id: str, digest: bytes) -> Record:
+        """Return the live session that the key opens, as `Store.check` says."""
+        answer = await self._run(scripts.CHECK, actor_id, digest.hex())
+        return decode_record(actor_id, _unless_over(answer))
+
+    async def restore(self, actor_id: str, digest: bytes) -> StoredEvent:
+        """Extend the session that the key opens, as `Store.restore` says."""
+        [event] = _unless_over(await self._run(scripts.RESTORE, actor_id, digest.hex()))
+        return decode_event(actor_id, event)
+
+    async def end(
+        self, actor_id: str, session_id: str | None, scope: LogoutScope, reason: str
+    ) -> list[StoredEvent]:
+        """End sessions of the actor, as `Store.end` says."""
+        if session_id is None and scope is not LogoutScope.ALL:
+            raise ValueError("only ALL can be ended without a session that asks")
+        events = await self._run(scripts.END, actor_id, session_id or "", scope, reason)
+        return [decode_event(actor_id, event) for event in events]
+
+    async def sessions(self, actor_id: str) -> list[Record]:
+        """Return the actor's live sessions, oldest first."""
+        answers = await self._run(scripts.SESSIONS, actor_id)
+        return [decode_record(actor_id, fields) for fields in answers]
+
+    async def history(self, actor_id: str, after: int) -> History:
+        """Read the actor's events with a cursor greater than `after`."""
+        complete, events = await self._run(scripts.HISTORY, actor_id, after)
+        return History([decode_event(actor_id, event) for event in events], complete == 1)
+
+    async def watch(self, actor_id: str) -> None:
+        """Have the actor's events announced, as `Store.watch` says."""
+        await self._servers.watch(actor_id)
+
+    def unwatch(self, actor_id: str) -> None:
+        """Stop the announcements about the actor."""
+        self._servers.unwatch(actor_id)
+
+    async def _run(self, script: scripts.Script, actor_id: str, *words: Word) -> Any:
+        words = (self.shift_ms, *self._retention, *words)
+        try:
+            return await self._servers.run(script, actor_id, *words)
+        except Unavailable as error:
+            self._refusals.note(error.__cause__)
+            raise
+
+
+def _unless_over(answer: Any) -> list[Any]:
+    """Return what a script returned for a live session; raise what it said of another."""
+    match answer:
+        case None:
+            raise NoSession
+        case bytes(reason):
+            raise session_ended(reason.decode())
+        case _:
+            return list(answer)

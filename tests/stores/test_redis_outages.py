@@ -1,0 +1,229 @@
+"""
+A Redis that dies, stalls, forgets, or is cut off; and what nodes make of it.
+"""
+
+import asyncio
+import logging
+
+import pytest
+from redis.asyncio import Redis
+
+from keystay_protocol.commands import LogoutScope
+from keystay_protocol.errors import NoSession, Unavailable
+from keystay_server.stores.base import Retention, StoredEvent
+from keystay_server.stores.redis import RedisStore
+from tests.stores.installation import Heard, opening
+from tests.stores.proxy import proxy_to
+from tests.stores.redis_node import QUICK, node, until_served, until_watched
+from tests.valkey import Valkey
+
+QUICKLY_S = QUICK.link.deadline_s + 0.3
+
+
+async def assert_unavailable(store: RedisStore) -> None:
+    """Every method says so, soon, when to try again, and nothing about the server."""
+    new = opening()
+    calls = [
+        store.create(new),
+        store.check("alice", new.digest),
+        store.restore("alice", new.digest),
+        store.end("alice", None, LogoutScope.ALL, "revoked"),
+        store.sessions("alice"),
+        store.history("alice", 0),
+        store.watch("a stranger"),
+    ]
+    async with asyncio.timeout(QUICKLY_S):
+        errors = await asyncio.gather(*calls, return_exceptions=True)
+    for error in errors:
+        assert isinstance(error, Unavailable)
+        assert error.retry_after_s
+        assert "127.0.0.1" not in str(error)
+
+
+async def test_a_killed_redis_is_unavailable_and_comes_back(own_valkey: Valkey) -> None:
+    """While it is gone everything is Unavailable; then it serves, and losses are told."""
+    async with node(own_valkey.url()) as (store, heard):
+        await store.watch("alice")
+        await store.watch("bob")
+        own_valkey.kill()
+        await assert_unavailable(store)
+        store.unwatch("bob")
+        await asyncio.to_thread(own_valkey.start)
+        assert await heard.loss() == {"alice"}
+        event = await until_served(store)
+        assert await heard.event() == event
+
+
+async def test_a_silent_redis_is_unavailable_and_comes_back(own_valkey: Valkey) -> None:
+    """A Redis that takes commands and answers none fails them by their deadline."""
+    async with node(own_valkey.url()) as (store, heard):
+        await store.watch("alice")
+        own_valkey.pause()
+        try:
+            await assert_unavailable(store)
+            await assert_unavailable(store)
+        finally:
+            own_valkey.resume()
+        assert await heard.loss() == {"alice"}
+        unheard = await until_served(store)
+        event = await store.create(opening())
+        assert event in (await store.history("alice", unheard.cursor)).events
+        while await heard.event() != event:
+            pass  # Of the creates that failed, some may have been carried out.
+
+
+async def test_a_redis_that_is_not_there_yet(
+    own_valkey: Valkey, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A store starts without its server, says so once, and serves as soon as there is one."""
+    own_valkey.kill()
+    async with node(own_valkey.url(userinfo=":hunter2@")) as (store, heard):
+        for _ in range(3):
+            await assert_unavailable(store)
+        [lost] = caplog.records
+        assert lost.levelno == logging.WARNING
+        await asyncio.to_thread(own_valkey.start)
+        await assert_unavailable(store)  # This server wants no password.
+    assert "hunter2" not in caplog.text
+
+    caplog.clear()
+    caplog.set_level(logging.INFO, "keystay.store")
+    own_valkey.kill()
+    async with node(own_valkey.url()) as (store, heard):
+        await asyncio.to_thread(own_valkey.start)
+        await until_served(store)
+        await until_watched(store, "alice")
+        assert [record.levelno for record in caplog.records] == [logging.WARNING, logging.INFO]
+        event = await store.create(opening())
+        assert await heard.event() == event
+
+
+async def test_scripts_that_redis_lost_are_loaded_again(own_valkey: Valkey) -> None:
+    """SCRIPT FLUSH goes unnoticed, for a whole batch of commands at once."""
+    async with node(own_valkey.url()) as (store, _), Redis(port=own_valkey.port) as admin:
+        for _ in range(3):
+            await admin.script_flush()
+            news = [opening() for _ in range(10)]
+            events = await asyncio.gather(*map(store.create, news))
+            assert len({event.cursor for event in events}) == 10
+            assert [record.id for record in await store.sessions("alice")][-10:] == [
+                new.id for new in news
+            ]
+
+
+async def test_a_flushed_redis_is_another_history(own_valkey: Valkey) -> None:
+    """After FLUSHALL cursors grow on, and no history claims to be complete."""
+    async with node(own_valkey.url()) as (store, _), Redis(port=own_valkey.port) as admin:
+        new = opening()
+        before = await store.create(new)
+        await admin.flushall()
+        with pytest.raises(NoSession):
+            await store.check("alice", new.digest)
+        assert not (await store.history("alice", before.cursor)).complete
+        after = await store.create(opening())
+        assert after.cursor > before.cursor
+        assert after.previous == 0
+        history = await store.history("alice", before.cursor)
+        assert (history.events, history.complete) == ([after], False)
+
+
+async def test_a_dead_feed_is_noticed(valkey: Valkey, prefix: str) -> None:
+    """A subscription that is open and silent is replaced, and what it lost can be read."""
+    async with (
+        proxy_to(valkey.port) as proxy,
+        node(f"redis://127.0.0.1:{proxy.port}?prefix={prefix}") as (store, heard),
+    ):
+        await store.watch("alice")
+        await store.watch("bob")
+        seen = await store.create(opening("alice"))
+        assert await heard.event() == seen
+        assert proxy.swallow(b"SSUBSCRIBE") == 1
+        unheard = await store.create(opening("alice"))
+        assert await heard.loss() == {"alice", "bob"}
+        assert (await store.history("alice", seen.cursor)).events == [unheard]
+        event = await store.create(opening("bob"))
+        assert await heard.event() == event
+
+
+async def test_a_dead_command_connection_is_replaced(valkey: Valkey, prefix: str) -> None:
+    """Commands on a connection that went silent fail by their deadline, and the next do not."""
+    async with (
+        proxy_to(valkey.port) as proxy,
+        node(f"redis://127.0.0.1:{proxy.port}?prefix={prefix}") as (store, _),
+    ):
+        await store.create(opening())
+        assert proxy.swallow(b"EVALSHA") >= 1
+        with pytest.raises(Unavailable):
+            async with asyncio.timeout(QUICKLY_S):
+                await store.create(opening())
+        await until_served(store)
+
+
+async def test_a_write_of_unknown_fate_is_not_repeated(valkey: Valkey, prefix: str) -> None:
+    """A command whose answer was lost is sent once."""
+    async with (
+        proxy_to(valkey.port) as proxy,
+        node(f"redis://127.0.0.1:{proxy.port}?prefix={prefix}") as (store, _),
+    ):
+        await store.sessions("alice")
+        proxy.swallow(b"EVALSHA")
+        new = opening()
+        with pytest.raises(Unavailable):
+            await store.create(new)
+        await until_served(store)
+        assert b"".join(proxy.sent).count(new.id.encode()) == 1
+
+
+async def test_closed_connections_cost_no_command(valkey: Valkey, prefix: str) -> None:
+    """Connections that Redis closed while they were idle are noticed before they are used."""
+    async with node(valkey.url(prefix)) as (store, heard), Redis(port=valkey.port) as admin:
+        await store.watch("alice")
+        for kind in ("normal", "pubsub"):
+            await admin.client_kill_filter(_type=kind, skipme=True)
+        assert await heard.loss() == {"alice"}
+        event = await store.create(opening())
+        assert await heard.event() == event
+
+
+async def test_a_stopped_store_is_unavailable(valkey: Valkey, prefix: str) -> None:
+    """What is called after the end is refused, and nobody waits for ever."""
+    async with node(valkey.url(prefix)) as (store, _):
+        pending = [asyncio.create_task(store.create(opening())) for _ in range(5)]
+        await asyncio.sleep(0)
+    for create in pending:
+        assert (await create).cursor
+    with pytest.raises(Unavailable):
+        await store.create(opening())
+    with pytest.raises(Unavailable):
+        await store.watch("alice")
+    store.unwatch("alice")
+
+
+async def test_what_comes_in_and_is_no_event_is_a_loss(valkey: Valkey, prefix: str) -> None:
+    """Somebody else's message on an actor's channel makes the node look for itself."""
+    async with node(valkey.url(prefix)) as (store, heard), Redis(port=valkey.port) as admin:
+        await store.watch("alice")
+        execute = admin.execute_command
+        await execute("SPUBLISH", f"{prefix}:{{alice}}:feed", "hello")  # type: ignore[no-untyped-call]
+        assert await heard.loss() == {"alice"}
+
+
+async def test_a_listener_that_fails_costs_no_announcement(
+    valkey: Valkey, prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An error in the listener is logged; the feed starts anew and says what may be missing."""
+
+    class Faulty(Heard):
+        def announced(self, event: StoredEvent) -> None:
+            super().announced(event)
+            raise RuntimeError("a bug")
+
+    store = RedisStore.from_url(valkey.url(prefix), Retention())
+    heard = Faulty()
+    await store.start(heard)
+    await store.watch("alice")
+    event = await store.create(opening())
+    assert await heard.event() == event
+    assert await heard.loss() == {"alice"}
+    assert "a bug" in caplog.text
+    await store.stop()

@@ -1,0 +1,203 @@
+"""
+The life of one actor's sessions, in any order of steps: the store against a model in 60 lines.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, assume, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from keystay_protocol.commands import LogoutScope
+from keystay_protocol.errors import CommandError
+from keystay_server.sessions import Opening, Sessions
+from keystay_server.stores.base import Retention, SessionUnset, StoredEvent
+from tests.stores.conftest import embedded, shared
+from tests.stores.installation import Installation
+from tests.valkey import Valkey
+
+TTL_MS = 60_000
+MAX_AGE_MS = 150_000
+TOMBSTONE_MS = 1_000_000
+ALMOST_MS = 500
+"""So close to a deadline that the time which the test itself takes decides."""
+
+Make = Callable[[], Installation]
+
+
+@dataclass(slots=True)
+class Modelled:
+    """What a session should be like."""
+
+    key: str
+    id: str
+    expires_at: int
+    ends_at: int | None
+    reason: str | None = None
+    ended_at: int = 0
+
+    def error_at(self, now: int) -> str | None:
+        """The code that its key answers."""
+        if self.reason is None and now < self.expires_at:
+            return None
+        over_at = self.ended_at if self.reason else self.expires_at
+        return (self.reason or "expired") if now < over_at + TOMBSTONE_MS else "noSession"
+
+    def is_close_to_a_deadline(self, now: int) -> bool:
+        """Whether a moment decides what its key answers."""
+        over_at = self.ended_at if self.reason else self.expires_at
+        return min(abs(now - over_at), abs(now - over_at - TOMBSTONE_MS)) < ALMOST_MS
+
+
+class OneActor(RuleBasedStateMachine):
+    """Steps that an actor's clients can take, and what must be true after each."""
+
+    make: Make
+    keys: Bundle[Modelled] = Bundle("keys")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.installation = self.make()
+        self.start()
+        self.sessions = [
+            Sessions(node, ttl_s=TTL_MS / 1000, max_age_s=None)
+            for node in self.installation.nodes
+        ]
+        self.now = 0
+        self.modelled: list[Modelled] = []
+        self.cursor = 0
+
+    def start(self) -> None:
+        pairs = zip(self.installation.nodes, self.installation.heard, strict=True)
+        for node, heard in pairs:
+            self.runner.run(node.start(heard))
+
+    def teardown(self) -> None:
+        for node in self.installation.nodes:
+            self.runner.run(node.stop())
+        self.runner.close()
+
+    @rule(target=keys, is_bounded=st.booleans(), node=st.integers(0, 1))
+    def login(self, is_bounded: bool, node: int) -> Modelled:
+        sessions = self.sessions[node % len(self.sessions)]
+        max_age_s = MAX_AGE_MS / 1000 if is_bounded else None
+        key, new = sessions.prepare(Opening("alice", max_age_s=max_age_s))
+        event = self.runner.run(sessions.create(new))
+        ends_at = self.now + MAX_AGE_MS if is_bounded else None
+        opened = Modelled(key, new.id, self.now + TTL_MS, ends_at)
+        self.modelled.append(opened)
+        self.follows([event])
+        return opened
+
+    @rule(session=keys, node=st.integers(0, 1))
+    def is_valid(self, session: Modelled, node: int) -> None:
+        assume(not session.is_close_to_a_deadline(self.now))
+        sessions = self.sessions[node % len(self.sessions)]
+        error = self.error_of(lambda: self.runner.run(sessions.check(session.key)))
+        assert error == session.error_at(self.now)
+
+    @rule(session=keys, node=st.integers(0, 1))
+    def restore(self, session: Modelled, node: int) -> None:
+        assume(not session.is_close_to_a_deadline(self.now))
+        sessions = self.sessions[node % len(self.sessions)]
+        events: list[StoredEvent] = []
+        error = self.error_of(
+            lambda: events.append(self.runner.run(sessions.restore(session.key)))
+        )
+        assert error == session.error_at(self.now)
+        if error is None:
+            slid = self.now + TTL_MS
+            session.expires_at = slid if session.ends_at is None else min(slid, session.ends_at)
+        self.follows(events)
+
+    @rule(session=keys, scope=st.sampled_from(LogoutScope), node=st.integers(0, 1))
+    def log_out(self, session: Modelled, scope: LogoutScope, node: int) -> None:
+        assume(not any(other.is_close_to_a_deadline(self.now) for other in self.modelled))
+        sessions = self.sessions[node % len(self.sessions)]
+        ended = self.runner.run(sessions.log_out("alice", session.id, scope))
+        expected = self.ended_by(session, scope)
+        for other in expected:
+            other.reason, other.ended_at = "loggedOut", self.now
+        assert [event.change for event in ended] == [
+            SessionUnset(other.id, "loggedOut") for other in expected
+        ]
+        self.follows(ended)
+
+    @rule(ms=st.sampled_from([7_000, 19_000, 61_000, 1_100_000]))
+    def time_passes(self, ms: int) -> None:
+        self.installation.pass_time(ms)
+        self.now += ms
+
+    @invariant()
+    def the_live_sessions_are_listed_in_the_order_they_were_opened(self) -> None:
+        if not any(session.is_close_to_a_deadline(self.now) for session in self.modelled):
+            for sessions in self.sessions:
+                listed = self.runner.run(sessions.of_actor("alice"))
+                assert [record.id for record in listed] == [s.id for s in self.live()]
+
+    def live(self) -> list[Modelled]:
+        return [session for session in self.modelled if session.error_at(self.now) is None]
+
+    def ended_by(self, session: Modelled, scope: LogoutScope) -> list[Modelled]:
+        if session.error_at(self.now) is not None:
+            return []
+        match scope:
+            case LogoutScope.THIS:
+                return [session]
+            case LogoutScope.OTHERS:
+                return [other for other in self.live() if other is not session]
+            case LogoutScope.ALL:
+                return self.live()
+
+    def follows(self, events: list[StoredEvent]) -> None:
+        """Every event follows on the one before, and the history has it."""
+        for event in events:
+            assert event.cursor > self.cursor
+            assert event.previous in (self.cursor, 0)
+            history = self.runner.run(self.installation.store.history("alice", self.cursor))
+            assert history.events[0] == event
+            self.cursor = event.cursor
+
+    @staticmethod
+    def error_of(step: Callable[[], object]) -> str | None:
+        try:
+            step()
+        except CommandError as error:
+            return error.code
+        return None
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "redis"])
+def test_a_store_agrees_with_the_model(kind: str, tmp_path: Path, valkey: Valkey) -> None:
+    """Whatever an actor's clients do, and in whatever order, stores do what the model does."""
+    retention = Retention(tombstone_ms=TOMBSTONE_MS)
+
+    def make() -> Installation:
+        name = secrets.token_hex(6)
+        if kind == "sqlite":
+            return embedded(str(tmp_path / f"{name}.db"), retention)
+        return shared(valkey.url(f"model-{name}"), retention)
+
+    machine = type("OneActorHere", (OneActor,), {"make": staticmethod(make)})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=25,
+            stateful_step_count=25,
+            deadline=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
