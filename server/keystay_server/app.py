@@ -7,7 +7,8 @@ import logging
 import os
 import signal
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from keystay_server.commands import COMMANDS
 from keystay_server.config import Config, ConfigError, parse_address
 from keystay_server.connection import Node
 from keystay_server.context import Services
+from keystay_server.control.api_key import directory_beside, read_or_make_api_key
+from keystay_server.control.server import ControlServer
 from keystay_server.dispatch import Dispatcher
 from keystay_server.hub import Hub
 from keystay_server.limits import ConnectionLimits
@@ -69,6 +72,12 @@ class App:
             OriginPolicy(frozenset(config.origins), loopback=config.dev),
             ConnectionLimits(config.max_connections, config.max_connections_per_address),
         )
+        self._control = ControlServer(
+            self._sessions,
+            self._hub,
+            deadline_s=config.command_timeout_s,
+            drain_s=config.drain_timeout_s,
+        )
 
     async def run(self, ready: Callable[[dict[str, Any]], None]) -> None:
         """
@@ -88,25 +97,40 @@ class App:
             await stopping.wait()
             log.info("draining")
         finally:
+            self._control.drain()
             await self._listener.stop(self._config.drain_timeout_s)
+            await self._control.stop()
             await self._hub.stop()
             await self._store.stop()
         log.info("stopped")
 
     async def _open_doors(self) -> dict[str, Any]:
-        host, port = parse_address("listen", self._config.listen)
-        try:
-            port = await self._listener.start(host, port, self._tls)
-        except OSError as error:
-            raise ConfigError(f"listen: {self._config.listen}: {error.strerror}") from error
-        scheme = "wss" if self._tls else "ws"
+        config = self._config
+        api_key = read_or_make_api_key(directory_beside(config.store))
+        listen = await _open(
+            "listen", config.listen, partial(self._listener.start, tls=self._tls)
+        )
+        # Last: once a load balancer is told that this node is ready, it is.
+        control = await _open(
+            "control", config.control, partial(self._control.start, api_key=api_key)
+        )
         return {
             "event": "ready",
-            "listen": f"{scheme}://{_url_host(host)}:{port}",
-            "control": f"http://{self._config.control}",
-            "store": _without_password(self._config.store),
+            "listen": f"{'wss' if self._tls else 'ws'}://{listen}",
+            "control": f"http://{control}",
+            "store": _without_password(config.store),
             "pid": os.getpid(),
         }
+
+
+async def _open(name: str, address: str, start: Callable[[str, int], Awaitable[int]]) -> str:
+    """Open the door that the setting is about; return its address, with the port chosen."""
+    host, port = parse_address(name, address)
+    try:
+        port = await start(host, port)
+    except OSError as error:
+        raise ConfigError(f"{name}: {address}: {error.strerror or error}") from error
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _store(config: Config) -> Store:
@@ -172,10 +196,6 @@ def _stop_signal() -> asyncio.Event:
         except NotImplementedError:  # Windows
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(stopping.set))
     return stopping
-
-
-def _url_host(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 def _without_password(url: str) -> str:

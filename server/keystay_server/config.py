@@ -11,6 +11,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,12 @@ class Config:
     listen: str = _setting(
         "127.0.0.1:8330", "where clients connect, HOST:PORT; port 0: any free"
     )
-    control: str = _setting("127.0.0.1:8331", "where backends connect, HOST:PORT")
+    control: str = _setting(
+        "127.0.0.1:8331", "where backends connect, HOST:PORT; port 0: any free"
+    )
+    control_insecure: bool = _setting(
+        False, "let backends connect from other machines, in clear text"
+    )
     store: str = _setting("sqlite:///keystay.db", "where sessions live: a store's URL")
     dev: bool = _setting(False, "for development: anonymous login, pages from this machine")
 
@@ -81,7 +87,12 @@ class Config:
 
     def __post_init__(self) -> None:
         parse_address("listen", self.listen)
-        parse_address("control", self.control)
+        control_host, _ = parse_address("control", self.control)
+        if not self.control_insecure and not _is_loopback(control_host):
+            raise ConfigError(
+                f"control: {control_host} can be reached from other machines, without TLS: "
+                "use a loopback address, or set control_insecure"
+            )
         if bool(self.tls_cert) != bool(self.tls_key):
             missing = "tls_key" if self.tls_cert else "tls_cert"
             raise ConfigError(f"{missing}: is needed too: TLS takes a certificate and its key")
@@ -116,13 +127,15 @@ def load(
     values: dict[str, Any] = {}
     if file is not None:
         for name, value in _read_file(file).items():
-            values[_known(name, file)] = _converted(name, value, f"in {file}")
+            known = _known(name, file)
+            values[known] = _converted(known, value, f"in {file}")
     for variable, text in environment.items():
         if variable.startswith(ENVIRONMENT_PREFIX) and variable not in _OTHER_VARIABLES:
             name = _known(variable.removeprefix(ENVIRONMENT_PREFIX).lower(), "the environment")
             values[name] = _converted(name, text, f"in {variable}")
     for name, value in flags.items():
-        values[name] = _converted(name, value, f"in --{name.replace('_', '-')}")
+        known = _known(name, "the flags")
+        values[known] = _converted(known, value, f"in --{name.replace('_', '-')}")
     return Config(**values)
 
 
@@ -140,9 +153,16 @@ def parse_address(name: str, address: str) -> tuple[str, int]:
     return host, int(port)
 
 
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
 def _read_file(file: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(Path(file).read_text())
+        return tomllib.loads(Path(file).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"config: {file}: {error.strerror}") from error
     except ValueError as error:
@@ -167,7 +187,8 @@ def _converted(name: str, value: Any, place: str) -> Any:
                 return value
             case bool(), str():
                 return {"1": True, "true": True, "0": False, "false": False}[value.lower()]
-            case int(), str() | int() if not isinstance(value, bool):
+            # To a pattern, a bool is an int too.
+            case int(), str() | int() if bool not in {type(default), type(value)}:
                 return _not_negative(int(value))
             case float(), str() | int() | float() if not isinstance(value, bool):
                 return _not_negative(float(value))

@@ -3,8 +3,10 @@ The rules of a session's life, the same for every door: a client's command, a
 backend's request, the command line.
 """
 
+import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +25,8 @@ from keystay_server.stores.base import NewSession, Record, Store, StoredEvent
 MAX_META_BYTES = 4096
 # A session lies some levels deep in a frame, which a client decodes under limits of its own.
 _META_LIMITS = Limits(size=MAX_META_BYTES, depth=MAX_META_DEPTH)
+MAX_LANGUAGE_LENGTH = 64
+MAX_VERSION_LENGTH = 64
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")  # BCP 47, by form
 
 
@@ -57,13 +61,9 @@ class Sessions:
         Make the key and the record of a session that is to be opened.
 
         Raises:
-            InvalidParams: If the actor id, meta, language or a time is not acceptable.
+            InvalidParams: If one of the fields is not acceptable; the text names it.
         """
-        actor_id = opening.actor_id
-        if not is_actor_id(actor_id):
-            raise InvalidParams(f"actorId must be 1 to {MAX_ACTOR_ID_BYTES} bytes of UTF-8")
-        if not _LANGUAGE.fullmatch(opening.language):
-            raise InvalidParams("language must be a BCP 47 tag")
+        actor_id = _checked_actor_id(opening.actor_id)
         max_age_s = self._max_age_s if opening.max_age_s is None else opening.max_age_s
         key = new_key(actor_id)
         return key, NewSession(
@@ -71,8 +71,8 @@ class Sessions:
             actor_id=actor_id,
             digest=digest_of(key),
             meta=_packed_meta(opening.meta or {}),
-            language=opening.language,
-            version=opening.version,
+            language=_checked_language(opening.language),
+            version=_checked_version(opening.version),
             ttl_ms=_milliseconds(
                 "ttl", self._ttl_s if opening.ttl_s is None else opening.ttl_s
             ),
@@ -111,8 +111,13 @@ class Sessions:
         return await self._store.end(actor_id, session_id, scope, "loggedOut")
 
     async def of_actor(self, actor_id: str) -> list[Record]:
-        """Return the actor's live sessions, oldest first."""
-        return await self._store.sessions(actor_id)
+        """
+        Return the actor's live sessions, oldest first.
+
+        Raises:
+            InvalidParams: If there can be no such actor.
+        """
+        return await self._store.sessions(_checked_actor_id(actor_id))
 
     async def show(self, session_id: str) -> Record:
         """
@@ -126,7 +131,7 @@ class Sessions:
             for record in await self._store.sessions(actor_id):
                 if record.id == session_id:
                     return record
-        raise NoSession
+        raise NoSession("no live session has this id")
 
     async def revoke(self, session_id: str, reason: str = "revoked") -> list[StoredEvent]:
         """
@@ -136,34 +141,68 @@ class Sessions:
             NoSession: If there is none.
             InvalidParams: If the reason is not a word.
         """
+        reason = _checked_reason(reason)
         actor_id = actor_of(session_id)
-        if actor_id is None:
-            raise NoSession
-        ended = await self._store.end(
-            actor_id, session_id, LogoutScope.THIS, _checked_reason(reason)
-        )
-        if not ended:
-            raise NoSession
-        return ended
+        if actor_id is not None:
+            ended = await self._store.end(actor_id, session_id, LogoutScope.THIS, reason)
+            if ended:
+                return ended
+        raise NoSession("no live session has this id")
 
     async def revoke_all(self, actor_id: str, reason: str = "revoked") -> list[StoredEvent]:
         """
         End every session of the actor, as a backend wishes.
 
         Raises:
-            InvalidParams: If the reason is not a word.
+            InvalidParams: If there can be no such actor, or the reason is not a word.
         """
-        return await self._store.end(actor_id, None, LogoutScope.ALL, _checked_reason(reason))
+        return await self._store.end(
+            _checked_actor_id(actor_id), None, LogoutScope.ALL, _checked_reason(reason)
+        )
+
+    async def probe(self) -> None:
+        """
+        Return if the store answers. Changes nothing.
+
+        Raises:
+            Unavailable: If it is out of reach.
+        """
+        # No text is known to have this digest: nobody's key opens anything.
+        with suppress(NoSession):
+            await self._store.check("nobody", bytes(32))
+
+
+def _checked_actor_id(actor_id: str) -> str:
+    if not is_actor_id(actor_id):
+        raise InvalidParams(f"actorId must be 1 to {MAX_ACTOR_ID_BYTES} bytes of UTF-8")
+    return actor_id
+
+
+def _checked_language(language: str) -> str:
+    if len(language) > MAX_LANGUAGE_LENGTH or not _LANGUAGE.fullmatch(language):
+        raise InvalidParams("language must be a BCP 47 tag")
+    return language
+
+
+def _checked_version(version: str | None) -> str | None:
+    if version is not None and not (
+        len(version) <= MAX_VERSION_LENGTH and version.isprintable()
+    ):
+        raise InvalidParams(f"version must be at most {MAX_VERSION_LENGTH} visible characters")
+    return version
 
 
 def _packed_meta(meta: Mapping[str, Any]) -> bytes:
     try:
-        packed = pack(dict(meta))
+        plain = dict(meta)
+        packed = pack(plain)
         unpack(packed, _META_LIMITS)
+        # Backends read it as JSON, which has neither bytes nor NaN.
+        json.dumps(plain, allow_nan=False)
     except MalformedFrame as error:
         raise InvalidParams(f"meta: {error}") from None
     except (TypeError, ValueError, OverflowError):
-        raise InvalidParams("meta must be a map of plain data") from None
+        raise InvalidParams("meta must be a map of plain data, as JSON has it") from None
     return packed
 
 

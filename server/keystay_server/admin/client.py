@@ -1,0 +1,118 @@
+"""
+Asks a server's control plane, with nothing but the standard library.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from keystay_server.config import ConfigError
+from keystay_server.control.api_key import FILE_NAME, VARIABLE, read_api_key
+
+DEFAULT_URL = "http://127.0.0.1:8331"
+URL_VARIABLE = "KEYSTAY_CONTROL"
+ANSWER_S = 30.0
+
+
+class Refused(Exception):
+    """The server refused, or could not be asked. The text is one line, for the operator."""
+
+
+class ControlClient:
+    """
+    One server's control plane.
+
+    No proxy is used, whatever the environment says: the API key is for the
+    server alone.
+
+    Raises:
+        ConfigError: If the URL is none.
+    """
+
+    def __init__(self, url: str, api_key: str) -> None:
+        self._url = url
+        self._parts = _split(url)
+        self._api_key = api_key
+
+    @classmethod
+    def from_environment(
+        cls, url: str | None, environment: Mapping[str, str] = os.environ
+    ) -> "ControlClient":
+        """
+        Take the server's URL, if none is given, and the API key from where they are kept.
+
+        Raises:
+            ConfigError: If there is no API key, or the URL is none.
+        """
+        api_key = read_api_key(Path(), environment)
+        if api_key is None:
+            raise ConfigError(
+                f"{VARIABLE}: is not set, and there is no {FILE_NAME} in this directory"
+            )
+        return cls(url or environment.get(URL_VARIABLE) or DEFAULT_URL, api_key)
+
+    def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """
+        Send a request; return the document of the answer, None if it has none.
+
+        Raises:
+            Refused: If there is no answer, or it is a refusal.
+        """
+        try:
+            status, text = self._exchange(method, path, body)
+            document = json.loads(text) if text else None
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise Refused(f"{self._url} cannot be reached: {why}") from error
+        except (HTTPException, ValueError) as error:
+            raise Refused(f"{self._url} is not the control plane of a server") from error
+        if status >= 300:  # It never redirects.
+            raise Refused(_reason(status, document))
+        return document
+
+    def _exchange(
+        self, method: str, path: str, body: Mapping[str, Any] | None
+    ) -> tuple[int, bytes]:
+        connection_type = HTTPSConnection if self._parts.scheme == "https" else HTTPConnection
+        connection = connection_type(
+            str(self._parts.hostname), self._parts.port, timeout=ANSWER_S
+        )
+        try:
+            connection.request(
+                method,
+                self._parts.path.rstrip("/") + path,
+                None if body is None else json.dumps(body),
+                {
+                    "Authorization": f"Bearer {self._api_key}",
+                    "Content-Type": "application/json",
+                },
+            )
+            answer: HTTPResponse = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+
+def _split(url: str) -> SplitResult:
+    # HOST:PORT will do: so it stands in the server's own setting.
+    parts = urlsplit(url if "://" in url else f"http://{url}")
+    try:
+        is_url = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # the port is no number
+        is_url = False
+    if not is_url:
+        raise ConfigError(f"control: {url!r} is not http://HOST:PORT")
+    return parts
+
+
+def _reason(status: int, problem: Any) -> str:
+    match problem:
+        case {"detail": str(detail)}:
+            return detail
+        case {"title": str(title)}:
+            return title
+    return f"the server answered {status}"

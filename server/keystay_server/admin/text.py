@@ -1,0 +1,46 @@
+"""
+How answers are printed: for people aligned, and safe to look at.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command prints: a document for programs, or text for people."""
+
+    document: Any
+    text: str
+
+
+def printable(value: Any) -> str:
+    """
+    The value in one line.
+
+    What is not printable as it is, is escaped: a name must not be able to
+    rewrite the operator's screen.
+    """
+    if value is None:
+        return "-"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if text.isprintable() else json.dumps(text)
+
+
+def timestamp(unix_ms: int | None) -> str:
+    """A time, in UTC, to the second; `-` for never."""
+    if unix_ms is None:
+        return "-"
+    return datetime.fromtimestamp(unix_ms // 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as lines, with each column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )

@@ -1,0 +1,139 @@
+"""
+Carries the API: uvicorn, in the loop and under the command of this process.
+"""
+
+import asyncio
+import math
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from keystay_server.control.api import make_api
+from keystay_server.control.health import HealthEndpoints
+from keystay_server.control.sessions import SessionEndpoints
+from keystay_server.hub import Hub
+from keystay_server.sessions import Sessions
+
+MAX_CONNECTIONS = 1024
+IDLE_S = 65
+START_S = 5.0
+GOODBYE_S = 1.0
+
+_HEADERS = [("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")]
+
+
+class ControlServer:
+    """
+    The door for backends.
+
+    Args:
+        deadline_s: How long a request may take.
+        drain_s: How long requests under way may take when the server stops.
+    """
+
+    def __init__(
+        self, sessions: Sessions, hub: Hub, *, deadline_s: float, drain_s: float
+    ) -> None:
+        self._endpoints = SessionEndpoints(sessions, hub)
+        self._health = HealthEndpoints(sessions)
+        self._deadline_s = deadline_s
+        self._drain_s = drain_s
+        self._uvicorn: _Uvicorn | None = None
+        self._serving: asyncio.Task[None] | None = None
+
+    async def start(self, host: str, port: int, api_key: str) -> int:
+        """
+        Serve; return the port, which the system chose if 0 was given.
+
+        Raises:
+            OSError: If the address cannot be listened on.
+        """
+        listening = await _listening_socket(host, port)
+        api = make_api(self._endpoints, self._health, api_key, deadline_s=self._deadline_s)
+        self._uvicorn = _Uvicorn(_configured(api, self._drain_s))
+        self._serving = asyncio.create_task(
+            self._uvicorn.serve([listening]), name="serve backends"
+        )
+        await self._uvicorn.is_open(self._serving)
+        chosen: int = listening.getsockname()[1]
+        return chosen
+
+    def drain(self) -> None:
+        """Tell load balancers that this node is going away; serve on."""
+        self._health.is_draining = True
+
+    async def stop(self) -> None:
+        """Take no new requests, finish those under way, close."""
+        if self._uvicorn is None or self._serving is None:
+            return
+        self._uvicorn.should_exit = True
+        _, late = await asyncio.wait({self._serving}, timeout=self._drain_s + GOODBYE_S)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(self._serving, return_exceptions=True)
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn as a part of a process, not as its master."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._opened = asyncio.Event()
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Leave the signals to the application."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._opened.set()
+
+    async def is_open(self, serving: "asyncio.Task[None]") -> None:
+        """Return once connections are accepted, or raise why they never will be."""
+        serving.add_done_callback(lambda _: self._opened.set())
+        async with asyncio.timeout(START_S):
+            await self._opened.wait()
+        if serving.done():
+            serving.result()
+
+
+def _http_protocol() -> type[asyncio.Protocol] | str:
+    try:
+        from keystay_server.control.bounded_http import BoundedHttp
+    except ImportError:  # PyPy has no httptools. h11, in its place, has bounds of its own.
+        return "h11"
+    return BoundedHttp
+
+
+def _configured(api: ASGIApp, drain_s: float) -> uvicorn.Config:
+    return uvicorn.Config(
+        api,
+        interface="asgi3",
+        loop="none",
+        http=_http_protocol(),
+        ws="none",
+        lifespan="off",
+        workers=1,
+        log_config=None,
+        # Its warnings are about what clients send; nothing is logged per message.
+        log_level="error",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        headers=_HEADERS,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_keep_alive=IDLE_S,
+        timeout_graceful_shutdown=math.ceil(drain_s),
+    )
+
+
+async def _listening_socket(host: str, port: int) -> socket.socket:
+    # One address even where the host has several: port 0 would choose a port for each.
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, _, _, _, address = found[0]
+    return socket.create_server(address, family=family)

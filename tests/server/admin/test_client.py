@@ -1,0 +1,81 @@
+"""
+`admin/client.py`: whom the command line asks, and with which key.
+"""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from keystay_server.admin.client import ControlClient, Refused
+from keystay_server.config import ConfigError
+
+
+@contextmanager
+def answering(answer: bytes) -> Iterator[str]:
+    """A service that says this to its first client, whatever it is asked; its URL."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        thread.join(10)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://host:1", "http://", "http://host:port", "http://host:99999", "http://host:0", ":1"],
+)
+def test_a_url_is_checked(url: str) -> None:
+    """What is no URL of a control plane is refused before anything is sent."""
+    with pytest.raises(ConfigError, match=r"^control: .* is not http://HOST:PORT$"):
+        ControlClient(url, "key")
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:1", "http://127.0.0.1:1/", "http://127.0.0.1:1/x"])
+def test_a_server_that_is_not_there_is_named(url: str) -> None:
+    """A server that cannot be reached is named, with the system's word for why."""
+    with pytest.raises(Refused, match=f"^{url} cannot be reached: Connection refused$"):
+        ControlClient(url, "key").ask("GET", "/livez")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"HTTP/1.1 426 Upgrade Required\r\nContent-Length: 9\r\n\r\nwebsocket",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>",
+    ],
+)
+def test_another_service_is_not_taken_for_a_server(answer: bytes) -> None:
+    """Whatever answers but does not speak as a control plane does is told apart."""
+    with (
+        answering(answer) as url,
+        pytest.raises(Refused, match="is not the control plane of a server"),
+    ):
+        ControlClient(url, "key").ask("GET", "/livez")
+
+
+def test_a_redirect_is_not_followed() -> None:
+    """The API key goes to the server that was named, and nowhere else."""
+    redirect = b"HTTP/1.1 302 Found\r\nLocation: http://elsewhere/\r\nContent-Length: 0\r\n\r\n"
+    with answering(redirect) as url, pytest.raises(Refused, match="the server answered 302"):
+        ControlClient(url, "key").ask("GET", "/livez")
+
+
+def test_no_key_is_a_configuration_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the variable and the file nothing is sent."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="KEYSTAY_API_KEY: is not set, and there is no"):
+        ControlClient.from_environment(None, {})

@@ -1,0 +1,47 @@
+"""
+`control/server.py`: the control plane as a part of the server's process.
+"""
+
+import asyncio
+import re
+import signal
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from tests.server_process import serving
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_the_server_with_0(number: signal.Signals) -> None:
+    """SIGTERM and SIGINT stop the server in order, exit code 0, idle connections or not."""
+    async with serving() as server, httpx.AsyncClient(trust_env=False) as http:
+        await http.get(f"{server.control}/livez")
+        server.process.send_signal(number)
+        async with asyncio.timeout(10):
+            assert await server.process.wait() == 0
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "localhost"])
+async def test_the_ready_line_tells_the_real_addresses(host: str) -> None:
+    """With port 0 the ready line tells the port that was chosen, and both doors are open."""
+    async with (
+        serving("--control", f"{host}:0") as server,
+        httpx.AsyncClient(trust_env=False) as http,
+    ):
+        assert server.ready.keys() == {"event", "listen", "control", "store", "pid"}
+        assert server.ready["event"] == "ready"
+        assert re.fullmatch(r"ws://127\.0\.0\.1:[1-9]\d*", server.url)
+        assert re.fullmatch(rf"http://{re.escape(host)}:[1-9]\d*", server.control)
+        assert (await http.get(f"{server.control}/readyz")).status_code == 200
+
+
+async def test_other_machines_are_let_in_on_demand_only() -> None:
+    """With `--control-insecure` the control plane listens on any address."""
+    async with (
+        serving("--control", "0.0.0.0:0", "--control-insecure") as server,
+        httpx.AsyncClient(trust_env=False) as http,
+    ):
+        port = urlsplit(server.control).port
+        assert (await http.get(f"http://127.0.0.1:{port}/livez")).status_code == 200

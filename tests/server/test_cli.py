@@ -1,0 +1,254 @@
+"""
+`cli.py`: the command line as a shell sees it.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from keystay_protocol import __version__
+from tests.raw_client import connected
+from tests.server_process import ServerProcess, serving
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+API_KEY = "the-api-key-of-these-tests"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server() -> AsyncIterator[ServerProcess]:
+    """A server that keeps sessions in memory."""
+    async with serving(env={"KEYSTAY_API_KEY": API_KEY}) as running:
+        yield running
+
+
+def keystay(
+    *arguments: str, env: Mapping[str, str], cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run `keystay` with nothing of ours in the environment but this."""
+    clean = {name: value for name, value in os.environ.items() if "KEYSTAY" not in name}
+    return subprocess.run(
+        [sys.executable, "-m", "keystay_server.cli", *arguments],
+        capture_output=True,
+        check=False,
+        cwd=cwd,
+        encoding="utf-8",
+        env={**clean, **env},
+        timeout=20,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Somebody at a shell, whose environment names the server and its key."""
+
+    control: str
+
+    def session(self, *arguments: str) -> str:
+        """What `keystay session ...` prints; it must succeed."""
+        done = self.run(*arguments)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `keystay session ...`."""
+        return keystay(
+            *("session", *arguments),
+            env={"KEYSTAY_CONTROL": self.control, "KEYSTAY_API_KEY": API_KEY},
+        )
+
+
+@pytest.fixture
+def operator(server: ServerProcess) -> Operator:
+    """Somebody who administers the server."""
+    return Operator(server.control)
+
+
+async def test_a_session_from_its_first_to_its_last_day(
+    server: ServerProcess, operator: Operator
+) -> None:
+    """An operator opens a session, sees it and ends it; its client hears the word."""
+    flags = ("--meta", '{"name": "Zoë"}', "--ttl", "60", "--max-age", "90.5", "--json")
+    session = json.loads(operator.session("create", "a/b:c", *flags))
+    assert session["key"].startswith("a/b:c:kst_")
+    assert session["meta"] == {"name": "Zoë"}
+    assert session["expiresAt"] - session["createdAt"] == 60_000
+    assert session["endsAt"] - session["createdAt"] == 90_500
+    public = {name: value for name, value in session.items() if name != "key"}
+    assert json.loads(operator.session("list", "a/b:c", "--json")) == {"sessions": [public]}
+    assert json.loads(operator.session("show", session["id"], "--json")) == public
+    async with connected(server.url) as client:
+        await client.call("session.restore", session["key"])
+        ended = operator.session("end", session["id"], "--reason", "banned", "--json")
+        assert json.loads(ended) == {"id": session["id"], "ended": True}
+        assert (await client.event())[0] == "session.set"
+        unset = await client.event()
+        assert unset[:2] == ("session.unset", {"reason": "banned", "id": session["id"]})
+        assert await client.call("session.isValid", session["key"]) == ("banned", None)
+
+
+async def test_people_read_it_aligned(operator: Operator) -> None:
+    """Without `--json` a session is a list of fields, and several are a table."""
+    created = operator.session("create", "..", "--meta", '{"level": 3}')
+    fields = dict(line.split(maxsplit=1) for line in created.splitlines())
+    assert list(fields) == [
+        *("id", "actor", "created", "expires", "ends", "language", "version", "meta", "key")
+    ]
+    assert (fields["actor"], fields["ends"], fields["meta"]) == ("..", "-", '{"level": 3}')
+    assert len({line.index(line.split()[1], 8) for line in created.splitlines()}) == 1
+    shown = operator.session("show", fields["id"])
+    assert shown == created[: created.index("key ")]
+    head, row = operator.session("list", "..").splitlines()
+    assert head.split() == ["ID", "CREATED", "EXPIRES", "LANGUAGE", "VERSION", "META"]
+    assert row.startswith(fields["id"])
+    assert row.index(fields["meta"]) == head.index("META")
+    assert operator.session("end", fields["id"]) == f"{fields['id']} has ended\n"
+    assert operator.session("list", "..") == ".. has no session\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("show", "nothing"), "no live session has this id"),
+        (("end", "nothing", "--reason", "two words"), "reason must be a word"),
+        (("create", "alice", "--ttl", "-1"), "ttl must be more than 0 seconds"),
+        (("create", ""), "actorId must be 1 to 128 bytes"),
+        (("list", "\udcff"), "actorId must be UTF-8"),
+    ],
+)
+async def test_a_refusal_is_one_line_and_1(
+    operator: Operator, arguments: tuple[str, ...], why: str
+) -> None:
+    """What the server refuses exits with 1, and one line on standard error that says why."""
+    done = operator.run(*arguments)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"keystay: {why}")
+    assert done.stderr.count("\n") == 1
+
+
+async def test_a_wrong_key_is_refused(server: ServerProcess) -> None:
+    """Another API key than the server's exits with 1."""
+    done = keystay(
+        *("session", "list", "alice", "--control", server.control),
+        env={"KEYSTAY_API_KEY": "wrong"},
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "keystay: this is not the API key\n"
+
+
+async def test_the_key_is_read_from_the_working_directory(
+    server: ServerProcess, tmp_path: Path
+) -> None:
+    """Where a server made its `keystay.key`, the command line needs no variable."""
+    (tmp_path / "keystay.key").write_text(f"{API_KEY}\n")
+    done = keystay(
+        "session", "list", "alice", "--control", server.control, env={}, cwd=tmp_path
+    )
+    assert (done.returncode, done.stdout) == (0, "alice has no session\n")
+
+
+async def test_a_server_that_is_not_there_exits_with_1() -> None:
+    """A control plane that cannot be reached exits with 1 and is named."""
+    done = keystay(
+        *("session", "list", "a", "--control", "http://127.0.0.1:1"),
+        env={"KEYSTAY_API_KEY": "x"},
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "keystay: http://127.0.0.1:1 cannot be reached: Connection refused\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("frobnicate",), "keystay: argument COMMAND: invalid choice: 'frobnicate'"),
+        (("serve", "--lis", "x"), "keystay: unrecognized arguments: --lis"),
+        (("session", "create"), "keystay session create: the following arguments are required"),
+        (("session", "create", "a", "--meta", "[]"), "keystay session create: argument --meta"),
+        (("session", "create", "a", "--ttl", "nan"), "keystay session create: argument --ttl"),
+        (("session", "list", "a"), "keystay: KEYSTAY_API_KEY: is not set"),
+    ],
+)
+async def test_wrong_usage_is_one_line_and_2(
+    tmp_path: Path, arguments: tuple[str, ...], why: str
+) -> None:
+    """A command that makes no sense exits with 2, and one line that says which part of it."""
+    done = keystay(*arguments, env={}, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(why)
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [(), ("session",)])
+async def test_no_command_shows_which_there_are(arguments: tuple[str, ...]) -> None:
+    """Whoever names no command is shown the commands, on standard error, and gets 2."""
+    done = keystay(*arguments, env={})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "commands:" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        (("--help",), ["serve", "session"]),
+        (("session", "end", "--help"), ["ID", "--reason", "--json", "KEYSTAY_CONTROL"]),
+        (("serve", "--help"), ["--listen", "--control-insecure", "127.0.0.1:8330", "--config"]),
+        (("--version",), [f"keystay {__version__}\n"]),
+    ],
+)
+async def test_help_is_there_for_those_who_ask(
+    arguments: tuple[str, ...], shown: list[str]
+) -> None:
+    """`--help` and `--version` go to standard output and exit with 0."""
+    done = keystay(*arguments, env={})
+    assert (done.returncode, done.stderr) == (0, "")
+    for word in shown:
+        assert word in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("flags", "env", "why"),
+    [
+        (("--listen", "here"), {}, "listen: 'here' is not HOST:PORT"),
+        (("--control", "0.0.0.0:0"), {}, "control: 0.0.0.0 can be reached from other machines"),
+        ((), {"KEYSTAY_CONTROL": "example.org:1"}, "control: example.org can be reached"),
+        ((), {"KEYSTAY_CONTROLL": "127.0.0.1:1"}, "controll: no such setting"),
+        (("--store", "mysql://x"), {}, "store: no store speaks 'mysql'"),
+        ((), {"KEYSTAY_API_KEY": "two words"}, "KEYSTAY_API_KEY: an API key is visible ASCII"),
+        (("--config", "nowhere.toml"), {}, "config: nowhere.toml: No such file"),
+    ],
+)
+async def test_a_wrong_setting_is_one_line_and_2(
+    flags: tuple[str, ...], env: dict[str, str], why: str
+) -> None:
+    """A server that cannot run as configured exits with 2, and one line names the setting."""
+    done = keystay(
+        *("serve", "--store", "memory://", "--listen", "127.0.0.1:0", *flags),
+        env={"KEYSTAY_CONTROL": "127.0.0.1:0", "KEYSTAY_API_KEY": "x", **env},
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"keystay: {why}")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("door", ["listen", "control"])
+async def test_an_address_in_use_is_named(door: str) -> None:
+    """An address that somebody else listens on is a configuration error, at either door."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = f"127.0.0.1:{other.getsockname()[1]}"
+        addresses = {"listen": "127.0.0.1:0", "control": "127.0.0.1:0", door: taken}
+        done = keystay(
+            *("serve", "--store", "memory://"),
+            *("--listen", addresses["listen"], "--control", addresses["control"]),
+            env={"KEYSTAY_API_KEY": "x"},
+        )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"keystay: {door}: {taken}: ")
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,162 @@
+"""
+Every example in the documentation does what it says.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import re
+import shlex
+import sys
+import textwrap
+from asyncio.subprocess import PIPE
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import keystay
+from keystay_server.commands.signature import Row, string
+from keystay_server.config import Config
+from keystay_server.context import Context
+from keystay_server.dispatch import Dispatcher
+from tests.raw_client import connected
+from tests.server_process import ServerProcess, serving
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/*.md")])
+SOON_S = 20.0
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The code blocks of a page, in order."""
+    text = (ROOT / page).read_text()
+    found = re.findall(rf"^( *)```{language}\n(.*?)^\1```$", text, re.MULTILINE | re.DOTALL)
+    return [textwrap.dedent(code) for _, code in found]
+
+
+async def run(*command: str, **environment: str) -> str:
+    """Run a program; return what it printed."""
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=PIPE, env={**os.environ, **environment}
+    )
+    async with asyncio.timeout(SOON_S):
+        output, _ = await process.communicate()
+    assert process.returncode == 0
+    return output.decode()
+
+
+async def test_the_program_in_the_readme(tmp_path: Path) -> None:
+    """The first program that a newcomer copies prints what it says."""
+    [program] = blocks("README.md", "python")
+    async with serving() as server:
+        (tmp_path / "try.py").write_text(program.replace("ws://127.0.0.1:8330", server.url))
+        output = await run(sys.executable, str(tmp_path / "try.py"))
+    assert re.fullmatch(r"sessions: \['\S+'\]\nsession\.unset loggedOut\n", output)
+
+
+async def test_the_command_line_in_the_readme() -> None:
+    """A session is created, listed and ended by the commands that the README shows."""
+    [shell] = [block for block in blocks("README.md", "sh") if "session create" in block]
+    create, show, end = shell.splitlines()
+    async with serving() as server:
+
+        async def keystay_prints(line: str, *more: str) -> str:
+            words = shlex.split(line, comments=True)[1:]
+            return await run(
+                *(sys.executable, "-m", "keystay_server.cli", *words, *more),
+                KEYSTAY_CONTROL=server.control,
+                KEYSTAY_API_KEY="test-api-key",
+            )
+
+        created = json.loads(await keystay_prints(create, "--json"))
+        assert created["meta"] == {"name": "Ada"}
+        assert created["id"] in await keystay_prints(show)
+        await keystay_prints(end.replace(" ID ", f" {created['id']} "))
+        async with connected(server.url) as client:
+            assert (await client.call("session.isValid", created["key"]))[0] == "banned"
+
+
+async def run_body(code: str, names: dict[str, Any]) -> dict[str, Any]:
+    """Run a block as the body of a coroutine; return the names that it made."""
+    body = textwrap.indent(code + "\nglobals().update(locals())", "    ")
+    exec(f"async def body():\n{body}", names)
+    await names["body"]()
+    return names
+
+
+async def test_the_python_page() -> None:
+    """Each block of the SDK's page runs; the session module's example keeps the key."""
+    first, handler, example = blocks("docs/python.md", "python")
+    async with serving() as server, keystay.connect(server.url) as client:
+        await run_body(first.replace("ws://127.0.0.1:8330", server.url), {"keystay": keystay})
+        await run_body(handler, {"client": client})
+        session = await client.login("anonymous")
+        storage = {"sessionKey": session.key}
+        async with keystay.connect(server.url) as other:
+            events = other.events("session.set")
+            names = {"client": other, "local_storage": storage}
+            await run_body(example, {**names, "logger": logging.getLogger("example")})
+            async with asyncio.timeout(SOON_S):
+                await anext(events)
+            assert other.session is not None
+            assert storage == {"sessionKey": other.session.key}
+
+
+async def test_the_commands_on_the_python_page_exist() -> None:
+    """Every method that the page names is one of the client."""
+    page = (ROOT / "docs/python.md").read_text()
+    for name in re.findall(r"client\.(\w+)", page):
+        assert hasattr(keystay.Client, name), name
+
+
+async def test_the_new_command_of_the_extending_page() -> None:
+    """The handler that the page shows is one that the dispatcher runs."""
+    echo_code, _ = blocks("docs/extending.md", "python")
+    names = await run_body(echo_code, {"Context": Context})
+    dispatcher = Dispatcher({"debug.echo": Row(names["echo"], string("text"))}, deadline_s=1)
+    from keystay_protocol.codec import decode
+    from keystay_protocol.frames import Command, Reply
+
+    reply = dispatcher.run(None, Command(1, "debug.echo", ["hello"]))  # type: ignore[arg-type]
+    assert isinstance(reply, bytes)
+    assert decode(reply) == Reply(1, None, "hello")
+
+
+async def test_the_authenticator_of_the_extending_page(tmp_path: Path) -> None:
+    """A program that embeds the server lets in whom its own authenticator lets in."""
+    _, program = blocks("docs/extending.md", "python")
+    anywhere = 'Config(store="memory://", listen="127.0.0.1:0", control="127.0.0.1:0")'
+    program = program.replace('Config(store="memory://")', anywhere).replace(
+        "run(print)", "run(lambda ready: print(__import__('json').dumps(ready), flush=True))"
+    )
+    (tmp_path / "embedded.py").write_text(program)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "embedded.py", cwd=tmp_path, stdout=PIPE
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(SOON_S):
+        server = ServerProcess(process, json.loads(await process.stdout.readline()))
+        async with connected(server.url) as client:
+            error, result = await client.call("session.login", "ticket", "ticket-for-alice")
+            assert (error, result["session"]["meta"]) == (None, {"seat": 12})
+            assert (await client.call("session.login", "ticket", "?"))[0] == "loginFailed"
+        assert await server.terminate() == 0
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every relative link of the documentation leads to a file."""
+    for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+        assert (page.parent / link).exists(), link
+
+
+def test_the_settings_on_the_operations_page_exist() -> None:
+    """Every setting that the page names is one of the server, with the default it says."""
+    settings = {setting.name: setting.default for setting in fields(Config)}
+    page = (ROOT / "docs/operations.md").read_text()
+    named = re.findall(r"`(max_\w+|\w+_timeout_s)`", page)
+    assert named
+    assert [name for name in named if name not in settings] == []
