@@ -9,6 +9,16 @@ help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: .venv/server  ## Start a server to try things on: anonymous login, nothing kept.
+	@echo 'Keystay starts. In a second terminal, hold a session and watch what happens to it:'
+	@echo
+	@echo '    $(BIN)/python -m keystay'
+	@echo
+	@echo 'It prints the session with its id. In a third, end it, and look at the second:'
+	@echo
+	@echo '    $(BIN)/keystay session end ID --reason banned'
+	@echo
+	@echo 'Clients of your own connect to ws://127.0.0.1:8330; README.md has a program to begin with.'
+	@echo
 	@$(BIN)/keystay serve --dev --store memory://
 
 test: .venv/dev  ## Run every test.

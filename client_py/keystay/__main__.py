@@ -1,0 +1,53 @@
+"""
+Hold a session and watch what happens to it: `python -m keystay [--key KEY] [URL]`.
+
+Without a key it logs in anonymously, which a server in development allows.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import sys
+
+import keystay
+
+
+def main() -> int:
+    """Watch until the session ends or Ctrl-C; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m keystay", description=__doc__)
+    parser.add_argument("url", nargs="?", default="ws://127.0.0.1:8330", metavar="URL")
+    parser.add_argument("--key", help="hold the session that this key opens")
+    options = parser.parse_args()
+    try:
+        asyncio.run(_watch(options.url, options.key))
+    except (keystay.KeystayError, ValueError) as error:
+        print(f"keystay: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+async def _watch(url: str, key: str | None) -> None:
+    """Print every event of the session, a line each; return when it has ended."""
+    async with keystay.connect(url) as client:
+        events = client.events("session")
+        if key is None:
+            await client.login("anonymous")
+        else:
+            await client.restore(key)
+        with contextlib.suppress(keystay.EventsLost):
+            async for event in events:
+                print(event.name, json.dumps(_shown(event.data)), flush=True)
+                if client.session is None:
+                    return
+
+
+def _shown(data: object) -> object:
+    # The key is a secret, but without it nobody could try a second window.
+    return data.to_wire() if isinstance(data, keystay.Session) else data
+
+
+if __name__ == "__main__":
+    sys.exit(main())
