@@ -22,8 +22,6 @@ _MAX_EXACT_INTEGER = 2**53 - 1
 # Up to this size msgpack cannot be made to reserve more than 3 MB; see `_check_complete`.
 _SMALL = 1024
 
-_packer = msgpack.Packer(autoreset=True, use_bin_type=True)
-
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -46,9 +44,14 @@ def encode(frame: Frame) -> bytes:
         case Command(id_, method, params):
             return pack([_COMMAND, id_, method, params])
         case Reply(id_, error, result):
-            return pack([_REPLY, id_, error, result])
+            return encode_reply(id_, error, result)
         case Event(name, data, cursor):
             return pack([_EVENT, name, [data, cursor]])
+
+
+def encode_reply(callback_id: int, error: str | None, result: object) -> bytes:
+    """Write a reply without making a `Reply` of it first: a server does nothing more often."""
+    return pack([_REPLY, callback_id, error, result])
 
 
 def decode(data: bytes | bytearray, limits: Limits = DEFAULT_LIMITS) -> Frame:
@@ -89,9 +92,8 @@ def _command(message: Any) -> Command:
     raise MalformedFrame("a command is [0, id, method, params]")
 
 
-def pack(value: object) -> bytes:
-    """Write plain data (None, bool, int, float, str, bytes, lists, maps) as MessagePack."""
-    return _packer.pack(value)
+pack = msgpack.Packer(autoreset=True, use_bin_type=True).pack
+"""Write plain data (None, bool, int, float, str, bytes, lists, maps) as MessagePack."""
 
 
 def unpack(data: bytes | bytearray, limits: Limits = DEFAULT_LIMITS) -> Any:

@@ -14,7 +14,8 @@ from typing import Any
 MAX_CALLBACK_ID = 2**32 - 1
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: that took as long as decoding the bytes, and a server makes one for all it hears.
+@dataclass(slots=True)
 class Command:
     """`[0, id, method, params]`: a client asks; `id` comes back with the reply."""
 

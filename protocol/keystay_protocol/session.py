@@ -2,6 +2,7 @@
 The session as clients see it (SPEC section 4), and the form of its key.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,8 +12,8 @@ from keystay_protocol.errors import InvalidSessionKey, MalformedFrame
 MAX_ACTOR_ID_BYTES = 128
 MAX_META_DEPTH = 8  # So shallow that every frame with a session in it keeps to 16.
 SECRET_PREFIX = "kst_"  # noqa: S105  # What every secret starts with, not one.
-_SECRET_LENGTH = len(SECRET_PREFIX) + 43  # 32 bytes, base64url, no padding
-_SECRET_ALPHABET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+# 32 bytes, base64url, no padding. The first group is greedy: it ends at the last colon.
+_KEY = re.compile(rf"(.+):({SECRET_PREFIX}[A-Za-z0-9_-]{{43}})", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +96,10 @@ def split_key(key: str) -> tuple[str, str]:
     Raises:
         InvalidSessionKey: If the string does not have the form of a key.
     """
-    actor_id, colon, secret = key.rpartition(":")
-    if (
-        not colon
-        or len(secret) != _SECRET_LENGTH
-        or not secret.startswith(SECRET_PREFIX)
-        or not _SECRET_ALPHABET.issuperset(secret)
-        or not is_actor_id(actor_id)
-    ):
+    match = _KEY.fullmatch(key)
+    if match is None or not is_actor_id(match[1]):
         raise InvalidSessionKey
-    return actor_id, secret
+    return match[1], match[2]
 
 
 def is_actor_id(actor_id: str) -> bool:

@@ -13,10 +13,9 @@ from typing import Protocol
 
 from keystay_protocol.codec import DEFAULT_LIMITS, Limits, decode_command
 from keystay_protocol.errors import CloseCode, MalformedFrame
-from keystay_protocol.frames import Command
+from keystay_server.audience import Peer
 from keystay_server.context import Context, Services
 from keystay_server.dispatch import Dispatcher
-from keystay_server.hub import Peer
 from keystay_server.outbox import MAX_OUTBOX_BYTES, Outbox
 
 
@@ -56,14 +55,25 @@ class Connection:
     messages back while `is_full`, and calls `lost` at the end.
     """
 
-    __slots__ = ("_backlog", "_context", "_is_lost", "_node", "_task", "_transport")
+    __slots__ = (
+        "_backlog",
+        "_backlog_bytes",
+        "_context",
+        "_is_lost",
+        "_node",
+        "_task",
+        "_transport",
+    )
 
     def __init__(self, node: Node, transport: Transport, outbox: Outbox) -> None:
         self._node = node
         self._transport = transport
         self._context = Context(node.services, Peer(outbox))
         self._task: Task[bytes] | None = None
-        self._backlog: deque[Command] | None = None  # Most connections never need one.
+        # Not decoded before its turn: 64 KiB of empty maps are 5 MB of objects.
+        # Most connections never need one.
+        self._backlog: deque[bytes | bytearray] | None = None
+        self._backlog_bytes = 0
         self._is_lost = False
 
     @property
@@ -73,27 +83,24 @@ class Connection:
 
     @property
     def is_full(self) -> bool:
-        """Whether as many commands are under way as may be."""
-        return self._backlog is not None and len(self._backlog) + 1 >= self._node.max_in_flight
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether no command is under way."""
-        return self._task is None
+        """Whether as many commands are under way as may be, or as many bytes of them."""
+        if self._task is None:
+            return False
+        waiting = 0 if self._backlog is None else len(self._backlog)
+        return (
+            1 + waiting >= self._node.max_in_flight
+            or self._backlog_bytes >= self._node.limits.size
+        )
 
     def receive(self, message: bytes | bytearray) -> None:
         """Run the command in the message, now or after those before it."""
-        try:
-            command = decode_command(message, self._node.limits)
-        except MalformedFrame as error:
-            self._transport.close(CloseCode.MALFORMED_FRAME, str(error))
-            return
         if self._task is None:
-            self._run(command)
+            self._run(message)
         else:
             if self._backlog is None:
                 self._backlog = deque()
-            self._backlog.append(command)
+            self._backlog.append(message)
+            self._backlog_bytes += len(message)
 
     def lost(self) -> None:
         """The client is gone. What it asked for and is under way is finished all the same."""
@@ -101,7 +108,13 @@ class Connection:
         self._backlog = None
         self._node.services.hub.unbind(self.peer)
 
-    def _run(self, command: Command) -> None:
+    def _run(self, message: bytes | bytearray) -> None:
+        try:
+            command = decode_command(message, self._node.limits)
+        except MalformedFrame as error:
+            self._backlog = None
+            self._transport.close(CloseCode.MALFORMED_FRAME, str(error))
+            return
         reply = self._node.dispatcher.run(self._context, command)
         if isinstance(reply, bytes):
             self.peer.outbox.send(self._node.frame(reply))
@@ -110,18 +123,16 @@ class Connection:
             reply.add_done_callback(self._replied)
 
     def _replied(self, task: Task[bytes]) -> None:
+        was_full = self.is_full
         self._task = None
         if self._is_lost:
             # A restore that was under way may have bound the connection meanwhile.
             self._node.services.hub.unbind(self.peer)
         elif not task.cancelled():
             self.peer.outbox.send(self._node.frame(task.result()))
-            self._go_on()
-
-    def _go_on(self) -> None:
-        if self._backlog is not None:
-            was_full = self.is_full
             while self._backlog and self._task is None:
-                self._run(self._backlog.popleft())
+                message = self._backlog.popleft()
+                self._backlog_bytes -= len(message)
+                self._run(message)
             if was_full and not self.is_full:
                 self._transport.resume()

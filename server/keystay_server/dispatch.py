@@ -8,12 +8,13 @@ that waits is finished by a task of its own, under a deadline.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Generator, Mapping
+from contextlib import suppress
 from types import coroutine
 from typing import Any, cast
 
-from keystay_protocol.codec import encode
+from keystay_protocol.codec import encode_reply
 from keystay_protocol.errors import CommandError, InternalError, Timeout, UnknownCommand
-from keystay_protocol.frames import Command, Reply
+from keystay_protocol.frames import Command
 from keystay_server.commands.signature import Row
 from keystay_server.context import Context
 
@@ -42,20 +43,24 @@ class Dispatcher:
             handling = cast("Coroutine[Any, Any, Any]", row.call(context, command.params))
             waits_for = handling.send(None)
         except StopIteration as done:
-            return encode(Reply(command.id, None, done.value))
+            return _success(command, done.value)
         except Exception as error:
-            return encode(_refusal(command, error))
+            return _refusal(command, error)
         task = asyncio.create_task(self._finish(command, handling, waits_for))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return task
 
     async def drain(self, deadline_s: float) -> None:
-        """Wait for the commands that are running; give up those that take longer."""
-        if self._running:
-            _, late = await asyncio.wait(self._running, timeout=deadline_s)
-            for task in late:
-                task.cancel()
+        """Wait for the commands that are running, and what follows; give up what is late."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(deadline_s):
+                while self._running:
+                    await asyncio.wait(self._running)
+        late = list(self._running)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
 
     async def _finish(
         self, command: Command, handling: Coroutine[Any, Any, Any], waits_for: Any
@@ -64,10 +69,10 @@ class Dispatcher:
             async with asyncio.timeout(self._deadline_s):
                 result = await _resumed(handling, waits_for)
         except TimeoutError:
-            return encode(_refusal(command, Timeout()))
+            return _refusal(command, Timeout())
         except Exception as error:
-            return encode(_refusal(command, error))
-        return encode(Reply(command.id, None, result))
+            return _refusal(command, error)
+        return _success(command, result)
 
 
 @coroutine
@@ -87,8 +92,15 @@ def _resumed(handling: Coroutine[Any, Any, Any], waits_for: Any) -> Generator[An
             return done.value
 
 
-def _refusal(command: Command, error: Exception) -> Reply:
+def _success(command: Command, result: object) -> bytes:
+    try:
+        return encode_reply(command.id, None, result)
+    except Exception as error:  # The handler returned what the wire has no form for.
+        return _refusal(command, error)
+
+
+def _refusal(command: Command, error: Exception) -> bytes:
     if not isinstance(error, CommandError):
         log.error("a handler failed", exc_info=error, extra={"method": command.method})
         error = InternalError()
-    return Reply(command.id, error.code, error.details())
+    return encode_reply(command.id, error.code, error.details())

@@ -6,20 +6,22 @@ in the order of the store, from the moment it is bound. The hub knows for each
 actor the last event it relayed. An event that does not follow on it is not
 relayed before what lies between has been read from the store's history, no
 matter on which way the events come: from the feed, or from the answer to a
-command of this node, whichever is first.
+command of this node, whichever is first. What a connection has been sent it is
+not sent again, so that in doubt the hub reads too much rather than too little.
 """
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 from keystay_protocol.codec import encode
 from keystay_protocol.errors import NoSession, SessionEnded, Unavailable
-from keystay_protocol.events import DEFAULT_PATHS, SESSION_SET, SESSION_UNSET, heard_by
+from keystay_protocol.events import SESSION_SET, SESSION_UNSET, heard_by
 from keystay_protocol.frames import Event
+from keystay_server.audience import NOTHING_RELAYED, Audience, Peer, Seat
 from keystay_server.keys import digest_of
-from keystay_server.outbox import Outbox
 from keystay_server.stores.base import SessionSet, SessionUnset, Store, StoredEvent
 
 MAX_HELD = 256
@@ -28,64 +30,7 @@ MAX_HELD = 256
 HEAL_AT_ONCE = 64
 HEAL_AGAIN_S = 0.5
 
-NOTHING_RELAYED = -1
-
 log = logging.getLogger("keystay.hub")
-
-
-class Peer:
-    """One connection, as the hub knows it."""
-
-    __slots__ = ("outbox", "paths", "seat", "was_bound")
-
-    def __init__(self, outbox: Outbox) -> None:
-        self.outbox = outbox
-        self.paths: tuple[str, ...] = DEFAULT_PATHS
-        self.seat: Seat | None = None
-        self.was_bound = False
-
-
-class Seat:
-    """
-    A connection's place in the audience of its actor.
-
-    While the connection is being bound, `held` collects what is announced;
-    afterwards it is None. Events before `since` are not owed to this seat.
-    """
-
-    __slots__ = ("audience", "held", "key", "peer", "session_id", "since")
-
-    def __init__(self, peer: Peer, audience: "Audience", key: str) -> None:
-        self.peer = peer
-        self.audience = audience
-        self.key = key
-        self.session_id = ""
-        self.since = 0
-        self.held: list[StoredEvent] | None = []
-
-    def is_owed(self, event: StoredEvent) -> bool:
-        """Tell whether the event concerns the session that this seat is bound to."""
-        if event.cursor < self.since:
-            return False
-        match event.change:
-            case SessionSet(record):
-                return record.id == self.session_id
-            case SessionUnset(session_id):
-                return session_id == self.session_id
-
-
-class Audience:
-    """The seats of one actor on this node, and the last event that was relayed to them."""
-
-    __slots__ = ("actor_id", "healed", "last", "seats", "wanted")
-
-    def __init__(self, actor_id: str) -> None:
-        self.actor_id = actor_id
-        self.seats: list[Seat] = []
-        self.last = NOTHING_RELAYED
-        # While a hole is being filled: the newest event known of, and who waits for it.
-        self.wanted = NOTHING_RELAYED
-        self.healed: asyncio.Future[None] | None = None
 
 
 class Hub:
@@ -137,14 +82,13 @@ class Hub:
         seat = await self._sit_down(peer, actor_id, key)
         try:
             event = await opening()
-            held = seat.held
-            if held is None or len(held) > MAX_HELD:
+            await self.relay([event])
+            if peer.coming is not seat:
                 raise Unavailable("too much happened at once", retry_after_s=1.0)
         except BaseException:
-            self._stand_up(seat)
+            self._leave(seat)
             raise
-        self._settle(seat, event, held)
-        await self.relay([event])
+        self._settle(seat, event)
         return event
 
     def unbind(self, peer: Peer) -> None:
@@ -173,7 +117,11 @@ class Hub:
         """Look for what the feed may have lost about these actors."""
         for actor_id in actor_ids:
             audience = self._audiences.get(actor_id)
-            if audience is not None and audience.last != NOTHING_RELAYED:
+            if audience is None:
+                continue
+            if audience.last == NOTHING_RELAYED:
+                audience.is_in_doubt = True
+            else:
                 self._tear(audience, audience.last)
 
     def _take(self, audience: Audience, event: StoredEvent) -> None:
@@ -181,7 +129,7 @@ class Hub:
             return
         if audience.healed is not None:
             audience.wanted = max(audience.wanted, event.cursor)
-        elif event.previous > audience.last != NOTHING_RELAYED:
+        elif audience.last not in (NOTHING_RELAYED, event.previous):
             self._tear(audience, event.cursor)
         else:
             self._send(audience, event)
@@ -190,23 +138,32 @@ class Hub:
         audience.last = event.cursor
         frames: dict[str, bytes] = {}
         for seat in tuple(audience.seats):
-            if seat.held is None:
+            coming = seat.peer.coming
+            if coming is None or coming.audience is not audience:
                 self._deliver(seat, event, frames)
-            elif len(seat.held) <= MAX_HELD:
+            elif coming is seat:
                 seat.held.append(event)
+                if len(seat.held) > MAX_HELD:
+                    self._release(seat)
 
     def _deliver(self, seat: Seat, event: StoredEvent, frames: dict[str, bytes]) -> None:
         """Send the event to one seat; `frames` keeps what was encoded, by key."""
         if not seat.is_owed(event):
             return
-        name, data = _as_wire(event, seat.key)
-        if heard_by(seat.peer.paths, name):
+        seat.after = event.cursor
+        is_end = isinstance(event.change, SessionUnset)
+        if heard_by(seat.peer.paths, SESSION_UNSET if is_end else SESSION_SET):
             frame = frames.get(seat.key)
             if frame is None:
-                frame = frames[seat.key] = self._frame(encode(Event(name, data, event.cursor)))
+                frame = frames[seat.key] = self._encode(
+                    *_as_wire(event, seat.key), event.cursor
+                )
             seat.peer.outbox.send(frame)
-        if name == SESSION_UNSET:
+        if is_end:
             self.unbind(seat.peer)
+
+    def _encode(self, name: str, data: dict[str, Any], cursor: int | None) -> bytes:
+        return self._frame(encode(Event(name, data, cursor)))
 
     async def _sit_down(self, peer: Peer, actor_id: str, key: str) -> Seat:
         audience = self._audiences.get(actor_id)
@@ -214,32 +171,54 @@ class Hub:
             audience = self._audiences[actor_id] = Audience(actor_id)
         seat = Seat(peer, audience, key)
         audience.seats.append(seat)
+        peer.coming = seat
         try:
             await self._store.watch(actor_id)
         except BaseException:
-            self._stand_up(seat)
+            self._leave(seat)
             raise
         return seat
 
-    def _settle(self, seat: Seat, event: StoredEvent, held: list[StoredEvent]) -> None:
-        """Make the seat the connection's own, and send what was held for it."""
-        assert isinstance(event.change, SessionSet)
-        seat.session_id = event.change.record.id
-        seat.since = event.cursor
-        seat.held = None
-        peer = seat.peer
+    def _settle(self, seat: Seat, opening: StoredEvent) -> None:
+        """Make the seat the connection's own, and send it what was held back for it."""
+        assert isinstance(opening.change, SessionSet)
+        peer, audience = seat.peer, seat.audience
+        held = self._release(seat, opening.cursor)
         before, peer.seat = peer.seat, seat
         peer.was_bound = True
         if before is not None:
             self._stand_up(before)
-        for missed in held:
-            # The seat before may have been bound to the same session, and heard it already.
-            if (
-                before is None
-                or before.audience is not seat.audience
-                or not before.is_owed(missed)
-            ):
-                self._deliver(seat, missed, {})
+        seat.session_id = opening.change.record.id
+        seat.after = opening.cursor - 1
+        self._deliver(seat, opening, {})
+        last = opening.cursor
+        for event in held:
+            if event.previous == last:
+                self._deliver(seat, event, {})
+                last = event.cursor
+        if last < audience.last or audience.is_in_doubt:
+            # The feed was not whole while the first seats were taken.
+            newest, audience.last, audience.is_in_doubt = audience.last, last, False
+            self._tear(audience, newest)
+
+    def _release(self, seat: Seat, end: float = math.inf) -> list[StoredEvent]:
+        """
+        Hold nothing back any more. Returns what was held, in order.
+
+        The seat that the connection has already is sent what it is owed of
+        that, up to the cursor `end`.
+        """
+        peer, held = seat.peer, sorted(seat.held, key=lambda event: event.cursor)
+        peer.coming = None
+        for event in held:
+            if event.cursor < end and peer.seat is not None:
+                self._deliver(peer.seat, event, {})
+        return held
+
+    def _leave(self, seat: Seat) -> None:
+        """The binding failed: the connection stays where it is bound."""
+        self._release(seat)
+        self._stand_up(seat)
 
     def _stand_up(self, seat: Seat) -> None:
         audience = seat.audience
@@ -263,12 +242,16 @@ class Hub:
                 del self._torn[audience]
             if not self._torn:
                 self._is_torn.clear()
-            healed = await asyncio.gather(*(self._heal(audience) for audience in some))
-            if not all(healed):
+            if not all(await asyncio.gather(*(self._heal(audience) for audience in some))):
                 await asyncio.sleep(HEAL_AGAIN_S)
 
     async def _heal(self, audience: Audience) -> bool:
-        """Read and send what was missed; put the audience back in line if that fails."""
+        """
+        Read and send what was missed; put the audience back in line if that was not all.
+
+        Returns whether it got on, or there is more to read than there was.
+        """
+        before = audience.last, audience.wanted
         try:
             is_whole = not audience.seats or await self._fill_hole(audience)
         except Unavailable:
@@ -281,35 +264,45 @@ class Hub:
         elif audience.healed is not None:
             audience.healed.set_result(None)
             audience.healed = None
-        return is_whole
+        return is_whole or (audience.last, audience.wanted) != before
 
     async def _fill_hole(self, audience: Audience) -> bool:
-        history = await self._store.history(audience.actor_id, audience.last)
+        after = audience.last
+        history = await self._store.history(audience.actor_id, after)
+        standing = [] if history.complete else await self._standing(audience)
+        if audience.last < after:
+            return False  # A new seat was found to have a hole that begins earlier.
         for event in history.events:
             if event.cursor > audience.last:
                 self._send(audience, event)
+        for seat, name, data in standing:
+            self._tell(seat, name, data)
         if not history.complete:
             audience.last = max(audience.last, audience.wanted)
-            await self._look_again(audience)
         return audience.last >= audience.wanted
 
-    async def _look_again(self, audience: Audience) -> None:
-        """The hole is there for good: tell each seat how its session stands now."""
-        for seat in [seat for seat in audience.seats if seat.held is None]:
+    async def _standing(self, audience: Audience) -> list[tuple[Seat, str, dict[str, Any]]]:
+        """How the session of each seat stands now: for a hole that is there for good."""
+        standing: list[tuple[Seat, str, dict[str, Any]]] = []
+        for seat in [seat for seat in audience.seats if seat.peer.seat is seat]:
             try:
                 record = await self._store.check(audience.actor_id, digest_of(seat.key))
-            except SessionEnded as ended:
-                name, data = SESSION_UNSET, {"reason": ended.code, "id": seat.session_id}
-            except NoSession:
-                name, data = SESSION_UNSET, {"reason": "revoked", "id": seat.session_id}
+            except (SessionEnded, NoSession) as error:
+                reason = error.code if isinstance(error, SessionEnded) else "revoked"
+                unset = {"reason": reason, "id": seat.session_id}
+                standing.append((seat, SESSION_UNSET, unset))
             else:
-                name, data = SESSION_SET, record.to_session(seat.key).to_wire()
-            if seat.peer.seat is not seat:
-                continue
-            if heard_by(seat.peer.paths, name):
-                seat.peer.outbox.send(self._frame(encode(Event(name, data, None))))
-            if name == SESSION_UNSET:
-                self.unbind(seat.peer)
+                wire = record.to_session(seat.key).to_wire()
+                standing.append((seat, SESSION_SET, wire))
+        return standing
+
+    def _tell(self, seat: Seat, name: str, data: dict[str, Any]) -> None:
+        if seat.peer.seat is not seat:
+            return
+        if heard_by(seat.peer.paths, name):
+            seat.peer.outbox.send(self._encode(name, data, None))
+        if name == SESSION_UNSET:
+            self.unbind(seat.peer)
 
 
 def _as_wire(event: StoredEvent, key: str) -> tuple[str, dict[str, Any]]:

@@ -12,13 +12,17 @@ MAX_OUTBOX_BYTES = 1024 * 1024
 
 
 class Wire(Protocol):
-    """What an outbox writes to: a socket, or a list in a test."""
+    """What an outbox writes to: a socket's transport, or a list in a test."""
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes, /) -> None:
         """Take the bytes; never block."""
 
     def get_write_buffer_size(self) -> int:
         """How many bytes were taken but not yet passed on."""
+
+
+class Owner(Protocol):
+    """Whose client it is that takes too little."""
 
     def too_slow(self) -> None:
         """The bound was passed: cut this client off."""
@@ -32,10 +36,11 @@ class Outbox:
     gone, and comes back with a cursor.
     """
 
-    __slots__ = ("_max_bytes", "_wire", "shut")
+    __slots__ = ("_max_bytes", "_owner", "_wire", "shut")
 
-    def __init__(self, wire: Wire, max_bytes: int = MAX_OUTBOX_BYTES) -> None:
+    def __init__(self, wire: Wire, owner: Owner, max_bytes: int = MAX_OUTBOX_BYTES) -> None:
         self._wire = wire
+        self._owner = owner
         self._max_bytes = max_bytes
         self.shut = False
 
@@ -45,4 +50,4 @@ class Outbox:
             return
         self._wire.write(data)
         if self._wire.get_write_buffer_size() > self._max_bytes:
-            self._wire.too_slow()
+            self._owner.too_slow()

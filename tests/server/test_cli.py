@@ -220,7 +220,7 @@ async def test_help_is_there_for_those_who_ask(
         (("--control", "0.0.0.0:0"), {}, "control: 0.0.0.0 can be reached from other machines"),
         ((), {"KEYSTAY_CONTROL": "example.org:1"}, "control: example.org can be reached"),
         ((), {"KEYSTAY_CONTROLL": "127.0.0.1:1"}, "controll: no such setting"),
-        (("--store", "mysql://x"), {}, "store: no store speaks 'mysql'"),
+        (("--store", "mysql://x"), {}, "store: the URL must start with"),
         ((), {"KEYSTAY_API_KEY": "two words"}, "KEYSTAY_API_KEY: an API key is visible ASCII"),
         (("--config", "nowhere.toml"), {}, "config: nowhere.toml: No such file"),
     ],

@@ -2,6 +2,7 @@
 The `session.` commands (SPEC section 3).
 """
 
+import asyncio
 from typing import Any
 
 from keystay_protocol.commands import LogoutScope
@@ -36,6 +37,8 @@ async def login(context: Context, method: str, credentials: Any) -> dict[str, An
     authenticator = services.authenticators.get(method)
     if authenticator is None:
         raise LoginDisabled("this server does not offer that way to log in")
+    # From here on in a task: what an embedding program registered may use timeouts.
+    await asyncio.sleep(0)
     identity = await authenticator.authenticate(credentials)
     key, new = services.sessions.prepare(
         Opening(identity.actor_id, identity.meta, identity.language)

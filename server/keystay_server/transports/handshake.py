@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import ip_address
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from keystay_protocol.session import SECRET_PREFIX
+from keystay_server.limits import Full
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,10 @@ class OriginPolicy:
         """Tell whether a page from this origin may connect to this host."""
         if origin is None or "*" in self.allowed or origin in self.allowed:
             return True
-        parts = urlsplit(origin)
+        try:
+            parts = urlsplit(origin)
+        except ValueError:
+            return False
         if self.loopback and _is_loopback(parts.hostname):
             return True
         return not self.allowed and bool(host) and parts.netloc.lower() == str(host).lower()
@@ -48,7 +52,7 @@ def refusal_of_request(
     path: str, origins: Sequence[str], hosts: Sequence[str], policy: OriginPolicy
 ) -> Refusal | None:
     """Tell why the request is refused, or None if it is not."""
-    if SECRET_PREFIX in path:
+    if SECRET_PREFIX in unquote(path):
         return Refusal(
             HTTPStatus.BAD_REQUEST,
             "Never put a session key in a URL: URLs end up in logs. Send session.restore.\n",
@@ -65,15 +69,15 @@ def refusal_of_request(
     return None
 
 
-def refusal_of_load(*, is_node_full: bool, is_address_full: bool) -> Refusal | None:
-    """Tell why there is no room for the client, or None if there is."""
-    if is_address_full:
-        return Refusal(
-            HTTPStatus.TOO_MANY_REQUESTS, "Too many connections from this address.\n", 5
-        )
-    if is_node_full:
-        return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "This node is full.\n", 5)
-    return None
+def refusal_of_load(full: Full) -> Refusal:
+    """Tell a client that there is no room for it."""
+    match full:
+        case Full.ADDRESS:
+            return Refusal(
+                HTTPStatus.TOO_MANY_REQUESTS, "Too many connections from this address.\n", 5
+            )
+        case Full.NODE:
+            return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "This node is full.\n", 5)
 
 
 def _is_loopback(hostname: str | None) -> bool:

@@ -3,6 +3,7 @@ Accepts clients, watches over their connections, and says goodbye to them.
 """
 
 import asyncio
+import logging
 import random
 import ssl
 from contextlib import suppress
@@ -16,6 +17,8 @@ from keystay_server.limits import ConnectionCounter, ConnectionLimits
 from keystay_server.transports.handshake import OriginPolicy, Refusal, refusal_of_load
 from keystay_server.transports.watch import Timings
 from keystay_server.transports.websocket import WebSocket
+
+log = logging.getLogger("keystay.listener")
 
 BACKLOG = 4096
 CHECK_EVERY_S = 0.5
@@ -68,7 +71,8 @@ class Listener:
         """
         if self._server is not None:
             self._server.close()
-        for websocket in self._websockets:
+        for websocket in list(self._websockets):
+            websocket.is_draining = True
             self._announce_drain(websocket)
         await self.node.dispatcher.drain(drain_s)
         for websocket in list(self._websockets):
@@ -86,16 +90,14 @@ class Listener:
         """Count a connection; tell why it is refused if there is no room."""
         self._websockets.add(websocket)
         self._is_empty.clear()
-        self._counter.opened(websocket.address)
-        return refusal_of_load(
-            is_node_full=self._counter.is_node_full(),
-            is_address_full=self._counter.is_address_full(websocket.address),
-        )
+        full = self._counter.opened(websocket.address)
+        return None if full is None else refusal_of_load(full)
 
     def closed(self, websocket: WebSocket) -> None:
         """Forget a connection."""
         self._websockets.discard(websocket)
-        self._counter.closed(websocket.address)
+        if not websocket.is_refused:
+            self._counter.closed(websocket.address)
         if not self._websockets:
             self._is_empty.set()
 
@@ -113,5 +115,15 @@ class Listener:
             websockets = list(self._websockets)
             for start in range(0, len(websockets), CHECK_AT_ONCE):
                 for websocket in websockets[start : start + CHECK_AT_ONCE]:
-                    websocket.check(loop.time())
+                    if websocket in self._websockets:
+                        _check(websocket, loop.time())
                 await asyncio.sleep(0)  # Commands go first.
+
+
+def _check(websocket: WebSocket, now: float) -> None:
+    try:
+        websocket.check(now)
+    except Exception:
+        # Whatever is wrong with one connection, the others stay under watch.
+        log.exception("checking a connection failed")
+        websocket.abort()

@@ -56,7 +56,7 @@ def connect(path: str) -> sqlite3.Connection:
     """
     try:
         db = sqlite3.connect(path, timeout=0.5, isolation_level=None)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, ValueError) as error:
         raise StoreError(f"{path} cannot be opened: {error}") from error
     try:
         db.execute("PRAGMA locking_mode = EXCLUSIVE")

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -58,6 +57,7 @@ class SqliteStore:
         # Sessions that were to end while the disk refused to write, by digest: their keys
         # are refused from memory, and the ends written as soon as anything can be.
         self._unwritten: dict[bytes, tuple[Record, str]] = {}
+        self._retry: asyncio.Future[Outcome] | None = None
         self._forgetting: asyncio.Task[None] | None = None
 
     @classmethod
@@ -83,6 +83,8 @@ class SqliteStore:
             self._forgetting.cancel()
             with suppress(asyncio.CancelledError):
                 await self._forgetting
+            if self._unwritten:
+                self._write_the_unwritten()
             await self._writer.stop()
 
     async def create(self, new: NewSession) -> StoredEvent:
@@ -162,33 +164,46 @@ class SqliteStore:
     def _refuse(
         self, actor_id: str, session_id: str | None, scope: LogoutScope, reason: str
     ) -> None:
-        for digest, entry in self._entries.items():
-            if isinstance(entry, Record) and entry.actor_id == actor_id:
-                asking = entry.id == session_id
-                if scope is LogoutScope.ALL or asking is (scope is LogoutScope.THIS):
-                    self._unwritten[digest] = (entry, reason)
+        """Do in memory what `end` could not do on disk."""
+        now = self._clock()
+        live = {
+            digest: entry
+            for digest, entry in self._entries.items()
+            if isinstance(entry, Record)
+            and entry.actor_id == actor_id
+            and entry.expires_at > now
+        }
+        if session_id is not None and session_id not in {entry.id for entry in live.values()}:
+            return
+        for digest, entry in live.items():
+            asking = entry.id == session_id
+            if scope is LogoutScope.ALL or asking is (scope is LogoutScope.THIS):
+                self._unwritten[digest] = (entry, reason)
 
     def _write_the_unwritten(self) -> None:
-        unwritten, self._unwritten = self._unwritten, {}
-        for digest, (record, reason) in unwritten.items():
-            self._entries.pop(digest, None)  # Refused until its end is committed.
-            end = self._write(
-                partial(
-                    Operations.end,
-                    actor_id=record.actor_id,
-                    session_id=record.id,
-                    scope=LogoutScope.THIS,
-                    reason=reason,
-                )
-            )
-            end.add_done_callback(partial(self._still_unwritten, digest, record, reason))
+        """Try again to end those sessions; if it is in vain, their keys stay refused."""
+        if self._retry is not None and not self._retry.done():
+            return
+        unwritten = dict(self._unwritten)
 
-    def _still_unwritten(
-        self, digest: bytes, record: Record, reason: str, end: "asyncio.Future[Outcome]"
-    ) -> None:
-        if end.exception() is not None:
-            self._entries[digest] = record
-            self._unwritten[digest] = (record, reason)
+        def end_them() -> Outcome:
+            outcome, now = Outcome(), self._clock()
+            for record, reason in unwritten.values():
+                ended = self._operations.end(
+                    now, record.actor_id, record.id, LogoutScope.THIS, reason
+                )
+                outcome.events.extend(ended.events)
+                outcome.entries.update(ended.entries)
+            return outcome
+
+        def written(outcome: Outcome) -> None:
+            for digest in unwritten:
+                self._unwritten.pop(digest, None)
+            self._committed(outcome)
+
+        with suppress(Unavailable):  # The next write that succeeds brings the next try.
+            self._retry = self._writer.run(end_them, written)
+            self._retry.add_done_callback(asyncio.Future.exception)
 
     async def _forget_by_and_by(self) -> None:
         while True:

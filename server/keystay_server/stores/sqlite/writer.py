@@ -12,10 +12,11 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from keystay_protocol.errors import CommandError
+from keystay_protocol.errors import CommandError, Unavailable
 from keystay_server.stores.base import StoreError, out_of_reach
 from keystay_server.stores.sqlite import schema
 
@@ -73,7 +74,8 @@ class Writer:
     async def stop(self) -> None:
         """Run what waits, then close the database."""
         while self._is_busy:
-            await self.run(lambda: None)
+            with suppress(Unavailable):  # Its neighbours in the transaction have been told.
+                await self.run(lambda: None)
         self._groups.put([])
         await self._closed
 
@@ -119,7 +121,7 @@ class Writer:
         for job, result in zip(group, results, strict=True):
             failed = isinstance(result, Exception)
             if not failed and job.committed is not None:
-                job.committed(result)
+                _tell(job.committed, result)
             if not job.future.done():
                 (job.future.set_exception if failed else job.future.set_result)(result)
         if self._waiting:
@@ -135,6 +137,14 @@ class Writer:
             log.debug("the event loop closed before the database")
 
 
+def _tell(committed: Callable[[T], None], result: T) -> None:
+    try:
+        committed(result)
+    except Exception:
+        # It is on disk: whoever cannot take the news must not stop the writer.
+        log.exception("telling of a committed operation failed")
+
+
 def _transact(db: sqlite3.Connection, group: list[Job[Any]]) -> list[Any]:
     """Run the group in one transaction; an exception stands for its operation's result."""
     results: list[Any] = []
@@ -148,8 +158,9 @@ def _transact(db: sqlite3.Connection, group: list[Job[Any]]) -> list[Any]:
         db.execute("COMMIT")
     except Exception as error:
         log.exception("a transaction of %d operations failed", len(group))
-        if db.in_transaction:
-            db.execute("ROLLBACK")
+        with suppress(sqlite3.Error):
+            if db.in_transaction:
+                db.execute("ROLLBACK")
         why = "the disk refuses to write" if isinstance(error, sqlite3.Error) else "failed"
         return [out_of_reach(why)] * len(group)
     return results

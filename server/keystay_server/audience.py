@@ -1,0 +1,75 @@
+"""
+Who is bound on this node: a connection, its seat, and the audience of an actor.
+
+The hub keeps these, and changes them; a seat knows what it is owed.
+"""
+
+import asyncio
+
+from keystay_protocol.events import DEFAULT_PATHS
+from keystay_server.outbox import Outbox
+from keystay_server.stores.base import SessionSet, SessionUnset, StoredEvent
+
+NOTHING_RELAYED = -1
+
+
+class Peer:
+    """
+    One connection, as the hub knows it.
+
+    `seat` is where it is bound; `coming` is where it is being bound.
+    """
+
+    __slots__ = ("coming", "outbox", "paths", "seat", "was_bound")
+
+    def __init__(self, outbox: Outbox) -> None:
+        self.outbox = outbox
+        self.paths: tuple[str, ...] = DEFAULT_PATHS
+        self.seat: Seat | None = None
+        self.coming: Seat | None = None
+        self.was_bound = False
+
+
+class Seat:
+    """
+    A connection's place in the audience of its actor.
+
+    Events up to `after` are not owed to it: they are older than its binding, or
+    were sent. While the connection is being bound, `held` collects what is announced.
+    """
+
+    __slots__ = ("after", "audience", "held", "key", "peer", "session_id")
+
+    def __init__(self, peer: Peer, audience: "Audience", key: str) -> None:
+        self.peer = peer
+        self.audience = audience
+        self.key = key
+        self.session_id = ""
+        self.after = NOTHING_RELAYED
+        self.held: list[StoredEvent] = []
+
+    def is_owed(self, event: StoredEvent) -> bool:
+        """Tell whether the event is news of the session that this seat is bound to."""
+        if event.cursor <= self.after:
+            return False
+        match event.change:
+            case SessionSet(record):
+                return record.id == self.session_id
+            case SessionUnset(session_id):
+                return session_id == self.session_id
+
+
+class Audience:
+    """The seats of one actor on this node, and the last event that was relayed to them."""
+
+    __slots__ = ("actor_id", "healed", "is_in_doubt", "last", "seats", "wanted")
+
+    def __init__(self, actor_id: str) -> None:
+        self.actor_id = actor_id
+        self.seats: list[Seat] = []
+        self.last = NOTHING_RELAYED
+        # While a hole is being filled: the newest event known of, and who waits for it.
+        self.wanted = NOTHING_RELAYED
+        self.healed: asyncio.Future[None] | None = None
+        # Something may have been missed before anything was relayed.
+        self.is_in_doubt = False

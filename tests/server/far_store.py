@@ -1,0 +1,152 @@
+"""
+A real store at the far end of a link that a test can slow down, cut or make lossy.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Collection
+from typing import TypeVar
+
+from keystay_protocol.commands import LogoutScope
+from keystay_server.stores.base import (
+    History,
+    Listener,
+    NewSession,
+    Record,
+    Store,
+    StoredEvent,
+    out_of_reach,
+)
+from tests.server.wire import WAIT_S
+
+T = TypeVar("T")
+
+
+class FarStore:
+    """What a node sees of a store that is elsewhere: late, lossy, or not at all."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._listener: Listener
+        self.is_down = False
+        """Whether every call answers `Unavailable`, and changes nothing."""
+        self.is_losing = False
+        """Whether announcements get lost."""
+        self.watched: set[str] = set()
+        self._asked: Counter[str] = Counter()
+        self._is_asked = asyncio.Event()
+        self._is_unwatched = asyncio.Event()
+        self._held: list[StoredEvent] | None = None
+        self._gates: dict[str, asyncio.Event] = {}
+        self._done: dict[str, asyncio.Event] = {}
+
+    # What a test does to the link.
+
+    def hold_announcements(self) -> None:
+        """Keep announcements on the way."""
+        self._held = []
+
+    def deliver_announcements(self) -> None:
+        """Let those arrive that are on the way, and those to come."""
+        held, self._held = self._held or [], None
+        for event in held:
+            self._listener.announced(event)
+
+    def take_announcements(self) -> list[StoredEvent]:
+        """Take off the way what is on it."""
+        held, self._held = self._held or [], []
+        return held
+
+    def hold_answers(self, method: str) -> None:
+        """Keep the answers of a method on the way; what it does is done."""
+        self._gates[method] = asyncio.Event()
+        self._done[method] = asyncio.Event()
+
+    async def until_done(self, method: str) -> None:
+        """Wait until the method was carried out, and its answer is on the way."""
+        async with asyncio.timeout(WAIT_S):
+            await self._done[method].wait()
+
+    def deliver_answers(self, method: str) -> None:
+        """Let the answers arrive."""
+        self._gates.pop(method).set()
+
+    async def until_asked(self, method: str, times: int) -> None:
+        """Wait until the node has called the method so often."""
+        async with asyncio.timeout(WAIT_S):
+            while self._asked[method] < times:
+                self._is_asked.clear()
+                await self._is_asked.wait()
+
+    async def until_unwatched(self) -> None:
+        """Wait until the node watches nobody."""
+        async with asyncio.timeout(WAIT_S):
+            while self.watched:
+                self._is_unwatched.clear()
+                await self._is_unwatched.wait()
+
+    # What the node does over it.
+
+    async def start(self, listener: Listener) -> None:
+        self._listener = listener
+        await self._store.start(self)
+
+    async def stop(self) -> None:
+        await self._store.stop()
+
+    def announced(self, event: StoredEvent) -> None:
+        if self._held is not None:
+            self._held.append(event)
+        elif not self.is_losing:
+            self._listener.announced(event)
+
+    def missed(self, actor_ids: Collection[str]) -> None:
+        self._listener.missed(actor_ids)
+
+    async def create(self, new: NewSession) -> StoredEvent:
+        return await self._far("create", self._store.create(new))
+
+    async def check(self, actor_id: str, digest: bytes) -> Record:
+        return await self._far("check", self._store.check(actor_id, digest))
+
+    async def restore(self, actor_id: str, digest: bytes) -> StoredEvent:
+        return await self._far("restore", self._store.restore(actor_id, digest))
+
+    async def end(
+        self, actor_id: str, session_id: str | None, scope: LogoutScope, reason: str
+    ) -> list[StoredEvent]:
+        return await self._far("end", self._store.end(actor_id, session_id, scope, reason))
+
+    async def sessions(self, actor_id: str) -> list[Record]:
+        return await self._far("sessions", self._store.sessions(actor_id))
+
+    async def history(self, actor_id: str, after: int) -> History:
+        return await self._far("history", self._store.history(actor_id, after))
+
+    async def watch(self, actor_id: str) -> None:
+        await self._far("watch", self._store.watch(actor_id))
+        self.watched.add(actor_id)
+
+    def unwatch(self, actor_id: str) -> None:
+        self._store.unwatch(actor_id)
+        self.watched.discard(actor_id)
+        self._is_unwatched.set()
+
+    async def _far(self, method: str, call: Awaitable[T]) -> T:
+        self._asked[method] += 1
+        self._is_asked.set()
+        if self.is_down:
+            _drop(call)
+            raise out_of_reach("the store does not answer")
+        answer = await call
+        gate = self._gates.get(method)
+        if gate is not None:
+            self._done[method].set()
+            await gate.wait()
+        return answer
+
+
+def _drop(call: Awaitable[T]) -> None:
+    """Never make the call, and let nobody warn that it was not made."""
+    if asyncio.iscoroutine(call):
+        call.close()

@@ -1,0 +1,158 @@
+"""
+A node without sockets: everything of a server but its doors.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgpack
+
+from keystay_protocol.codec import DEFAULT_LIMITS, Limits
+from keystay_server.authenticators import Anonymous, Authenticator
+from keystay_server.commands import COMMANDS
+from keystay_server.commands.signature import Row
+from keystay_server.connection import Connection, Node
+from keystay_server.context import Services
+from keystay_server.dispatch import Dispatcher
+from keystay_server.hub import Hub
+from keystay_server.sessions import Opening, Sessions
+from keystay_server.stores.base import Retention, SessionSet, StoredEvent
+from keystay_server.stores.sqlite import SqliteStore
+from keystay_server.stores.sqlite.store import unix_ms
+from tests.server.far_store import FarStore
+from tests.server.wire import Wire, outbox_of
+
+
+class Clock:
+    """The store's clock, which a test moves on."""
+
+    def __init__(self) -> None:
+        self.passed_ms = 0
+
+    def __call__(self) -> int:
+        return unix_ms() + self.passed_ms
+
+
+class Client:
+    """A client of the node: a connection, and the wire it is carried on."""
+
+    def __init__(self, node: Node) -> None:
+        self.wire = Wire()
+        self.connection = Connection(
+            node, self.wire, outbox_of(self.wire, node.max_outbox_bytes)
+        )
+        self._last_id = 0
+
+    def send(self, method: str, *params: Any) -> int:
+        """Send a command; return its callback id."""
+        self._last_id += 1
+        message = msgpack.packb([0, self._last_id, method, list(params)])
+        # A callback of the loop, outside any task: as messages come from a socket.
+        asyncio.get_running_loop().call_soon(self.connection.receive, message)
+        return self._last_id
+
+    async def reply(self, id_: int) -> tuple[str | None, Any]:
+        """Wait for the reply to a command: error and result."""
+        await self.wire.until(lambda wire: id_ in [reply[0] for reply in wire.replies()])
+        (reply,) = [reply for reply in self.wire.replies() if reply[0] == id_]
+        return reply[1:]
+
+    async def call(self, method: str, *params: Any) -> tuple[str | None, Any]:
+        """Send a command and wait: error and result."""
+        return await self.reply(self.send(method, *params))
+
+    async def refusal(self, method: str, *params: Any) -> str | None:
+        """Send a command and wait: the error."""
+        return (await self.call(method, *params))[0]
+
+    async def login(self, actor_id: str = "alice") -> str:
+        """Log in; return the key."""
+        error, result = await self.call("session.login", "anonymous", {"actorId": actor_id})
+        assert error is None, error
+        return str(result["session"]["key"])
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryNode:
+    """
+    The parts of a node, put together as a server does it, on a real store in memory.
+
+    `elsewhere` is the same store as another node sees it, past this node's link.
+    """
+
+    node: Node
+    store: FarStore
+    hub: Hub
+    sessions: Sessions
+    elsewhere: Sessions
+    clock: Clock
+    clients: list[Client] = field(default_factory=list)
+
+    def connect(self) -> Client:
+        """Let a client in."""
+        client = Client(self.node)
+        self.clients.append(client)
+        return client
+
+    async def open_session(self, actor_id: str = "alice", **fields: Any) -> str:
+        """Open a session as a backend elsewhere does; return its key."""
+        key, new = self.elsewhere.prepare(Opening(actor_id, **fields))
+        await self.elsewhere.create(new)
+        return key
+
+    async def extend(self, key: str) -> StoredEvent:
+        """Have the session restored elsewhere."""
+        return await self.elsewhere.restore(key)
+
+    async def revoke(self, key: str) -> StoredEvent:
+        """End the session as a backend elsewhere does."""
+        record = await self.elsewhere.check(key)
+        (ended,) = await self.elsewhere.revoke(record.id)
+        return ended
+
+
+@asynccontextmanager
+async def running_node(
+    *,
+    authenticators: Mapping[str, Authenticator] | None = None,
+    commands: Mapping[str, Row] = COMMANDS,
+    retention: Retention | None = None,
+    deadline_s: float = 5.0,
+    frame: Callable[[bytes], bytes] = bytes,
+    messages: Limits = DEFAULT_LIMITS,
+    **settings: Any,
+) -> AsyncIterator[MemoryNode]:
+    """
+    Run a node.
+
+    Args:
+        settings: What the `Node` is to have beside its services.
+    """
+    clock = Clock()
+    near = SqliteStore(":memory:", retention or Retention(), clock)
+    store = FarStore(near)
+    hub = Hub(store, frame)
+    sessions, elsewhere = (Sessions(s, ttl_s=1800, max_age_s=None) for s in (store, near))
+    services = Services(sessions, hub, authenticators or {"anonymous": Anonymous()})
+    dispatcher = Dispatcher(commands, deadline_s=deadline_s)
+    node = Node(services, dispatcher, frame, messages, **settings)
+    await store.start(hub)
+    hub.start()
+    memory_node = MemoryNode(node, store, hub, sessions, elsewhere, clock)
+    try:
+        yield memory_node
+    finally:
+        for client in memory_node.clients:
+            client.connection.lost()
+        await dispatcher.drain(0)
+        await hub.stop()
+        await store.stop()
+
+
+def record_of(event: StoredEvent) -> Any:
+    """The session that an event tells of."""
+    assert isinstance(event.change, SessionSet)
+    return event.change.record

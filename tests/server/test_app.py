@@ -1,0 +1,79 @@
+"""
+A server as it is configured: each setting reaches what it is about.
+"""
+
+import time
+from pathlib import Path
+
+import jwt
+import pytest
+
+from keystay_server.app import App
+from keystay_server.config import Config, ConfigError
+from tests.raw_client import connected
+from tests.server.hazards.flood import raw
+from tests.server.transports.raw_peer import BINARY, command, frame, request
+from tests.server_process import serving
+
+SECRET = "a shared secret of 32 bytes, and more"
+
+
+async def test_settings_reach_the_door(tmp_path: Path) -> None:
+    """Origins, the limits of messages and connections, deadlines, and the ways to log in."""
+    key_file = tmp_path / "jwt.key"
+    key_file.write_text(SECRET)
+    async with serving(
+        *("--origins", "https://game.example"),
+        *("--max-message-bytes", "2048"),
+        *("--max-message-depth", "4"),
+        *("--max-connections", "2"),
+        *("--session-timeout-s", "0.2"),
+        *("--jwt-key-file", str(key_file)),
+        *("--jwt-audience", "game"),
+        dev=False,
+    ) as server:
+        async with raw(server, shakes_hands=False) as peer:
+            answer = await peer.shake_hands(request(Origin="http://localhost:3000"))
+            assert answer.status == 403
+        async with raw(server, shakes_hands=False) as peer:
+            answer = await peer.shake_hands(request(Origin="https://game.example"))
+            assert answer.status == 101
+            assert (await peer.goodbye())[0] == 4000
+        for message in (bytes(2049), command(1, "time.now", [[[]]])):
+            async with raw(server) as peer:
+                peer.send(frame(BINARY, message))
+                assert (await peer.goodbye())[0] in {1009, 4500}
+        async with raw(server), raw(server), raw(server, shakes_hands=False) as third:
+            assert (await third.shake_hands()).status == 503
+        async with connected(server.url) as client:
+            claims = {"sub": "alice", "aud": "game", "exp": time.time() + 60}
+            token = jwt.encode(claims, SECRET)
+            assert (await client.call("session.login", "anonymous"))[0] == "loginDisabled"
+            assert (await client.call("session.login", "jwt", token + "x"))[0] == "loginFailed"
+            error, result = await client.call("session.login", "jwt", token)
+            assert (error, result["session"]["actorId"]) == (None, "alice")
+
+
+async def test_development_is_for_pages_of_this_machine() -> None:
+    """With `--dev` a page from any port of loopback may connect, and nobody else's."""
+    async with serving(dev=True) as server:
+        for origin, status in (("http://localhost:3000", 101), ("https://evil.example", 403)):
+            async with raw(server, shakes_hands=False) as peer:
+                assert (await peer.shake_hands(request(Origin=origin))).status == status
+
+
+def test_a_file_that_will_not_do_stops_the_start(tmp_path: Path) -> None:
+    """Keys and certificates are read before the door opens; the error names the setting."""
+    nonsense = tmp_path / "nonsense.pem"
+    nonsense.write_text("too short")
+    missing, path = str(tmp_path / "missing"), str(nonsense)
+    for settings, named in (
+        ({"jwt_key_file": missing}, "jwt_key_file: No such file"),
+        ({"jwt_key_file": path}, "jwt_key_file: a shared secret"),
+        ({"tls_cert": path, "tls_key": path}, "tls_cert: "),
+        ({"tls_cert": missing, "tls_key": missing}, "tls_cert: "),
+        ({"store": "mysql://localhost"}, "store: "),
+    ):
+        with pytest.raises(ConfigError, match=named) as error:
+            App(Config(**{"store": "memory://", **settings}))
+        assert "\n" not in str(error.value)

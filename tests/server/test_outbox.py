@@ -1,0 +1,50 @@
+"""
+The way out to one client, bounded.
+"""
+
+from tests.server.wire import Wire, outbox_of
+
+
+def test_what_is_sent_is_written_at_once() -> None:
+    """Nothing is kept back, and the order stays."""
+    wire = Wire()
+    outbox = outbox_of(wire)
+    outbox.send(b"first")
+    outbox.send(b"second")
+    assert wire.written == [b"first", b"second"]
+
+
+def test_a_client_within_the_bound_is_left_alone() -> None:
+    """Slow is not too slow: up to the bound it is waited for, by nobody else."""
+    wire = Wire()
+    wire.is_stuck = True
+    outbox = outbox_of(wire, max_bytes=100)
+    for _ in range(10):
+        outbox.send(b"x" * 10)
+    assert not wire.cut_off
+
+
+def test_a_client_past_the_bound_is_cut_off() -> None:
+    """One byte more than the bound is too slow."""
+    wire = Wire()
+    wire.is_stuck = True
+    outbox = outbox_of(wire, max_bytes=100)
+    outbox.send(b"x" * 101)
+    assert wire.cut_off
+
+
+def test_a_large_message_to_a_quick_client_is_no_trouble() -> None:
+    """What counts is what the client leaves untaken, not what it is sent."""
+    wire = Wire()
+    outbox = outbox_of(wire, max_bytes=100)
+    outbox.send(b"x" * 10_000)
+    assert not wire.cut_off
+
+
+def test_after_goodbye_nothing_is_sent() -> None:
+    """A client that is being told goodbye, or is gone, is sent nothing more."""
+    wire = Wire()
+    outbox = outbox_of(wire)
+    outbox.shut = True
+    outbox.send(b"late")
+    assert wire.written == []

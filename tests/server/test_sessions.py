@@ -1,0 +1,221 @@
+"""
+The rules of a session's life, whichever door a request comes through.
+"""
+
+from typing import Any
+
+import pytest
+
+from keystay_protocol.commands import LogoutScope
+from keystay_protocol.errors import (
+    Expired,
+    InvalidParams,
+    InvalidSessionKey,
+    LoggedOut,
+    NoSession,
+    Revoked,
+    SessionEnded,
+)
+from keystay_server.keys import digest_of
+from keystay_server.sessions import Opening, Sessions
+from keystay_server.stores.base import Record
+from tests.server.memory_node import MemoryNode, record_of
+
+SECRET = "kst_" + "A" * 43
+
+
+@pytest.fixture
+def sessions(node: MemoryNode) -> Sessions:
+    """Sessions that live for half an hour."""
+    return node.sessions
+
+
+async def opened(
+    sessions: Sessions, actor_id: str = "alice", **fields: Any
+) -> tuple[str, Record]:
+    """Open a session: its key and its record."""
+    key, new = sessions.prepare(Opening(actor_id, **fields))
+    record: Record = record_of(await sessions.create(new))
+    return key, record
+
+
+async def test_an_opened_session_is_what_was_asked_for(sessions: Sessions) -> None:
+    """Meta, language and version are kept; the key opens it; the store has its digest only."""
+    key, record = await opened(
+        sessions, meta={"acl": ["admin"], "name": "Zoë"}, language="de-CH", version="1.2.3"
+    )
+    assert key.startswith("alice:kst_")
+    session = (await sessions.check(key)).to_session()
+    assert session.meta == {"acl": ["admin"], "name": "Zoë"}
+    assert (session.language, session.version) == ("de-CH", "1.2.3")
+    assert key not in repr(record)
+    assert SECRET not in repr(sessions.prepare(Opening("alice")))
+
+
+async def test_times_are_the_configured_ones_unless_given(node: MemoryNode) -> None:
+    """`ttl` and `maxAge` of an opening override what the server is configured with."""
+    bounded = Sessions(node.store, ttl_s=60, max_age_s=600)
+    _, record = await opened(bounded)
+    assert record.expires_at - record.created_at == 60_000
+    assert record.ends_at == record.created_at + 600_000
+    _, record = await opened(bounded, ttl_s=0.5, max_age_s=1.5)
+    assert record.expires_at - record.created_at == 500
+    assert record.ends_at == record.created_at + 1500
+    _, record = await opened(node.sessions)
+    assert (record.expires_at - record.created_at, record.ends_at) == (1_800_000, None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"actor_id": ""}, "actorId"),
+        ({"actor_id": "a" * 129}, "actorId"),
+        ({"actor_id": "é" * 65}, "actorId"),
+        ({"actor_id": "\ud800"}, "actorId"),
+        ({"language": ""}, "language"),
+        ({"language": "english please"}, "language"),
+        ({"language": "en\n"}, "language"),
+        ({"language": "en" + "-abcdefgh" * 8}, "language"),
+        ({"version": "v" * 65}, "version"),
+        ({"version": "1\n2"}, "version"),
+        ({"version": "\ud800"}, "version"),
+        ({"meta": {"a": "x" * 4096}}, "meta"),
+        ({"meta": {"a": [[[[[[[[1]]]]]]]]}}, "meta"),
+        ({"meta": {1: "a"}}, "meta"),
+        ({"meta": {"a": object()}}, "meta"),
+        ({"meta": {"a": b"bytes"}}, "meta"),
+        ({"meta": {"a": float("nan")}}, "meta"),
+        ({"meta": {"a": 2**64}}, "meta"),
+        ({"meta": {"a": "\ud800"}}, "meta"),
+        ({"ttl_s": 0}, "ttl"),
+        ({"ttl_s": -1}, "ttl"),
+        ({"ttl_s": float("inf")}, "ttl"),
+        ({"ttl_s": float("nan")}, "ttl"),
+        ({"max_age_s": 0}, "maxAge"),
+        ({"max_age_s": 1e12}, "maxAge"),
+    ],
+)
+async def test_what_cannot_be_is_refused_by_name(
+    sessions: Sessions, fields: dict[str, Any], named: str
+) -> None:
+    """An opening that makes no sense is `invalidParams`, and the message names the field."""
+    with pytest.raises(InvalidParams, match=named):
+        sessions.prepare(Opening(**{"actor_id": "alice", **fields}))
+
+
+async def test_the_largest_meta_is_taken(sessions: Sessions) -> None:
+    """4 KiB as MessagePack, eight levels deep, all that JSON knows."""
+    meta = {"deep": [[[[[[[None, True, 1.5, -1]]]]]]], "x": ""}
+    meta["x"] = "x" * (4096 - len(sessions.prepare(Opening("alice", meta))[1].meta) - 2)
+    _, record = await opened(sessions, meta=meta)
+    assert len(record.meta) == 4096
+    assert record.to_session().meta == meta
+
+
+async def test_an_unknown_key_opens_nothing(sessions: Sessions) -> None:
+    """A string without the form of a key is another error than a key that opens nothing."""
+    for text in ("", "alice", f"alice{SECRET}", f":{SECRET}", f"alice:{SECRET}x", "alice:kst_"):
+        with pytest.raises(InvalidSessionKey):
+            await sessions.check(text)
+        with pytest.raises(InvalidSessionKey):
+            await sessions.restore(text)
+    for method in (sessions.check, sessions.restore):
+        with pytest.raises(NoSession):
+            await method(f"alice:{SECRET}")
+
+
+async def test_an_actor_cannot_be_claimed_with_anothers_secret(sessions: Sessions) -> None:
+    """The actor id before the colon is part of what must be right."""
+    key, _ = await opened(sessions, "alice")
+    with pytest.raises(NoSession):
+        await sessions.check(key.replace("alice:", "bob:"))
+
+
+async def test_restoring_extends_and_checking_does_not(node: MemoryNode) -> None:
+    """A check reads only; a restore gives the session one more ttl from now."""
+    key, record = await opened(node.sessions)
+    node.clock.passed_ms += 60_000
+    assert await node.sessions.check(key) == record
+    extended = record_of(await node.sessions.restore(key))
+    assert extended.expires_at >= record.expires_at + 60_000
+
+
+async def test_an_expired_session_says_so(node: MemoryNode) -> None:
+    """Past its time a session can be neither checked, restored nor ended."""
+    key, record = await opened(node.sessions)
+    node.clock.passed_ms += 1_800_001
+    for method in (node.sessions.check, node.sessions.restore):
+        with pytest.raises(Expired):
+            await method(key)
+    assert await node.sessions.log_out("alice", record.id, LogoutScope.THIS) == []
+    with pytest.raises(NoSession):
+        await node.sessions.revoke(record.id)
+
+
+async def test_a_logout_is_told_from_a_revocation(sessions: Sessions) -> None:
+    """The key answers for which of the two reasons its session ended."""
+    key, record = await opened(sessions)
+    await sessions.log_out("alice", record.id, LogoutScope.THIS)
+    with pytest.raises(LoggedOut):
+        await sessions.check(key)
+    key, record = await opened(sessions)
+    await sessions.revoke(record.id)
+    with pytest.raises(Revoked):
+        await sessions.restore(key)
+
+
+async def test_a_backend_ends_a_session_in_its_own_word(sessions: Sessions) -> None:
+    """The word becomes the error; one that means something else is refused."""
+    key, record = await opened(sessions)
+    for word in ("noSession", "unavailable", "", "two words", "x" * 65, "9lives"):
+        with pytest.raises(InvalidParams, match="reason"):
+            await sessions.revoke(record.id, word)
+        with pytest.raises(InvalidParams, match="reason"):
+            await sessions.revoke_all("alice", word)
+    await sessions.revoke(record.id, "banned-for-cheating")
+    with pytest.raises(SessionEnded) as ended:
+        await sessions.check(key)
+    assert ended.value.code == "banned-for-cheating"
+
+
+async def test_a_session_is_found_by_its_id(sessions: Sessions) -> None:
+    """A live one is shown; an ended one, an unknown one and any other text are not."""
+    _, record = await opened(sessions)
+    assert await sessions.show(record.id) == record
+    for text in ("", "alice", "YWxpY2U.unknown", record.id + "x"):
+        with pytest.raises(NoSession):
+            await sessions.show(text)
+        with pytest.raises(NoSession):
+            await sessions.revoke(text)
+    await sessions.revoke(record.id)
+    with pytest.raises(NoSession):
+        await sessions.show(record.id)
+
+
+async def test_all_sessions_of_an_actor_end_at_once(sessions: Sessions) -> None:
+    """However many there are; none is no error, an actor that cannot be is."""
+    records = [(await opened(sessions))[1] for _ in range(3)]
+    _, other = await opened(sessions, "bob")
+    assert await sessions.of_actor("alice") == records
+    assert len(await sessions.revoke_all("alice")) == 3
+    assert await sessions.of_actor("alice") == []
+    assert await sessions.revoke_all("alice") == []
+    assert await sessions.of_actor("bob") == [other]
+    for method in (sessions.of_actor, sessions.revoke_all):
+        with pytest.raises(InvalidParams, match="actorId"):
+            await method("")
+
+
+async def test_the_probe_asks_the_store(node: MemoryNode) -> None:
+    """It passes if the store answers, and tells if it does not."""
+    await node.sessions.probe()
+    node.store.is_down = True
+    with pytest.raises(Exception, match="does not answer"):
+        await node.sessions.probe()
+
+
+async def test_the_store_never_sees_a_key(sessions: Sessions) -> None:
+    """What is handed to a store has the digest of the key, and no part of the secret."""
+    key, new = sessions.prepare(Opening("alice"))
+    assert new.digest == digest_of(key)
+    assert key.rpartition(":")[2] not in repr(new)
