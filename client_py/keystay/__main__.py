@@ -11,6 +11,7 @@ import json
 import sys
 
 import keystay
+from keystay_protocol.events import SESSION_UNSET
 
 
 def main() -> int:
@@ -40,7 +41,7 @@ async def _watch(url: str, key: str | None) -> None:
         with contextlib.suppress(keystay.EventsLost):
             async for event in events:
                 print(event.name, json.dumps(_shown(event.data)), flush=True)
-                if client.session is None:
+                if event.name == SESSION_UNSET:
                     return
 
 

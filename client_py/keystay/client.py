@@ -151,6 +151,7 @@ class Client:
         Raises:
             ClientClosed: If it never will be; the cause is `error`.
         """
+        state = ConnectionState(state)
         states = self.states()
         if self.state is state:
             return

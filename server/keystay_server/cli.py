@@ -161,7 +161,11 @@ def _serve(options: argparse.Namespace) -> int:
     # Imported late: whoever administers a server, or asks for help, waits for none of this.
     import asyncio
 
-    from keystay_server.app import App
+    try:
+        from keystay_server.app import App
+    except ModuleNotFoundError as error:
+        missing = f"serve: {error.name} is not installed: pip install 'keystay[server]'"
+        raise ConfigError(missing) from error
 
     configure_logging(config.log_level, as_json=config.log_format == "json")
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:

@@ -21,6 +21,10 @@ ENVIRONMENT_PREFIX = "KEYSTAY_"
 _OTHER_VARIABLES = frozenset({"KEYSTAY_API_KEY", "KEYSTAY_CONFIG"})
 
 
+MAX_NUMBER = 100 * 365 * 86_400
+"""No number is greater: a hundred years, where it is a time."""
+
+
 class ConfigError(Exception):
     """A setting is wrong. The text is one line that names it and where it was set."""
 
@@ -105,6 +109,7 @@ class Config:
         for name in ("max_message_bytes", "max_outbox_bytes"):
             if getattr(self, name) < 1024:
                 raise ConfigError(f"{name}: must be at least 1024")
+        _check_origins(self.origins)
         _one_of("log_level", self.log_level, ("debug", "info", "warning", "error"))
         _one_of("log_format", self.log_format, ("console", "json"))
 
@@ -205,9 +210,15 @@ def _converted(name: str, value: Any, place: str) -> Any:
 
 
 def _not_negative(number: Any) -> Any:
-    if not 0 <= number < float("inf"):
+    if not 0 <= number <= MAX_NUMBER:
         raise ValueError
     return number
+
+
+def _check_origins(origins: tuple[str, ...]) -> None:
+    for origin in origins:
+        if origin != "*" and "://" not in origin:
+            raise ConfigError(f"origins: {origin!r} is neither * nor like https://HOST")
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

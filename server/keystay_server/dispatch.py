@@ -39,7 +39,7 @@ class Dispatcher:
         try:
             row = self._table.get(command.method)
             if row is None:
-                raise UnknownCommand
+                raise UnknownCommand("there is no such command")
             handling = cast("Coroutine[Any, Any, Any]", row.call(context, command.params))
             waits_for = handling.send(None)
         except StopIteration as done:

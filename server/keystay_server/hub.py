@@ -14,6 +14,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
 from typing import Any
 
 from keystay_protocol.codec import encode
@@ -24,13 +25,26 @@ from keystay_server.audience import NOTHING_RELAYED, Audience, Peer, Seat
 from keystay_server.keys import digest_of
 from keystay_server.stores.base import SessionSet, SessionUnset, Store, StoredEvent
 
-MAX_HELD = 256
-"""Events of an actor that may come while a connection is being bound to it."""
+MAX_HELD = 1024
+"""
+Events of an actor that are held back while a connection is being bound to it.
+
+What comes beyond that is read from the history, as what was missed is.
+"""
 
 HEAL_AT_ONCE = 64
 HEAL_AGAIN_S = 0.5
 
 log = logging.getLogger("keystay.hub")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a seat's session stands by the store's word, as an event that has no cursor."""
+
+    seat: Seat
+    name: str
+    data: dict[str, Any]
 
 
 class Hub:
@@ -83,8 +97,6 @@ class Hub:
         try:
             event = await opening()
             await self.relay([event])
-            if peer.coming is not seat:
-                raise Unavailable("too much happened at once", retry_after_s=1.0)
         except BaseException:
             self._leave(seat)
             raise
@@ -96,6 +108,18 @@ class Hub:
         if peer.seat is not None:
             self._stand_up(peer.seat)
             peer.seat = None
+
+    async def look_again(self, peer: Peer) -> None:
+        """
+        Unbind the connection, and tell it, if its session has ended unheard.
+
+        Raises:
+            Unavailable: If the store is out of reach.
+        """
+        if peer.seat is not None:
+            standing = await self._standing_of(peer.seat)
+            if standing.name == SESSION_UNSET:
+                self._tell(standing)
 
     async def relay(self, events: list[StoredEvent]) -> None:
         """Send events that a command of this node caused; return when they are on their way."""
@@ -141,10 +165,8 @@ class Hub:
             coming = seat.peer.coming
             if coming is None or coming.audience is not audience:
                 self._deliver(seat, event, frames)
-            elif coming is seat:
+            elif coming is seat and len(seat.held) < MAX_HELD:
                 seat.held.append(event)
-                if len(seat.held) > MAX_HELD:
-                    self._release(seat)
 
     def _deliver(self, seat: Seat, event: StoredEvent, frames: dict[str, bytes]) -> None:
         """Send the event to one seat; `frames` keeps what was encoded, by key."""
@@ -198,8 +220,8 @@ class Hub:
                 last = event.cursor
         if last < audience.last or audience.is_in_doubt:
             # The feed was not whole while the first seats were taken.
-            newest, audience.last, audience.is_in_doubt = audience.last, last, False
-            self._tear(audience, newest)
+            audience.is_in_doubt = False
+            self._rewind(audience, last)
 
     def _release(self, seat: Seat, end: float = math.inf) -> list[StoredEvent]:
         """
@@ -217,7 +239,9 @@ class Hub:
 
     def _leave(self, seat: Seat) -> None:
         """The binding failed: the connection stays where it is bound."""
-        self._release(seat)
+        held = self._release(seat)
+        if len(held) >= MAX_HELD:
+            self._rewind(seat.audience, held[-1].cursor)
         self._stand_up(seat)
 
     def _stand_up(self, seat: Seat) -> None:
@@ -226,6 +250,11 @@ class Hub:
         if not audience.seats:
             del self._audiences[audience.actor_id]
             self._store.unwatch(audience.actor_id)
+
+    def _rewind(self, audience: Audience, last: int) -> None:
+        """Relay once more what came after `last`: for a seat that did not hear it all."""
+        newest, audience.last = audience.last, last
+        self._tear(audience, newest)
 
     def _tear(self, audience: Audience, wanted: int) -> None:
         if audience.healed is None:
@@ -275,34 +304,33 @@ class Hub:
         for event in history.events:
             if event.cursor > audience.last:
                 self._send(audience, event)
-        for seat, name, data in standing:
-            self._tell(seat, name, data)
+        for each in standing:
+            self._tell(each)
         if not history.complete:
             audience.last = max(audience.last, audience.wanted)
         return audience.last >= audience.wanted
 
-    async def _standing(self, audience: Audience) -> list[tuple[Seat, str, dict[str, Any]]]:
+    async def _standing(self, audience: Audience) -> list[Standing]:
         """How the session of each seat stands now: for a hole that is there for good."""
-        standing: list[tuple[Seat, str, dict[str, Any]]] = []
-        for seat in [seat for seat in audience.seats if seat.peer.seat is seat]:
-            try:
-                record = await self._store.check(audience.actor_id, digest_of(seat.key))
-            except (SessionEnded, NoSession) as error:
-                reason = error.code if isinstance(error, SessionEnded) else "revoked"
-                unset = {"reason": reason, "id": seat.session_id}
-                standing.append((seat, SESSION_UNSET, unset))
-            else:
-                wire = record.to_session(seat.key).to_wire()
-                standing.append((seat, SESSION_SET, wire))
-        return standing
+        bound = [seat for seat in audience.seats if seat.peer.seat is seat]
+        return [await self._standing_of(seat) for seat in bound]
 
-    def _tell(self, seat: Seat, name: str, data: dict[str, Any]) -> None:
-        if seat.peer.seat is not seat:
+    async def _standing_of(self, seat: Seat) -> Standing:
+        try:
+            record = await self._store.check(seat.audience.actor_id, digest_of(seat.key))
+        except (SessionEnded, NoSession) as error:
+            reason = error.code if isinstance(error, SessionEnded) else "revoked"
+            return Standing(seat, SESSION_UNSET, {"reason": reason, "id": seat.session_id})
+        return Standing(seat, SESSION_SET, record.to_session(seat.key).to_wire())
+
+    def _tell(self, standing: Standing) -> None:
+        peer, name = standing.seat.peer, standing.name
+        if peer.seat is not standing.seat:
             return
-        if heard_by(seat.peer.paths, name):
-            seat.peer.outbox.send(self._encode(name, data, None))
+        if heard_by(peer.paths, name):
+            peer.outbox.send(self._encode(name, standing.data, None))
         if name == SESSION_UNSET:
-            self.unbind(seat.peer)
+            self.unbind(peer)
 
 
 def _as_wire(event: StoredEvent, key: str) -> tuple[str, dict[str, Any]]:

@@ -9,7 +9,7 @@ import jwt
 import pytest
 
 from keystay_server.app import App
-from keystay_server.config import Config, ConfigError
+from keystay_server.config import ConfigError, load
 from tests.raw_client import connected
 from tests.server.hazards.flood import raw
 from tests.server.transports.raw_peer import BINARY, command, frame, request
@@ -75,5 +75,5 @@ def test_a_file_that_will_not_do_stops_the_start(tmp_path: Path) -> None:
         ({"store": "mysql://localhost"}, "store: "),
     ):
         with pytest.raises(ConfigError, match=named) as error:
-            App(Config(**{"store": "memory://", **settings}))
+            App(load({"store": "memory://", **settings}, None, {}))
         assert "\n" not in str(error.value)

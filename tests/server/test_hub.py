@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from keystay_protocol.errors import Unavailable
+from keystay_server import hub
 from keystay_server.audience import Peer
-from keystay_server.hub import MAX_HELD, Hub
+from keystay_server.hub import Hub
 from tests.server.memory_node import Client, MemoryNode, record_of, running_node
 from tests.server.wire import WAIT_S, Wire, outbox_of
 
@@ -198,21 +199,25 @@ async def test_a_restore_that_fails_costs_the_bound_session_nothing(node: Memory
     assert [name for name, _ in client.wire.told()] == [SET, SET, UNSET]
 
 
-async def test_too_much_at_once_fails_the_binding_and_nothing_else(node: MemoryNode) -> None:
-    """What is held for a binding is bounded; beyond, the restore is `unavailable`."""
+@pytest.mark.parametrize("is_refused", [False, True])
+async def test_what_is_held_is_bounded_and_nothing_is_lost(
+    node: MemoryNode, monkeypatch: pytest.MonkeyPatch, *, is_refused: bool
+) -> None:
+    """What comes beyond it is read from the history, once and in order."""
+    monkeypatch.setattr(hub, "MAX_HELD", 3)
     client = node.connect()
     key = await client.login()
-    node.store.hold_answers("restore")
-    id_ = client.send("session.restore", key)
-    await node.store.until_done("restore")
-    for _ in range(MAX_HELD + 1):
-        await node.extend(key)
-    node.store.deliver_answers("restore")
-    error, details = await client.reply(id_)
-    assert (error, details["retryAfter"] > 0) == ("unavailable", True)
-    cursors = client.wire.cursors()
-    assert len(cursors) == 1 + 1 + MAX_HELD + 1, "the old binding heard all of it"
-    assert cursors == sorted(set(cursors))
+    step = "watch" if is_refused else "restore"
+    node.store.hold_answers(step)
+    id_ = client.send("session.restore", "alice:kst_" + "A" * 43 if is_refused else key)
+    await node.store.until_done(step)
+    cursors = [(await node.extend(key)).cursor for _ in range(10)]
+    node.store.deliver_answers(step)
+    assert (await client.reply(id_))[0] == ("noSession" if is_refused else None)
+    await client.wire.until(lambda wire: wire.cursors()[-1] == cursors[-1])
+    heard = client.wire.cursors()
+    assert heard[-10:] == cursors
+    assert len(heard) == (11 if is_refused else 12)
 
 
 async def test_the_last_to_leave_ends_the_watch(node: MemoryNode) -> None:

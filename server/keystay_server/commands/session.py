@@ -58,7 +58,8 @@ async def logout(context: Context, options: dict[str, Any] | None) -> None:
     ended = await services.sessions.log_out(seat.audience.actor_id, seat.session_id, scope)
     await services.hub.relay(ended)
     if scope is not LogoutScope.OTHERS:
-        # Also when it had ended already, and this connection was about to hear of it.
+        # It may have ended already, and this connection not have heard of it yet.
+        await services.hub.look_again(context.peer)
         services.hub.unbind(context.peer)
 
 
@@ -67,10 +68,16 @@ async def list_(context: Context) -> list[dict[str, Any]]:
     seat = context.peer.seat
     if seat is None:
         raise NoSession("the connection is not bound to a session")
-    records = await context.services.sessions.of_actor(seat.audience.actor_id)
+    services = context.services
+    records = await services.sessions.of_actor(seat.audience.actor_id)
+    own = [record for record in records if record.id == seat.session_id]
+    if not own:
+        await services.hub.look_again(context.peer)
+        raise NoSession("the session has ended")
+    newest = records[-MAX_LISTED:]
     return [
         {**record.to_session().to_wire(), "current": record.id == seat.session_id}
-        for record in records[-MAX_LISTED:]
+        for record in (newest if own[0] in newest else own + newest[1:])
     ]
 
 
@@ -81,8 +88,8 @@ def _as_result(event: StoredEvent, key: str) -> dict[str, Any]:
 
 
 def _scope(options: dict[str, Any] | None) -> LogoutScope:
-    scope = LogoutScope.THIS if options is None else options.get("scope", LogoutScope.THIS)
+    scope = (options or {}).get("scope")
     try:
-        return LogoutScope(scope)
+        return LogoutScope.THIS if scope is None else LogoutScope(scope)
     except ValueError:
         raise InvalidParams(f"scope must be one of {', '.join(LogoutScope)}") from None

@@ -93,7 +93,7 @@ async def test_after_logging_others_out_the_caller_stays(node: MemoryNode) -> No
 
 
 @pytest.mark.parametrize(
-    "options", [7, "all", [], {"scope": None}, {"scope": "ALL"}, {"scope": ""}, {"scope": []}]
+    "options", [7, "all", [], {"scope": "ALL"}, {"scope": ""}, {"scope": []}, {"scope": 0}]
 )
 async def test_a_scope_that_is_none(node: MemoryNode, options: Any) -> None:
     """`invalidParams`, and nobody is logged out, bound or not."""
@@ -113,3 +113,15 @@ async def test_a_pipelined_logout_acts_on_the_restored_session(node: MemoryNode)
     assert (await client.reply(restore))[0] is None
     assert await client.reply(logout) == (None, None)
     assert await client.refusal("session.isValid", key) == "loggedOut"
+
+
+async def test_a_logout_of_a_session_that_ended_unheard(node: MemoryNode) -> None:
+    """Whoever ended it, and however late the news is: the client is told once, and why."""
+    client = node.connect()
+    key = await client.login()
+    node.store.hold_announcements()
+    await node.revoke(key)
+    assert await client.call("session.logout") == (None, None)
+    node.store.deliver_announcements()
+    (_, set_, _), (name, unset, _) = client.wire.events()
+    assert (name, unset) == ("session.unset", {"reason": "revoked", "id": set_["id"]})

@@ -246,3 +246,16 @@ async def test_a_store_out_of_reach_is_told(node: MemoryNode) -> None:
     node.store.is_down = False
     assert await client.refusal("session.list") is None
     assert len(client.wire.events()) == 1
+
+
+async def test_a_session_that_is_over_lists_nothing(node: MemoryNode) -> None:
+    """A connection whose session expired learns it from `session.list`, and is unbound."""
+    client, other = node.connect(), node.connect()
+    await client.login()
+    node.clock.passed_ms += 1_000_000
+    await other.login()
+    node.clock.passed_ms += 1_000_000
+    assert await client.refusal("session.list") == "noSession"
+    (_, set_, _), (name, unset, _) = client.wire.events()
+    assert (name, unset) == ("session.unset", {"reason": "expired", "id": set_["id"]})
+    assert await other.refusal("session.list") is None

@@ -61,8 +61,8 @@ async def test_5_million_empty_continuation_frames(server: ServerProcess) -> Non
 
 @pytest.mark.parametrize(
     "value",
-    [[{}] * 65_000, {"a": [[]] * 65_000}, [[[[[[[[{}]]]]]]]] * 7000],
-    ids=["empty maps", "empty arrays", "nested"],
+    [[{}] * 65_000, {"a": [[[[[[[[{}]]]]]]]] * 7000}],
+    ids=["empty maps", "nested arrays"],
 )
 async def test_messages_that_unfold(server: ServerProcess, value: object) -> None:
     """64 KiB that become megabytes of objects: for a moment, and one at a time."""

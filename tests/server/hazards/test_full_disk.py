@@ -26,11 +26,10 @@ async def test_a_logout_on_a_full_disk_is_never_a_success(tmp_path: Path) -> Non
             await refused(bob, "session.login", "anonymous")
             await refused(bob, "session.restore", bobs_key)
             for method in ("session.isValid", "session.restore"):
-                assert (await bob.call(method, key))[0] == "noSession"
+                assert (await bob.call(method, key))[0] == "loggedOut"
             assert (await bob.call("session.isValid", bobs_key))[0] is None
             assert [s["actorId"] for s in (await bob.call("session.list"))[1]] == ["bob"]
-            assert (await alice.call("session.list"))[1] == []
-        assert [name for name, _, _ in alice.events()] == ["session.set"]
+            assert [name for name, _, _ in alice.events()] == ["session.set"]
         await bob.login("carol")
         await alice.event()
         name, data, _ = await alice.event()

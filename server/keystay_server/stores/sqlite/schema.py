@@ -2,6 +2,7 @@
 The tables, and how an older file becomes a newer one.
 """
 
+import os
 import sqlite3
 
 from keystay_server.stores.base import StoreError
@@ -55,8 +56,11 @@ def connect(path: str) -> sqlite3.Connection:
             made by a newer version, or cannot be opened.
     """
     try:
+        if path != ":memory:":
+            # For the eyes of its owner only, and so what SQLite puts beside it.
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         db = sqlite3.connect(path, timeout=0.5, isolation_level=None)
-    except (sqlite3.Error, ValueError) as error:
+    except (OSError, sqlite3.Error, ValueError) as error:
         raise StoreError(f"{path} cannot be opened: {error}") from error
     try:
         db.execute("PRAGMA locking_mode = EXCLUSIVE")

@@ -93,8 +93,10 @@ class SqliteStore:
 
     async def check(self, actor_id: str, digest: bytes) -> Record:
         entry = self._entries.get(digest)
-        if entry is None or entry.actor_id != actor_id or digest in self._unwritten:
+        if entry is None or entry.actor_id != actor_id:
             raise NoSession
+        if digest in self._unwritten:
+            raise session_ended(self._unwritten[digest][1])
         now = self._clock()
         if isinstance(entry, Tombstone):
             if now >= entry.ended_at + self._retention.tombstone_ms:

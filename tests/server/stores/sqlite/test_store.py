@@ -16,7 +16,6 @@ from keystay_protocol.errors import (
     CommandError,
     Expired,
     LoggedOut,
-    NoSession,
     Unavailable,
 )
 from keystay_server.keys import digest_of
@@ -130,9 +129,9 @@ async def test_a_logout_that_cannot_be_written_counts_all_the_same(
     own, other, strangers = await disk.open(), await disk.open(), await disk.open("bob")
     await disk.fail_to_end(own[1], scope)
     states = {
-        LogoutScope.THIS: [NoSession, None],
-        LogoutScope.OTHERS: [None, NoSession],
-        LogoutScope.ALL: [NoSession, NoSession],
+        LogoutScope.THIS: [LoggedOut, None],
+        LogoutScope.OTHERS: [None, LoggedOut],
+        LogoutScope.ALL: [LoggedOut, LoggedOut],
     }[scope]
     assert [await disk.state(key) for key, _ in (own, other)] == states
     assert await disk.state(strangers[0]) is None
@@ -196,7 +195,7 @@ async def test_a_disk_that_fills_up_again_forgets_nothing(disk: Disk) -> None:
             # Nothing to write, so it succeeds; the end that is tried in its wake does not.
             assert await disk.sessions.log_out("bob", "no session", LogoutScope.THIS) == []
             assert await disk.store.sessions("alice") == []
-            assert await disk.state(key) is NoSession
+            assert await disk.state(key) is LoggedOut
     await disk.open("bob")
     await disk.open("bob")
     assert await disk.state(key) is LoggedOut
