@@ -11,13 +11,10 @@ from typing import Any, NoReturn
 import msgpack
 
 from keystay_protocol.errors import MalformedFrame
-from keystay_protocol.frames import MAX_CALLBACK_ID, Command, Event, Frame, Reply
+from keystay_protocol.frames import MAX_CALLBACK_ID, MAX_CURSOR, Command, Event, Frame, Reply
 
 # Compared by `is`: False and 0.0 are equal to 0, and no type of a frame.
 _COMMAND, _REPLY, _EVENT = 0, 1, 2
-
-# Cursors and timestamps stay exact in a language whose numbers are doubles.
-_MAX_EXACT_INTEGER = 2**53 - 1
 
 # Up to this size msgpack cannot be made to reserve more than 3 MB; see `_check_complete`.
 _SMALL = 1024
@@ -147,7 +144,7 @@ def _callback_id(value: object) -> int:
 def _cursor(value: object) -> int | None:
     if value is None:
         return None
-    if type(value) is not int or not 0 <= value <= _MAX_EXACT_INTEGER:
+    if type(value) is not int or not 0 <= value <= MAX_CURSOR:
         raise MalformedFrame("a cursor is nil or an unsigned 53-bit integer")
     return value
 

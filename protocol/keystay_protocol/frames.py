@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MAX_CALLBACK_ID = 2**32 - 1
+MAX_CURSOR = 2**53 - 1
+"""So cursors stay exact in a language whose numbers are doubles."""
 
 
 # Not frozen: that took as long as decoding the bytes, and a server makes one for all it hears.

@@ -20,7 +20,7 @@ class Peer:
     `seat` is where it is bound; `coming` is where it is being bound.
     """
 
-    __slots__ = ("coming", "outbox", "paths", "seat", "was_bound")
+    __slots__ = ("coming", "has_spoken", "outbox", "paths", "seat", "was_bound")
 
     def __init__(self, outbox: Outbox) -> None:
         self.outbox = outbox
@@ -28,6 +28,7 @@ class Peer:
         self.seat: Seat | None = None
         self.coming: Seat | None = None
         self.was_bound = False
+        self.has_spoken = False  # since its session was last extended
 
 
 class Seat:
@@ -38,7 +39,16 @@ class Seat:
     were sent. While the connection is being bound, `held` collects what is announced.
     """
 
-    __slots__ = ("after", "audience", "held", "key", "peer", "session_id")
+    __slots__ = (
+        "after",
+        "audience",
+        "held",
+        "key",
+        "peer",
+        "session_id",
+        "touch_at",
+        "ttl_s",
+    )
 
     def __init__(self, peer: Peer, audience: "Audience", key: str) -> None:
         self.peer = peer
@@ -47,6 +57,8 @@ class Seat:
         self.session_id = ""
         self.after = NOTHING_RELAYED
         self.held: list[StoredEvent] = []
+        self.ttl_s = 0.0
+        self.touch_at = 0.0  # by the loop's time; 0: not decided yet
 
     def is_owed(self, event: StoredEvent) -> bool:
         """Tell whether the event is news of the session that this seat is bound to."""

@@ -13,7 +13,7 @@ not sent again, so that in doubt the hub reads too much rather than too little.
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from keystay_protocol.codec import encode
 from keystay_protocol.errors import NoSession, SessionEnded, Unavailable
 from keystay_protocol.events import SESSION_SET, SESSION_UNSET, heard_by
 from keystay_protocol.frames import Event
+from keystay_protocol.session import split_key
 from keystay_server.audience import NOTHING_RELAYED, Audience, Peer, Seat
 from keystay_server.keys import digest_of
 from keystay_server.stores.base import SessionSet, SessionUnset, Store, StoredEvent
@@ -45,6 +46,14 @@ class Standing:
     seat: Seat
     name: str
     data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """How a binding went: the opening's event, and whether all that was missed was sent."""
+
+    event: StoredEvent
+    is_recovered: bool
 
 
 class Hub:
@@ -77,31 +86,36 @@ class Hub:
     async def bind(
         self,
         peer: Peer,
-        actor_id: str,
         key: str,
         opening: Callable[[], Awaitable[StoredEvent]],
-    ) -> StoredEvent:
+        after: int | None = None,
+    ) -> Bound:
         """
         Bind the connection to the session that `opening` opens or restores under the key.
 
-        It hears of everything that happens to the session from then on; its
-        first event, the `session.set` of the opening, is sent before this
-        returns. If the opening fails, the connection stays bound as it was.
+        It hears of everything that happens to the session from then on; the
+        `session.set` of the opening is sent before this returns. If the opening
+        fails, the connection stays bound as it was.
+
+        Args:
+            after: The newest cursor that the client has seen. What it missed
+                since is sent first, if the history reaches back so far.
 
         Raises:
             Whatever `opening` raises.
             Unavailable: If the feed of the actor is out of reach.
         """
         # Listen before opening: nothing can then happen to the session unheard.
-        seat = await self._sit_down(peer, actor_id, key)
+        seat = await self._sit_down(peer, key)
         try:
             event = await opening()
+            missed = await self._missed(event, after)
             await self.relay([event])
         except BaseException:
             self._leave(seat)
             raise
-        self._settle(seat, event)
-        return event
+        self._settle(seat, event, missed)
+        return Bound(event, missed is not None)
 
     def unbind(self, peer: Peer) -> None:
         """Let the connection hear of no session any more."""
@@ -120,6 +134,13 @@ class Hub:
             standing = await self._standing_of(peer.seat)
             if standing.name == SESSION_UNSET:
                 self._tell(standing)
+
+    def bound_seats(self) -> Iterator[Seat]:
+        """Each bound connection's seat; some may come and go while this is iterated over."""
+        for audience in list(self._audiences.values()):
+            for seat in list(audience.seats):
+                if seat.peer.seat is seat:
+                    yield seat
 
     async def relay(self, events: list[StoredEvent]) -> None:
         """Send events that a command of this node caused; return when they are on their way."""
@@ -187,7 +208,19 @@ class Hub:
     def _encode(self, name: str, data: dict[str, Any], cursor: int | None) -> bytes:
         return self._frame(encode(Event(name, data, cursor)))
 
-    async def _sit_down(self, peer: Peer, actor_id: str, key: str) -> Seat:
+    async def _missed(
+        self, opening: StoredEvent, after: int | None
+    ) -> list[StoredEvent] | None:
+        """What came after the cursor and before the opening; None if that is not known."""
+        if after is None:
+            return None
+        history = await self._store.history(opening.actor_id, after)
+        if not history.complete:
+            return None
+        return [event for event in history.events if event.cursor < opening.cursor]
+
+    async def _sit_down(self, peer: Peer, key: str) -> Seat:
+        actor_id, _ = split_key(key)
         audience = self._audiences.get(actor_id)
         if audience is None:
             audience = self._audiences[actor_id] = Audience(actor_id)
@@ -201,8 +234,10 @@ class Hub:
             raise
         return seat
 
-    def _settle(self, seat: Seat, opening: StoredEvent) -> None:
-        """Make the seat the connection's own, and send it what was held back for it."""
+    def _settle(
+        self, seat: Seat, opening: StoredEvent, missed: list[StoredEvent] | None
+    ) -> None:
+        """Make the seat the connection's own; send what it missed, and what was held back."""
         assert isinstance(opening.change, SessionSet)
         peer, audience = seat.peer, seat.audience
         held = self._release(seat, opening.cursor)
@@ -211,6 +246,11 @@ class Hub:
         if before is not None:
             self._stand_up(before)
         seat.session_id = opening.change.record.id
+        seat.ttl_s = opening.change.record.ttl_ms / 1000
+        if before is not None and before.session_id == seat.session_id:
+            seat.after = before.after  # What this connection was sent it is not sent again.
+        for event in missed or ():
+            self._deliver(seat, event, {})
         seat.after = opening.cursor - 1
         self._deliver(seat, opening, {})
         last = opening.cursor

@@ -94,7 +94,7 @@ async def test_connections_of_one_session_are_sent_the_same_bytes(node: MemoryNo
     key = await node.open_session()
     wires = [Wire() for _ in range(3)]
     for wire in wires:
-        await hub.bind(Peer(outbox_of(wire)), "alice", key, lambda: node.sessions.restore(key))
+        await hub.bind(Peer(outbox_of(wire)), key, lambda: node.sessions.restore(key))
     del framed[:]
     event = await node.extend(key)
     hub.announced(event)
@@ -256,7 +256,7 @@ async def test_a_feed_out_of_reach_fails_the_binding(node: MemoryNode) -> None:
 
     node.store.is_down = True
     with pytest.raises(Unavailable):
-        await node.hub.bind(peer, "alice", "key", opening)
+        await node.hub.bind(peer, "alice:kst_" + "A" * 43, opening)
     assert (opened, peer.seat, node.store.watched) == ([], None, set())
 
 
@@ -265,9 +265,7 @@ async def test_a_binding_that_is_given_up_leaves_no_seat(node: MemoryNode) -> No
     key = await node.open_session()
     peer = Peer(outbox_of(Wire()))
     node.store.hold_answers("restore")
-    binding = asyncio.create_task(
-        node.hub.bind(peer, "alice", key, lambda: node.sessions.restore(key))
-    )
+    binding = asyncio.create_task(node.hub.bind(peer, key, lambda: node.sessions.restore(key)))
     await node.store.until_done("restore")
     binding.cancel()
     async with asyncio.timeout(WAIT_S):

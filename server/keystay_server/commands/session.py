@@ -7,10 +7,11 @@ from typing import Any
 
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import InvalidParams, LoginDisabled, NoSession
-from keystay_protocol.session import split_key
+from keystay_protocol.frames import MAX_CURSOR
 from keystay_server.context import Context
+from keystay_server.hub import Bound
 from keystay_server.sessions import Opening
-from keystay_server.stores.base import SessionSet, StoredEvent
+from keystay_server.stores.base import SessionSet
 
 MAX_LISTED = 200
 """Sessions in one reply: with the largest meta each, they fit into what a client must take."""
@@ -24,11 +25,11 @@ async def is_valid(context: Context, key: str) -> None:
 async def restore(context: Context, key: str, options: dict[str, Any] | None) -> dict[str, Any]:
     """Bind the connection to the session that the key opens, and extend it."""
     services = context.services
-    actor_id, _ = split_key(key)
-    event = await services.hub.bind(
-        context.peer, actor_id, key, lambda: services.sessions.restore(key)
+    after = _cursor(options or {})
+    bound = await services.hub.bind(
+        context.peer, key, lambda: services.sessions.restore(key), after
     )
-    return _as_result(event, key)
+    return _as_result(bound, key)
 
 
 async def login(context: Context, method: str, credentials: Any) -> dict[str, Any]:
@@ -43,10 +44,8 @@ async def login(context: Context, method: str, credentials: Any) -> dict[str, An
     key, new = services.sessions.prepare(
         Opening(identity.actor_id, identity.meta, identity.language)
     )
-    event = await services.hub.bind(
-        context.peer, new.actor_id, key, lambda: services.sessions.create(new)
-    )
-    return _as_result(event, key)
+    bound = await services.hub.bind(context.peer, key, lambda: services.sessions.create(new))
+    return _as_result(bound, key)
 
 
 async def logout(context: Context, options: dict[str, Any] | None) -> None:
@@ -81,10 +80,18 @@ async def list_(context: Context) -> list[dict[str, Any]]:
     ]
 
 
-def _as_result(event: StoredEvent, key: str) -> dict[str, Any]:
+def _as_result(bound: Bound, key: str) -> dict[str, Any]:
+    event = bound.event
     assert isinstance(event.change, SessionSet)
-    session = event.change.record.to_session(key)
-    return {"session": session.to_wire(), "cursor": event.cursor, "recovered": False}
+    session = event.change.record.to_session(key).to_wire()
+    return {"session": session, "cursor": event.cursor, "recovered": bound.is_recovered}
+
+
+def _cursor(options: dict[str, Any]) -> int | None:
+    cursor = options.get("cursor")
+    if cursor is not None and (type(cursor) is not int or not 0 <= cursor <= MAX_CURSOR):
+        raise InvalidParams("cursor must be an unsigned integer below 2^53")
+    return cursor
 
 
 def _scope(options: dict[str, Any] | None) -> LogoutScope:

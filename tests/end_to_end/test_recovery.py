@@ -1,0 +1,127 @@
+"""
+A client that was away comes back with its cursor, and misses nothing.
+"""
+
+from typing import Any
+
+import pytest
+
+from tests.raw_client import RawClient, connected
+from tests.server_process import serving
+from tests.valkey import Valkey
+
+
+def told(client: RawClient) -> list[tuple[str, int | None]]:
+    """Name and cursor of each event that the client was sent."""
+    return [(name, cursor) for name, _, cursor in client.events()]
+
+
+async def restore(client: RawClient, key: str, cursor: Any = None) -> Any:
+    """Restore with a cursor; return the result."""
+    error, result = await client.call("session.restore", key, {"cursor": cursor})
+    assert error is None, error
+    return result
+
+
+async def test_what_was_missed_is_replayed_before_the_reply(store_url: str) -> None:
+    """
+    A restore with the last cursor brings every event of the session since, in order and once,
+    then its own `session.set`, then the reply, with `recovered: true`.
+    """
+    async with serving("--store", store_url) as server, connected(server.url) as stayed:
+        async with connected(server.url) as left:
+            key = await left.login("alice")
+            _, _, cursor = await left.event()
+        await stayed.call("session.restore", key)
+        for _ in range(5):
+            await stayed.call("session.restore", key)
+        async with connected(server.url) as back:
+            result = await restore(back, key, cursor)
+            assert told(back) == [*told(stayed), ("session.set", result["cursor"])]
+            assert result["recovered"] is True
+
+
+async def test_recovery_after_a_kill(store_url: str) -> None:
+    """What was missed is replayed by a server that was killed and started again."""
+    async with serving("--store", store_url) as server, connected(server.url) as client:
+        key = await client.login("alice")
+        _, _, cursor = await client.event()
+        await client.call("session.restore", key)
+        missed = told(client)[1:]
+        await server.kill()
+    async with serving("--store", store_url) as server, connected(server.url) as back:
+        result = await restore(back, key, cursor)
+        assert told(back) == [*missed, ("session.set", result["cursor"])]
+        assert result["recovered"] is True
+
+
+async def test_recovery_on_another_node(valkey: Valkey) -> None:
+    """What was missed is replayed by whichever node the client comes back to."""
+    async with (
+        serving("--store", valkey.url()) as first,
+        serving("--store", valkey.url()) as second,
+        connected(first.url) as stayed,
+        connected(second.url) as back,
+    ):
+        key = await stayed.login("alice")
+        _, _, cursor = await stayed.event()
+        await stayed.call("session.restore", key)
+        missed = told(stayed)[1:]
+        result = await restore(back, key, cursor)
+        assert told(back) == [*missed, ("session.set", result["cursor"])]
+        assert result["recovered"] is True
+
+
+async def test_only_what_is_subscribed_is_replayed(store_url: str) -> None:
+    """A connection that does not hear `session` is replayed nothing, and has missed nothing."""
+    async with serving("--store", store_url) as server, connected(server.url) as client:
+        key = await client.login("alice")
+        _, _, cursor = await client.event()
+        await client.call("session.restore", key)
+        async with connected(server.url) as deaf:
+            await deaf.call("events.unsubscribe", ["session"])
+            assert (await restore(deaf, key, cursor))["recovered"] is True
+            assert told(deaf) == []
+
+
+async def test_a_history_that_does_not_reach_back(store_url: str) -> None:
+    """When too much happened, the client gets the session as it is, and `recovered: false`."""
+    flags = ("--store", store_url, "--history-events", "10")
+    async with serving(*flags) as server, connected(server.url) as client:
+        key = await client.login("alice")
+        _, _, cursor = await client.event()
+        for _ in range(11):
+            await client.call("session.restore", key)
+        async with connected(server.url) as back:
+            result = await restore(back, key, cursor)
+            assert result["recovered"] is False
+            assert told(back) == [("session.set", result["cursor"])]
+
+
+async def test_nothing_is_replayed_to_a_connection_that_was_there() -> None:
+    """A connection that restores the session it is bound to is not sent anything twice."""
+    async with serving() as server, connected(server.url) as client:
+        key = await client.login("alice")
+        _, _, cursor = await client.event()
+        await client.call("session.restore", key)
+        await restore(client, key, cursor)
+        cursors = [cursor for _, cursor in told(client)]
+        assert len(cursors) == 3
+        assert cursors == sorted(set(cursors), key=lambda cursor: cursor or 0)
+
+
+@pytest.mark.parametrize("cursor", [-1, 2**53, "7", 1.0, True])
+async def test_a_cursor_is_an_unsigned_integer(cursor: object) -> None:
+    """Anything else is `invalidParams`, and changes nothing."""
+    async with serving() as server, connected(server.url) as client:
+        key = await client.login("alice")
+        error, _ = await client.call("session.restore", key, {"cursor": cursor})
+        assert error == "invalidParams"
+        assert len(client.events()) == 1
+
+
+async def test_a_cursor_from_nowhere(store_url: str) -> None:
+    """A cursor beyond all events is of a history that was lost: nothing can be recovered."""
+    async with serving("--store", store_url) as server, connected(server.url) as client:
+        key = await client.login("alice")
+        assert (await restore(client, key, 2**53 - 1))["recovered"] is False
