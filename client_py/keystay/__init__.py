@@ -18,9 +18,12 @@ from keystay.errors import (
     EventsLost,
     QueueFull,
 )
+from keystay.file_session_store import FileSessionStore
 from keystay.handlers import EVENTS_LOST, Handler
+from keystay.link import SESSION_RECOVERED
 from keystay.options import Options
 from keystay.questions import Callback
+from keystay.session_store import SessionStore, StoredSession
 from keystay.stream import Stream
 from keystay_protocol import __version__
 from keystay_protocol.commands import LogoutScope
@@ -54,6 +57,7 @@ from keystay_protocol.session import Session
 
 __all__ = [
     "EVENTS_LOST",
+    "SESSION_RECOVERED",
     "BadVersion",
     "Callback",
     "Client",
@@ -67,6 +71,7 @@ __all__ = [
     "Event",
     "EventsLost",
     "Expired",
+    "FileSessionStore",
     "Handler",
     "InternalError",
     "InvalidParams",
@@ -88,6 +93,8 @@ __all__ = [
     "Session",
     "SessionEnded",
     "SessionLimit",
+    "SessionStore",
+    "StoredSession",
     "Stream",
     "Timeout",
     "Unavailable",

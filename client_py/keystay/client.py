@@ -10,9 +10,11 @@ from typing import Any, Literal, TypeVar, overload
 from keystay.connection import Connection, ConnectionState
 from keystay.errors import ClientClosed
 from keystay.handlers import Handler, Handlers, call
+from keystay.keeper import Keeper
 from keystay.link import Link
 from keystay.options import Options
 from keystay.questions import Callback
+from keystay.session_store import SessionStore
 from keystay.stream import Feed, Stream
 from keystay.tasks import Tasks
 from keystay_protocol.codec import FROM_SERVER
@@ -35,7 +37,7 @@ def connect(
     url: str,
     *,
     key: str | None = None,
-    version: str | None = None,
+    session_store: SessionStore | None = None,
     timeout_s: float = 10.0,
     options: Options | None = None,
 ) -> "Client":
@@ -52,11 +54,14 @@ def connect(
     Args:
         url: `ws://host:port` or `wss://host`; a ValueError is raised for any other.
         key: A session key to restore with the connection, as by `set_session_key`.
-        version: The application's version, for servers that insist on one.
+        session_store: Keeps the session between two runs of the program, such as
+            `FileSessionStore(path)`. What is in it is restored with the connection,
+            unless a key is given; what was missed since is heard then. A key that is
+            refused is told as by `set_session_key`, and removed.
         timeout_s: How long a command may take, waiting for a connection included.
         options: What is rarely tuned.
     """
-    client = Client(url, version, timeout_s, options or Options())
+    client = Client(url, session_store, timeout_s, options or Options())
     if key is not None:
         client.set_session_key(key)
     return client
@@ -74,6 +79,8 @@ class Client:
     session by itself, before any other command goes out. Commands given
     meanwhile wait. Those that were on their way are sent again, except `login`
     and `logout`: they raise `ConnectionLost`, for it is unknown whether they ran.
+    What happened to it meanwhile is heard then, in order, and `session.recovered`
+    tells whether that was all of it.
     If the session cannot be restored any more, `session` becomes None and
     handlers of `session.unset` are told the reason; the client stays connected.
 
@@ -82,7 +89,11 @@ class Client:
     """
 
     def __init__(
-        self, url: str, version: str | None, timeout_s: float, options: Options
+        self,
+        url: str,
+        session_store: SessionStore | None,
+        timeout_s: float,
+        options: Options,
     ) -> None:
         self._timeout_s = timeout_s
         self._options = options
@@ -90,11 +101,13 @@ class Client:
         self._handlers = Handlers()
         self._for_handlers = self._events.open(options.event_buffer)
         self._link = Link(
-            version=version,
+            version=options.version,
             capacity=options.max_pending,
             limits=replace(FROM_SERVER, size=options.max_message_bytes),
+            paths=options.paths,
         )
-        self._connection = Connection(url, self._link, options, self._events)
+        self._keeper = Keeper(session_store, options)
+        self._connection = Connection(url, self._link, options, self._events, self._keeper)
         self._questions = self._connection.questions
         self._tasks = Tasks()
 
@@ -116,7 +129,11 @@ class Client:
         return self._open().__await__()
 
     async def _open(self) -> "Client":
-        await self._connection.open()
+        try:
+            await self._connection.open()
+        except BaseException:
+            await self._keeper.close()
+            raise
         self._tasks.start(self._handlers.run(self._for_handlers))
         return self
 
@@ -126,9 +143,11 @@ class Client:
 
         Handlers and callbacks get `close_timeout_s` to finish with what was
         heard; one of them may call this itself. The session lives on: see `logout`.
+        A session store holds the last state when this returns.
         """
         await self._connection.close()
         await self._tasks.finish(self._options.close_timeout_s)
+        await self._keeper.close()
 
     @property
     def state(self) -> ConnectionState:
@@ -168,6 +187,17 @@ class Client:
         Already new when a handler hears of the change. While reconnecting, what it was.
         """
         return self._link.session
+
+    @property
+    def recovered(self) -> bool | None:
+        """
+        Whether the session was last taken up without a gap, all that was missed being replayed.
+
+        None until it was taken up: after a reconnect, or from a session store.
+        False means that events are missing: load anew what the program remembers
+        beside `session`. The event `session.recovered` tells of each time.
+        """
+        return self._link.recovered
 
     def get_key(self) -> str | None:
         """The key of the session, or the one that is about to be restored."""
@@ -307,7 +337,8 @@ class Client:
         `session.set`, and what the sender gave for any other. Handlers, sync or async,
         run one at a time in the order of the events, and may await commands.
         If they are so slow that events must be dropped, they are told
-        `events.lost` with `{"count": n}`. Works as a decorator too.
+        `events.lost` with `{"count": n}`; when the session was taken up again,
+        `session.recovered` with `{"recovered": bool}`. Works as a decorator too.
         """
         if handler is None:
             return lambda function: self.on(path, function)

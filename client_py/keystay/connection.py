@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from keystay.backoff import Backoff, slot_s
 from keystay.errors import ClientClosed, ClosedByServer, ConnectFailed, ConnectionLost
+from keystay.keeper import Keeper
 from keystay.line import Hangup, Line, check_url
 from keystay.link import Answer, Link
 from keystay.options import Options
@@ -21,6 +22,7 @@ from keystay.stream import Feed, Stream
 from keystay_protocol.errors import (
     CloseCode,
     CommandError,
+    InvalidSessionKey,
     KeystayError,
     MalformedFrame,
 )
@@ -52,9 +54,12 @@ class Connection:
         url: `ws://` or `wss://`. A ValueError is raised for any other.
         link: The conversation to carry.
         events: Where events are told. Ended when the connection is closed.
+        keeper: What keeps the session between runs; told of every change, never closed.
     """
 
-    def __init__(self, url: str, link: Link, options: Options, events: Feed[Event]) -> None:
+    def __init__(
+        self, url: str, link: Link, options: Options, events: Feed[Event], keeper: Keeper
+    ) -> None:
         self.shown_url = check_url(url)
         if options.ssl is not None and not self.shown_url.startswith("wss:"):
             raise ValueError("Options.ssl is for wss://")
@@ -64,6 +69,7 @@ class Connection:
         self._link = link
         self._options = options
         self._events = events
+        self._keeper = keeper
         self._states: Feed[ConnectionState] = Feed()
         self._backoff = Backoff(options.backoff_base_s, options.backoff_cap_s, random.random)
         self._has_messages = asyncio.Event()
@@ -119,6 +125,7 @@ class Connection:
 
     async def _stay_connected(self) -> KeystayError:
         """Open one line after the other; return why there will be no more."""
+        await self._take_up_stored()
         while True:
             hangup = await self._hold_a_line()
             self._deliver(self._link.line_lost())
@@ -130,6 +137,14 @@ class Connection:
             delay_s = self._delay_s(hangup)
             _log.warning("%s: %s; reconnecting in %.2f s", self.shown_url, hangup, delay_s)
             await asyncio.sleep(delay_s)
+
+    async def _take_up_stored(self) -> None:
+        stored = await self._keeper.load()
+        if stored is not None:
+            try:
+                self._link.take_up(stored)
+            except InvalidSessionKey as error:
+                _log.warning("the stored session is of no use: %s", error)
 
     async def _wait_for_business(self) -> None:
         while not self._link.has_business:
@@ -210,6 +225,7 @@ class Connection:
                     if item.name == SERVER_DRAINING:
                         self._note_slot(slot_s(item.data))
                     self._events.publish(item)
+        self._keeper.note(self._link.to_store)
 
     def _note_slot(self, wait_s: float | None) -> None:
         if wait_s is not None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from keystay.calls import Call, Calls, can_be_sent
 from keystay.errors import ConnectionLost
+from keystay.session_store import StoredSession, is_cursor
 from keystay_protocol.codec import FROM_SERVER, Limits, decode
 from keystay_protocol.commands import CommandName, LogoutScope
 from keystay_protocol.errors import (
@@ -30,6 +31,9 @@ from keystay_protocol.session import Session
 
 _FORGET_THE_KEY = (InvalidSessionKey, NoSession, SessionEnded)
 """After any other refusal the session may well live (SPEC section 8)."""
+
+SESSION_RECOVERED = "session.recovered"
+"""What a program is told, by the client itself, when a session was taken up again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +53,31 @@ class Link:
         version: The application's version, told with every restore.
         capacity: How many commands may be unanswered.
         limits: What is taken from the server.
+        paths: What is subscribed to with the first line.
     """
 
     def __init__(
-        self, *, version: str | None = None, capacity: int = 1024, limits: Limits = FROM_SERVER
+        self,
+        *,
+        version: str | None = None,
+        capacity: int = 1024,
+        limits: Limits = FROM_SERVER,
+        paths: tuple[str, ...] = DEFAULT_PATHS,
     ) -> None:
         self.session: Session | None = None
-        self.paths: tuple[str, ...] = DEFAULT_PATHS
+        self.paths = paths
         self.cursor: int | None = None
         """Position of the newest event heard, in the stream of `_actor_id`."""
+        self.recovered: bool | None = None
+        """Whether all was replayed that was missed before the session was last taken up."""
         self._actor_id: str | None = None
         self._session_cursor = -1
         """Position of the newest word about the session."""
         self._key: str | None = None
         self._adopted: str | None = None
         """A key the program gave, until the server has judged it."""
+        self._left: str | None = None
+        """The key of a session that was left, until it is taken up again or given up."""
         self._version = version
         self._limits = limits
         self._calls = Calls(capacity)
@@ -75,6 +89,11 @@ class Link:
     def key(self) -> str | None:
         """The key that is restored on the next line."""
         return self._key if self._adopted is None else self._adopted
+
+    @property
+    def to_store(self) -> StoredSession | None:
+        """What takes the session up in another run of the program; None without a session."""
+        return None if self._key is None else StoredSession(self._key, self.cursor)
 
     @property
     def is_open(self) -> bool:
@@ -103,8 +122,12 @@ class Link:
 
     def restore_params(self, key: str) -> list[Any]:
         """The parameters of a restore by this client."""
-        # The cursor will join the version here, once missed events are asked for.
-        options = {} if self._version is None else {"version": self._version}
+        options: dict[str, Any] = {}
+        if self._version is not None:
+            options["version"] = self._version
+        # Of any other session nothing was heard, so nothing of it was missed.
+        if self.cursor is not None and key == self._key:
+            options["cursor"] = self.cursor
         return [key, options] if options else [key]
 
     def abandon(self, call: Call) -> None:
@@ -126,6 +149,18 @@ class Link:
         if self._is_up:
             self._restore(key)
 
+    def take_up(self, stored: StoredSession) -> None:
+        """
+        Hold the session of an earlier run; it is restored with the first line.
+
+        Raises:
+            InvalidSessionKey: If the key is nothing that can be sent.
+        """
+        if not can_be_sent(CommandName.RESTORE, self.restore_params(stored.key)):
+            raise InvalidSessionKey("the key cannot be sent")
+        self._key = self._left = stored.key
+        self.cursor = stored.cursor
+
     def line_opened(self) -> None:
         """Take the conversation up on a fresh line."""
         self._is_up, self._is_held, self._is_bound = True, False, False
@@ -141,6 +176,8 @@ class Link:
 
     def line_lost(self) -> list[Answer]:
         """Give up the line. Commands that may have run, and may not run twice, are answered."""
+        if self._is_bound:
+            self._left = self._key
         self._is_up = self._is_bound = False
         return [Answer(call.id, ConnectionLost()) for call in self._calls.line_lost()]
 
@@ -190,7 +227,9 @@ class Link:
         # Not before it was understood: whatever hangs up must find the call unanswered.
         self._calls.answered(call)
         if call.is_own:
-            return [] if error is None else [self._refused(call, error)]
+            return (
+                self._taken_up(call, reply) if error is None else [self._refused(call, error)]
+            )
         return [] if call.is_abandoned else [Answer(call.id, error, result)]
 
     def _happened(self, event: Event) -> list[Answer | Event]:
@@ -208,8 +247,8 @@ class Link:
         match call.method, result:
             case CommandName.RESTORE | CommandName.LOGIN, {
                 "session": wire,
-                "cursor": int() | None as cursor,
-            }:
+                "cursor": cursor,
+            } if cursor is None or is_cursor(cursor):
                 return self._bound(call, Session.from_wire(wire), cursor)
             case CommandName.LOGOUT, None:
                 if call.params != [{"scope": LogoutScope.OTHERS}]:
@@ -239,6 +278,16 @@ class Link:
             self._set(session, cursor)
         return session
 
+    def _taken_up(self, call: Call, reply: Reply) -> list[Answer | Event]:
+        """Tell what became of what was missed, if that was the last step of coming back."""
+        if call.method != CommandName.RESTORE:
+            return []
+        left, self._left = self._left, None
+        if call.params[0] != left:
+            return []  # Of another session nothing was missed.
+        self.recovered = reply.result.get("recovered") is True
+        return [Event(SESSION_RECOVERED, {"recovered": self.recovered}, None)]
+
     def _refused(self, call: Call, error: CommandError) -> Event:
         """The session was not taken up again. Tell the program as an end of the session."""
         if call.method != CommandName.RESTORE or not isinstance(error, _FORGET_THE_KEY):
@@ -248,6 +297,7 @@ class Link:
             self._adopted = None
         id_ = None
         if not self._is_bound:
+            self._left = None
             id_ = self.session.id if self.session and self._key == key else None
             self._forget()
         return Event(SESSION_UNSET, {"reason": error.code, "id": id_}, None)

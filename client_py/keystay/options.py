@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from ssl import SSLContext
 
 from keystay_protocol.codec import FROM_SERVER
+from keystay_protocol.events import DEFAULT_PATHS
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,12 @@ class Options:
     """Upper bound of the first wait before reconnecting; each further one is twice as long."""
     backoff_cap_s: float = 30.0
     """Upper bound of every wait. A connection that held this long starts over at the base."""
+
+    version: str | None = None
+    """The application's version, told with every restore to servers that insist on one."""
+
+    paths: tuple[str, ...] = DEFAULT_PATHS
+    """Subscribed before the first restore: what was missed between two runs is heard then."""
 
     max_pending: int = 1024
     """Commands that may wait for an answer at once; one more raises `QueueFull`."""

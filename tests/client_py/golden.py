@@ -15,6 +15,8 @@ VECTORS = Path(__file__).parents[2] / "protocol" / "vectors"
 KEY = "player:7:kst_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 OTHER_KEY = "player:7:kst_BBECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 CURSOR = 1_802_240_000_000_000
+AFTER = {"cursor": CURSOR}
+"""What a client tells that heard all up to `CURSOR`."""
 
 
 def vector(file: str, name: str) -> bytes:
@@ -55,10 +57,16 @@ def session_unset(reason: str, cursor: int | None, **changes: Any) -> bytes:
     )
 
 
-def bound(id_: int, cursor: int | None = CURSOR, **changes: Any) -> bytes:
+def bound(
+    id_: int, cursor: int | None = CURSOR, *, recovered: bool = False, **changes: Any
+) -> bytes:
     """The reply to a restore or a login."""
-    session = wire_session(**changes)
-    return encode(Reply(id_, None, {"session": session, "cursor": cursor, "recovered": False}))
+    result = {
+        "session": wire_session(**changes),
+        "cursor": cursor,
+        "recovered": recovered,
+    }
+    return encode(Reply(id_, None, result))
 
 
 def done(id_: int, result: Any = None) -> bytes:

@@ -57,9 +57,12 @@ class PeerLine:
         assert (command.method, command.params) == (method, params)
         return command.id
 
-    async def serve_restore(self, key: str, cursor: int = CURSOR) -> None:
-        """Answer the restore that must come now."""
-        id_ = await self.expect("session.restore", [key])
+    async def serve_restore(
+        self, key: str, cursor: int = CURSOR, *, after: int | None = None
+    ) -> None:
+        """Answer the restore that must come now, of a client that heard all up to `after`."""
+        params = [key] if after is None else [key, {"cursor": after}]
+        id_ = await self.expect("session.restore", params)
         await self.send(session_set(cursor), bound(id_, cursor))
 
     async def serve_now(self, result: int = 0) -> None:

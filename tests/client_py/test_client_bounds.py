@@ -39,7 +39,7 @@ class TestTimeouts:
         with pytest.raises(keystay.Timeout, match="not sent"):
             await client.logout(timeout_s=0.05)
         line = await peer.accept()
-        await line.serve_restore(KEY, CURSOR + 1)
+        await line.serve_restore(KEY, CURSOR + 1, after=CURSOR)
         now = asyncio.ensure_future(client.now())
         await line.serve_now(3)
         assert await now == 3

@@ -10,6 +10,7 @@ import pytest
 import keystay
 from keystay import ConnectionState
 from tests.client_py.golden import (
+    AFTER,
     CURSOR,
     KEY,
     SESSION,
@@ -98,7 +99,7 @@ class TestALostLine:
         line = await peer.accept()
         id_ = await line.expect("events.subscribe", [["chat"]])
         await line.send(done(id_, ["session", "chat"]))
-        await line.serve_restore(KEY, CURSOR + 1)
+        await line.serve_restore(KEY, CURSOR + 1, after=CURSOR)
         await line.serve_now(7)
         assert await now == 7
         assert await anext(states) is ConnectionState.OPEN
@@ -116,7 +117,7 @@ class TestALostLine:
         with pytest.raises(keystay.ConnectionLost):
             await leaving
         line = await peer.accept()
-        await line.serve_restore(KEY, CURSOR + 1)
+        await line.serve_restore(KEY, CURSOR + 1, after=CURSOR)
         await line.send(refused(await line.expect("session.isValid", [KEY]), "expired"))
         with pytest.raises(keystay.Expired):
             await reading
@@ -127,7 +128,7 @@ class TestALostLine:
         events = client.events("session")
         line.drop()
         line = await peer.accept()
-        id_ = await line.expect("session.restore", [KEY])
+        id_ = await line.expect("session.restore", [KEY, AFTER])
         await line.send(refused(id_, "revoked"))
         async with asyncio.timeout(WAIT_S):
             event = await anext(events)
@@ -144,12 +145,12 @@ class TestALostLine:
         line.drop()
         for _ in range(3):
             line = await peer.accept()
-            id_ = await line.expect("session.restore", [KEY])
+            id_ = await line.expect("session.restore", [KEY, AFTER])
             await line.send(refused(id_, "unavailable"))
             assert await line.closed_with() == 1000
         assert client.session == SESSION
         line = await peer.accept()
-        await line.serve_restore(KEY, CURSOR + 1)
+        await line.serve_restore(KEY, CURSOR + 1, after=CURSOR)
         await client.wait_for(ConnectionState.OPEN)
 
     async def test_a_server_that_was_away_for_a_while(self, peer: Peer) -> None:
@@ -168,7 +169,7 @@ class TestALostLine:
         logging.getLogger("keystay.client").removeHandler(handler)
         async with listening(port) as again:
             line = await again.accept()
-            await line.serve_restore(KEY, CURSOR + 1)
+            await line.serve_restore(KEY, CURSOR + 1, after=CURSOR)
             await client.wait_for(ConnectionState.OPEN)
             await client.close()
 
@@ -178,7 +179,7 @@ class TestALostLine:
         client, line = await peer.bound_client()
         await line.close(code)
         line = await peer.accept()
-        await line.serve_restore(KEY, CURSOR + 1)
+        await line.serve_restore(KEY, CURSOR + 1, after=CURSOR)
         await client.wait_for(ConnectionState.OPEN)
 
     async def test_a_line_that_went_silent(self, peer: Peer) -> None:
@@ -186,7 +187,7 @@ class TestALostLine:
         client, line = await peer.bound_client(ping_interval_s=0.05, ping_timeout_s=0.05)
         line.stop_reading()
         line = await peer.accept()
-        await line.serve_restore(KEY, CURSOR + 1)
+        await line.serve_restore(KEY, CURSOR + 1, after=CURSOR)
         await client.wait_for(ConnectionState.OPEN)
 
     @pytest.mark.parametrize("nonsense", [b"\xc1", "text", done(99)])
@@ -198,7 +199,7 @@ class TestALostLine:
         await line.send(nonsense)
         assert await line.closed_with() == 4500
         line = await peer.accept()
-        await line.serve_restore(KEY, CURSOR + 1)
+        await line.serve_restore(KEY, CURSOR + 1, after=CURSOR)
         await client.wait_for(ConnectionState.OPEN)
 
     async def test_a_message_too_big(self, peer: Peer) -> None:
@@ -207,7 +208,7 @@ class TestALostLine:
         await line.send(b"\x00" * 1001)
         assert await line.closed_with() == 1009
         line = await peer.accept()
-        await line.serve_restore(KEY, CURSOR + 1)
+        await line.serve_restore(KEY, CURSOR + 1, after=CURSOR)
         await client.wait_for(ConnectionState.OPEN)
 
     async def test_a_server_that_wants_a_session_first(self, peer: Peer) -> None:

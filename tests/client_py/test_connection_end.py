@@ -40,7 +40,7 @@ class TestADrainingServer:
         new = asyncio.ensure_future(peer.accept())
         assert await line.closed_with() == 1000
         line = await new
-        await line.serve_restore(KEY, CURSOR + 1)
+        await line.serve_restore(KEY, CURSOR + 1, after=CURSOR)
         await line.serve_now(5)
         assert await late == 5
 
@@ -63,7 +63,7 @@ class TestADrainingServer:
         await leaving
         assert await line.closed_with() == 1000
         line = await peer.accept()
-        await line.serve_restore(KEY, CURSOR + 1)
+        await line.serve_restore(KEY, CURSOR + 1, after=CURSOR)
         await line.serve_now(5)
         assert await now == 5
 
@@ -76,7 +76,7 @@ class TestADrainingServer:
         await line.close(1012)
         line = await peer.accept()
         assert loop.time() - told_at >= 0.2
-        await line.serve_restore(KEY, CURSOR + 1)
+        await line.serve_restore(KEY, CURSOR + 1, after=CURSOR)
 
 
 class TestTheEnd:
@@ -184,7 +184,7 @@ async def test_no_key_in_logs_reprs_and_errors(
     shown = [repr(client), repr(client.session), repr(client.events())]
     line.drop()
     line = await peer.accept()
-    await line.serve_restore(KEY, CURSOR + 1)
+    await line.serve_restore(KEY, CURSOR + 1, after=CURSOR)
     waiting = asyncio.ensure_future(client.login("jwt", {"token": KEY}))
     command = await line.command()
     shown.append(repr(command))

@@ -12,6 +12,7 @@ from keystay_protocol.errors import (
 )
 from keystay_protocol.frames import Event
 from tests.client_py.golden import (
+    AFTER,
     CURSOR,
     KEY,
     SESSION,
@@ -34,10 +35,10 @@ class TestReconnecting:
         assert lines(link) == []
         link.line_opened()
         assert not link.is_open
-        assert lines(link) == [(3, "session.restore", [KEY])]
+        assert lines(link) == [(3, "session.restore", [KEY, AFTER])]
         link.receive(session_set(CURSOR + 1))
         assert lines(link) == []
-        assert link.receive(bound(3, CURSOR + 1)) == []
+        assert [type(news) for news in link.receive(bound(3, CURSOR + 1))] == [Event]
         assert link.is_open
         assert lines(link) == [(2, "session.list", [])]
 
@@ -54,7 +55,7 @@ class TestReconnecting:
         assert lines(link) == [
             (4, "events.subscribe", [["chat", "inventory"]]),
             (5, "events.unsubscribe", [["session"]]),
-            (6, "session.restore", [KEY]),
+            (6, "session.restore", [KEY, AFTER]),
         ]
 
     def test_a_line_that_breaks_halfway_changes_nothing_of_what_is_wanted(self) -> None:
@@ -99,7 +100,7 @@ class TestReconnecting:
         assert answer.id == 2
         assert isinstance(answer.error, ConnectionLost)
         link.line_opened()
-        assert lines(link) == [(4, "session.restore", [KEY])]
+        assert lines(link) == [(4, "session.restore", [KEY, AFTER])]
         link.receive(bound(4, CURSOR + 1))
         assert lines(link) == [(3, "session.list", [])]
 
@@ -135,7 +136,7 @@ class TestReconnecting:
         link.line_lost()
         assert link.session == SESSION
         link.line_opened()
-        assert lines(link) == [(3, "session.restore", [KEY])]
+        assert lines(link) == [(3, "session.restore", [KEY, AFTER])]
 
     def test_a_refused_subscription_is_tried_again_later(self) -> None:
         """A line on which not everything is as before is not open."""

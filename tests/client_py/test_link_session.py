@@ -114,7 +114,7 @@ class TestTheSession:
         link.receive(session_set(CURSOR + 1, key=OTHER_KEY))
         link.line_lost()
         link.line_opened()
-        assert lines(link) == [(2, "session.restore", [OTHER_KEY])]
+        assert lines(link) == [(2, "session.restore", [OTHER_KEY, {"cursor": CURSOR + 1}])]
 
     @pytest.mark.parametrize("data", [None, {}, {"reason": 7}, wire_session()])
     def test_an_unset_without_a_reason_breaks_the_protocol(self, data: Any) -> None:
