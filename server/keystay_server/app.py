@@ -21,6 +21,7 @@ from keystay_server.context import Services
 from keystay_server.control.api_key import directory_beside, read_or_make_api_key
 from keystay_server.control.server import ControlServer
 from keystay_server.dispatch import Dispatcher
+from keystay_server.expiry import Activity, Expiry
 from keystay_server.hub import Hub
 from keystay_server.limits import ConnectionLimits
 from keystay_server.sessions import Sessions
@@ -52,6 +53,7 @@ class App:
         self._tls = _tls_context(config)
         self._store = _store(config)
         self._hub = Hub(self._store, frame)
+        self._expiry = Expiry(self._store, self._hub, Activity(config.activity))
         self._sessions = Sessions(
             self._store, ttl_s=config.ttl_s, max_age_s=config.max_age_s or None
         )
@@ -93,6 +95,7 @@ class App:
             raise ConfigError(f"store: {error}") from error
         try:
             self._hub.start()
+            self._expiry.start()
             ready(await self._open_doors())
             await stopping.wait()
             log.info("draining")
@@ -100,6 +103,7 @@ class App:
             self._control.drain()
             await self._listener.stop(self._config.drain_timeout_s)
             await self._control.stop()
+            await self._expiry.stop()
             await self._hub.stop()
             await self._store.stop()
         log.info("stopped")

@@ -58,6 +58,10 @@ class Config:
 
     ttl_s: float = _setting(1800.0, "how long a session lives without activity")
     max_age_s: float = _setting(0.0, "how long a session lives at most; 0: no limit")
+    activity: str = _setting(
+        "connection",
+        "what keeps a session alive beside restoring it: connection, commands (sent), or none",
+    )
     history_events: int = _setting(256, "events kept for each actor")
     history_s: float = _setting(600.0, "how long an actor's events are kept after the newest")
     tombstone_s: float = _setting(
@@ -110,6 +114,7 @@ class Config:
             if getattr(self, name) < 1024:
                 raise ConfigError(f"{name}: must be at least 1024")
         _check_origins(self.origins)
+        _one_of("activity", self.activity, ("connection", "commands", "none"))
         _one_of("log_level", self.log_level, ("debug", "info", "warning", "error"))
         _one_of("log_format", self.log_format, ("console", "json"))
 

@@ -115,9 +115,11 @@ class Connection:
             self._backlog = None
             self._transport.close(CloseCode.MALFORMED_FRAME, str(error))
             return
-        reply = self._node.dispatcher.run(self._context, command)
+        node, context = self._node, self._context
+        context.peer.has_spoken = True
+        reply = node.dispatcher.run(context, command)
         if isinstance(reply, bytes):
-            self.peer.outbox.send(self._node.frame(reply))
+            context.peer.outbox.send(node.frame(reply))
         else:
             self._task = reply
             reply.add_done_callback(self._replied)

@@ -10,6 +10,7 @@ from typing import TypeVar
 from keystay_protocol.commands import LogoutScope
 from keystay_server.stores.base import (
     History,
+    Holding,
     Listener,
     NewSession,
     Record,
@@ -111,6 +112,12 @@ class FarStore:
 
     async def restore(self, actor_id: str, digest: bytes) -> StoredEvent:
         return await self._far("restore", self._store.restore(actor_id, digest))
+
+    async def touch(self, sessions: Collection[Holding]) -> None:
+        await self._far("touch", self._store.touch(sessions))
+
+    async def expire(self) -> int:
+        return await self._far("expire", self._store.expire())
 
     async def end(
         self, actor_id: str, session_id: str | None, scope: LogoutScope, reason: str

@@ -51,6 +51,17 @@ def own_valkey(tmp_path: Path) -> Iterator[Valkey]:
 
 
 @pytest.fixture
+def own_cluster(tmp_path: Path) -> Iterator[ValkeyCluster]:
+    """A cluster for a test that does things to it."""
+    nodes = ValkeyCluster(tmp_path)
+    try:
+        nodes.start()
+        yield nodes
+    finally:
+        nodes.stop()
+
+
+@pytest.fixture
 def prefix() -> str:
     """A key prefix that no other test uses."""
     return f"test-{secrets.token_hex(6)}"

@@ -14,7 +14,7 @@ from redis.crc import key_slot
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import LoggedOut, NoSession, Unavailable
 from keystay_server.keys import digest_of, new_key
-from keystay_server.stores.base import Retention, StoreError
+from keystay_server.stores.base import Holding, Retention, StoreError
 from tests.stores.installation import opening
 from tests.stores.redis_node import node
 from tests.stores.test_store_contract import ODD_ACTORS
@@ -68,7 +68,7 @@ async def test_no_key_is_in_redis(valkey: Valkey, admin: Redis, prefix: str) -> 
 
 
 async def test_an_actor_is_in_one_hash_slot(valkey: Valkey, admin: Redis, prefix: str) -> None:
-    """Whatever is in an actor's id, all that is kept of the actor shares a slot."""
+    """Whatever is in an actor's id, what is kept below its root shares a slot."""
     async with node(valkey.url(prefix)) as (store, _):
         before: set[bytes] = set()
         for actor_id in ODD_ACTORS:
@@ -76,7 +76,7 @@ async def test_an_actor_is_in_one_hash_slot(valkey: Valkey, admin: Redis, prefix
             await store.create(new)
             await store.create(opening(actor_id))
             await store.end(actor_id, new.id, LogoutScope.THIS, "loggedOut")
-            keys = set(await everything(admin, prefix))
+            keys = {key for key in await everything(admin, prefix) if b":due:" not in key}
             added, before = keys - before, keys
             assert len(added) == 6
             assert len({key_slot(key) for key in added}) == 1
@@ -91,7 +91,7 @@ async def test_nothing_stays_for_ever(valkey: Valkey, admin: Redis, prefix: str)
         await store.end("alice", left.id, LogoutScope.THIS, "loggedOut")
         for _ in range(2):
             ttl = {
-                key.decode().partition("}:")[2]: await admin.pttl(key)
+                key.decode().partition("}:")[2] or "due": await admin.pttl(key)
                 for key in await everything(admin, prefix)
             }
             assert {name: round(ms / HOUR, 2) for name, ms in ttl.items()} == {
@@ -101,8 +101,35 @@ async def test_nothing_stays_for_ever(valkey: Valkey, admin: Redis, prefix: str)
                 "live": 3,
                 "events": 0.17,
                 "last": 4,
+                # A deadline that it notes may have slid by another ttl since.
+                "due": 7,
             }
             await store.restore("alice", kept.digest)
+
+
+async def test_a_touch_keeps_what_the_session_needs(
+    valkey: Valkey, admin: Redis, prefix: str
+) -> None:
+    """A touched session takes its index and the newest cursor along, but no old event."""
+    async with node(valkey.url(prefix), Retention(tombstone_ms=HOUR)) as (store, _):
+        new = opening(ttl_ms=3 * HOUR)
+        await store.create(new)
+        for key in await everything(admin, prefix):
+            await admin.pexpire(key, HOUR // 2)
+        store.shift_ms += 2 * HOUR
+        await store.touch([Holding("alice", new.digest)])
+        ttl = {
+            key.decode().partition("}:")[2] or "due": await admin.pttl(key)
+            for key in await everything(admin, prefix)
+        }
+        assert {name: round(ms / HOUR, 2) for name, ms in ttl.items()} == {
+            f"session:{new.digest.hex()}": 4,
+            "ids": 3,
+            "live": 3,
+            "events": 0.5,
+            "last": 4,
+            "due": 0.5,
+        }
 
 
 async def test_expired_sessions_leave_the_index(
@@ -236,9 +263,14 @@ async def test_a_user_needs_no_more_than_this(
         new = opening()
         events = [await store.create(new), await store.restore("alice", new.digest)]
         assert [await heard.event(), await heard.event()] == events
+        await store.touch([Holding("alice", new.digest)])
+        assert await store.expire() == 0
         assert len(await store.sessions("alice")) == 1
         assert (await store.history("alice", events[0].cursor)).complete
         assert len(await store.end("alice", new.id, LogoutScope.THIS, "loggedOut")) == 1
+        await store.create(opening())
+        store.shift_ms += HOUR
+        assert await store.expire() == 1
 
 
 async def test_a_database_that_is_not_there_is_told(valkey: Valkey) -> None:

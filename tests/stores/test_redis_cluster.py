@@ -3,8 +3,6 @@ Stores in a cluster whose nodes die and whose slots move.
 """
 
 import asyncio
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from redis.crc import key_slot
@@ -12,22 +10,11 @@ from redis.crc import key_slot
 from keystay_protocol.errors import Unavailable
 from keystay_server.stores.base import StoreError
 from keystay_server.stores.redis.layout import channel_of
-from keystay_server.stores.redis.slots import moved, read_slots
+from keystay_server.stores.redis.slots import moved, neighbours, read_slots
 from tests.stores.installation import SOON_S, Heard, opening
 from tests.stores.redis_node import QUICK, node, until_served
 from tests.stores.valkey_cluster import ValkeyCluster
 from tests.valkey import Valkey, free_port, replicate
-
-
-@pytest.fixture
-def own_cluster(tmp_path: Path) -> Iterator[ValkeyCluster]:
-    """A cluster for a test that does things to it."""
-    nodes = ValkeyCluster(tmp_path)
-    try:
-        nodes.start()
-        yield nodes
-    finally:
-        nodes.stop()
 
 
 def actor_on(i: int, name: str = "actor") -> str:
@@ -135,6 +122,14 @@ def test_a_map_is_read_from_an_answer() -> None:
         3: ("asked", 2),
         4: ("asked", 3),
     }
+
+
+def test_neighbours_are_on_the_same_node() -> None:
+    """Those that are not, or that nobody has, are left out; if none is left, any will do."""
+    here, there = ("here", 1), ("there", 1)
+    slots = {key_slot(b"a"): here, key_slot(b"b"): here, key_slot(b"c"): there}
+    assert neighbours("a", ["b", "c", "d"], slots) == ["b"]
+    assert neighbours("c", ["a", "b", "d"], slots) == ["a", "b", "d"]
 
 
 def test_channels_move_with_their_slots() -> None:

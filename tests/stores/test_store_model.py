@@ -21,8 +21,9 @@ from hypothesis.stateful import (
 
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import CommandError
+from keystay_server.keys import digest_of
 from keystay_server.sessions import Opening, Sessions
-from keystay_server.stores.base import Retention, SessionUnset, StoredEvent
+from keystay_server.stores.base import Holding, Retention, SessionUnset, StoredEvent
 from tests.stores.conftest import embedded, shared
 from tests.stores.installation import Installation
 from tests.valkey import Valkey
@@ -44,8 +45,14 @@ class Modelled:
     id: str
     expires_at: int
     ends_at: int | None
+    opened_at: int
     reason: str | None = None
     ended_at: int = 0
+
+    def extend(self, now: int) -> None:
+        """What an extension does."""
+        slid = now + TTL_MS
+        self.expires_at = slid if self.ends_at is None else min(slid, self.ends_at)
 
     def error_at(self, now: int) -> str | None:
         """The code that its key answers."""
@@ -96,7 +103,7 @@ class OneActor(RuleBasedStateMachine):
         key, new = sessions.prepare(Opening("alice", max_age_s=max_age_s))
         event = self.runner.run(sessions.create(new))
         ends_at = self.now + MAX_AGE_MS if is_bounded else None
-        opened = Modelled(key, new.id, self.now + TTL_MS, ends_at)
+        opened = Modelled(key, new.id, self.now + TTL_MS, ends_at, self.now)
         self.modelled.append(opened)
         self.follows([event])
         return opened
@@ -118,8 +125,43 @@ class OneActor(RuleBasedStateMachine):
         )
         assert error == session.error_at(self.now)
         if error is None:
-            slid = self.now + TTL_MS
-            session.expires_at = slid if session.ends_at is None else min(slid, session.ends_at)
+            session.extend(self.now)
+        self.follows(events)
+
+    @rule(session=keys, node=st.integers(0, 1))
+    def touch(self, session: Modelled, node: int) -> None:
+        assume(not session.is_close_to_a_deadline(self.now))
+        left = session.expires_at - self.now
+        assume(abs(left - TTL_MS * 2 / 3) > ALMOST_MS)
+        nodes = self.installation.nodes
+        holding = Holding("alice", digest_of(session.key))
+        self.runner.run(nodes[node % len(nodes)].touch([holding]))
+        if session.error_at(self.now) is None:
+            if left < TTL_MS * 2 / 3:
+                session.extend(self.now)
+            record = self.runner.run(nodes[0].check("alice", holding.digest))
+            age = record.expires_at - record.created_at
+            assert abs(age - (session.expires_at - session.opened_at)) < ALMOST_MS
+        assert self.happened() == []
+
+    @rule(node=st.integers(0, 1))
+    def expire(self, node: int) -> None:
+        assume(not any(session.is_close_to_a_deadline(self.now) for session in self.modelled))
+        nodes = self.installation.nodes
+        while self.runner.run(nodes[node % len(nodes)].expire()):
+            pass
+        events = self.happened()
+        ended = {event.change for event in events}
+        assert len(ended) == len(events)
+        for session in self.modelled:
+            if session.reason is None and self.now >= session.expires_at:
+                is_told = SessionUnset(session.id, "expired") in ended
+                ended.discard(SessionUnset(session.id, "expired"))
+                # One that is forgotten may be gone, or still be found.
+                assert is_told or session.error_at(self.now) == "noSession"
+                if is_told:
+                    session.reason, session.ended_at = "expired", self.now
+        assert not ended
         self.follows(events)
 
     @rule(session=keys, scope=st.sampled_from(LogoutScope), node=st.integers(0, 1))
@@ -161,13 +203,16 @@ class OneActor(RuleBasedStateMachine):
             case LogoutScope.ALL:
                 return self.live()
 
+    def happened(self) -> list[StoredEvent]:
+        """What has come into the history without being returned."""
+        return self.runner.run(self.installation.store.history("alice", self.cursor)).events
+
     def follows(self, events: list[StoredEvent]) -> None:
         """Every event follows on the one before, and the history has it."""
         for event in events:
             assert event.cursor > self.cursor
             assert event.previous in (self.cursor, 0)
-            history = self.runner.run(self.installation.store.history("alice", self.cursor))
-            assert history.events[0] == event
+            assert self.happened()[0] == event
             self.cursor = event.cursor
 
     @staticmethod

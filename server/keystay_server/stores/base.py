@@ -58,6 +58,14 @@ class NewSession:
 
 
 @dataclass(frozen=True, slots=True)
+class Holding:
+    """A session that a connection holds: what a store needs to find it."""
+
+    actor_id: str
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """A live session, as a store keeps it."""
 
@@ -185,6 +193,23 @@ class Store(Protocol):
 
         Raises:
             NoSession, SessionEnded: As `check` does.
+        """
+
+    async def touch(self, sessions: Collection[Holding]) -> None:
+        """
+        Extend live sessions because somebody holds them. Announces nothing.
+
+        One that still has more than two thirds of its ttl is left as it is, so
+        that a session held on many nodes is written once per third of its ttl.
+        One that is not live is passed over.
+        """
+
+    async def expire(self) -> int:
+        """
+        End the sessions whose time is over, with a `SessionUnset` "expired" each.
+
+        The nodes share the work: each session is ended once. Returns how many
+        this call ended or found extended; 0 if none was due.
         """
 
     async def end(

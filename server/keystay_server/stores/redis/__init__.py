@@ -3,6 +3,8 @@ The store for several nodes: Redis 7 or later, or Valkey.
 
     store.py     the promises of `base`, each kept by one script
     scripts/     the scripts, in Lua, and what they keep
+    due.py       which sessions are due, without asking each actor
+    batches.py   the same thing for many, a bounded number at once
     layout.py    names of keys and channels; what scripts return, as values
 
     server.py    one server: commands to it, announcements from it

@@ -12,12 +12,11 @@ be refused (`Unavailable`) and have to be tried again.
 
 import asyncio
 import random
-import secrets
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from redis.crc import key_slot
 from redis.exceptions import AskError, MovedError
 
 from keystay_protocol.errors import Unavailable
@@ -27,7 +26,15 @@ from keystay_server.stores.redis.layout import channel_of
 from keystay_server.stores.redis.link import Link
 from keystay_server.stores.redis.scripts import Script
 from keystay_server.stores.redis.server import Server
-from keystay_server.stores.redis.slots import Node, SlotMap, moved, read_slots
+from keystay_server.stores.redis.slots import (
+    Node,
+    SlotMap,
+    moved,
+    neighbours,
+    node_of,
+    read_slots,
+    word_on,
+)
 from keystay_server.stores.redis.trouble import Outage, advice
 from keystay_server.stores.redis.tuning import Tuning
 from keystay_server.stores.redis.waiting import in_time
@@ -87,11 +94,11 @@ class Cluster:
             *(seed.stop() for seed in self._seeds.values()),
         )
 
-    async def run(self, script: Script, actor_id: str, *words: Word) -> Any:
-        """Run a script on the node that has the actor, wherever that has moved."""
+    async def run(self, script: Script, root: str, *words: Word) -> Any:
+        """Run a script on the node that has the root, wherever that has moved."""
         for _ in range(_REDIRECTIONS):
             try:
-                return await self._server_of(actor_id).run(script, actor_id, *words)
+                return await self._server_of(root.encode()).run(script, root, *words)
             except Unavailable as error:
                 self._stale.set()
                 # It was not run, so it can be sent again.
@@ -100,27 +107,31 @@ class Cluster:
             await self._map_is_read()
         raise out_of_reach("the store does not answer")
 
+    def beside(self, root: str, others: Sequence[str]) -> Sequence[str]:
+        """Those of the others that are on the same node; all if none is."""
+        return neighbours(root, others, self._slots)
+
     async def watch(self, actor_id: str) -> None:
         """Have the actor's events announced, as `Feed.watch` does."""
-        await self._server_of(actor_id).watch(actor_id)
+        channel = channel_of(self._location.prefix, actor_id)
+        await self._server_of(channel).watch(actor_id)
 
     def unwatch(self, actor_id: str) -> None:
         """Have them announced no more."""
+        channel = channel_of(self._location.prefix, actor_id)
         try:
-            self._server_of(actor_id).unwatch(actor_id)
+            self._server_of(channel).unwatch(actor_id)
         except Unavailable:
             # Whichever node had the slot last.
-            channel = channel_of(self._location.prefix, actor_id)
             for server in self._servers.values():
                 server.feed.forget(channel)
 
-    def _server_of(self, actor_id: str) -> Server:
-        slot = key_slot(channel_of(self._location.prefix, actor_id))
-        server = self._servers.get(self._slots.get(slot, ("", 0)))
-        if server is None:
+    def _server_of(self, name: bytes) -> Server:
+        node = node_of(name, self._slots)
+        if node is None:
             self._stale.set()
             raise out_of_reach("the store does not answer")
-        return server
+        return self._servers[node]
 
     async def _keep_map(self) -> None:
         while True:
@@ -194,8 +205,5 @@ class Cluster:
         # A feed that needs one connects anew. That may be because slots have moved.
         self._stale.set()
         if node in self._slots.values():
-            while True:
-                token = secrets.token_hex(8)
-                if self._slots.get(key_slot(token.encode())) == node:
-                    return token
+            return word_on(node, self._slots)
         raise out_of_reach("the node has no slots")

@@ -3,7 +3,8 @@ How things are called in Redis, and how they are read.
 
 Everything of one actor is below `<prefix>:{<actor>}`. What stands in braces
 decides the hash slot, so all of it is in the same one. The actor's id is
-percent-encoded there: braces or control characters in it mean nothing.
+percent-encoded there: braces or control characters in it mean nothing. When
+sessions are due is below `<prefix>:due:{<shard>}`, for many actors together.
 
 What a script returns for a session is an array of its fields. An event is one
 string of fields, the same in the history, in an announcement and in an answer.
@@ -16,6 +17,7 @@ from urllib.parse import quote, unquote_to_bytes
 from keystay_server.stores.base import Record, SessionSet, SessionUnset, StoredEvent
 
 _FEED = ":feed"
+_DIGEST_BYTES = 32
 
 
 def root_of(prefix: str, actor_id: str) -> str:
@@ -37,6 +39,21 @@ def actor_of(channel: bytes) -> str:
 def probe_channel(prefix: str, token: str) -> bytes:
     """A channel that is no actor's."""
     return f"{prefix}:probe:{{{token}}}".encode()
+
+
+def due_key(prefix: str, shard: int) -> str:
+    """A part of what tells which sessions are due."""
+    return f"{prefix}:due:{{{shard}}}"
+
+
+def due_name(actor_id: str, digest: bytes) -> bytes:
+    """What a session is called there."""
+    return digest + actor_id.encode()
+
+
+def read_due_name(name: bytes) -> tuple[str, bytes]:
+    """The actor and the digest of the session that is called so."""
+    return name[_DIGEST_BYTES:].decode(), name[:_DIGEST_BYTES]
 
 
 def decode_record(actor_id: str, fields: Sequence[Any]) -> Record:

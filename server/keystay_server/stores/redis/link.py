@@ -62,7 +62,7 @@ class Link:
         await asyncio.gather(*lanes)
 
     async def run(self, script: Script, root: str, *words: Word) -> Any:
-        """Run a script on one actor; otherwise as `send`."""
+        """Run a script on what is below a root; otherwise as `send`."""
         return await self.send("EVALSHA", script.sha, 1, root, *words)
 
     async def send(self, *words: Word) -> Any:

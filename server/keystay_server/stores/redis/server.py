@@ -3,14 +3,14 @@ One server: commands go to it, announcements come from it.
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from keystay_server.stores.base import Listener, StoreError
 from keystay_server.stores.redis.address import Address
 from keystay_server.stores.redis.feed import Feed
 from keystay_server.stores.redis.greeting import greet
-from keystay_server.stores.redis.layout import channel_of, root_of
+from keystay_server.stores.redis.layout import channel_of
 from keystay_server.stores.redis.link import Link
 from keystay_server.stores.redis.scripts import Script
 from keystay_server.stores.redis.trouble import advice
@@ -65,9 +65,13 @@ class Server:
         await self.feed.stop()
         await self.link.stop()
 
-    async def run(self, script: Script, actor_id: str, *words: Word) -> Any:
-        """Run a script on an actor, as `Link.run` does."""
-        return await self.link.run(script, root_of(self._prefix, actor_id), *words)
+    async def run(self, script: Script, root: str, *words: Word) -> Any:
+        """Run a script, as `Link.run` does."""
+        return await self.link.run(script, root, *words)
+
+    def beside(self, root: str, others: Sequence[str]) -> Sequence[str]:
+        """All of them."""
+        return others
 
     async def watch(self, actor_id: str) -> None:
         """Have the actor's events announced, as `Feed.watch` does."""

@@ -2,7 +2,8 @@
 Which node of a cluster has which hash slot.
 """
 
-from collections.abc import Iterable
+import secrets
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from redis.crc import key_slot
@@ -28,11 +29,30 @@ def read_slots(answer: Any, asked: str) -> SlotMap:
     return slots
 
 
+def node_of(name: bytes, slots: SlotMap) -> Node | None:
+    """The node that has the key or channel; None if nobody has its slot."""
+    return slots.get(key_slot(name))
+
+
+def neighbours(name: str, others: Sequence[str], slots: SlotMap) -> Sequence[str]:
+    """Those of the others that are on the same node, as far as is known; all if none is."""
+    node = node_of(name.encode(), slots)
+    return [other for other in others if node_of(other.encode(), slots) == node] or others
+
+
+def word_on(node: Node, slots: SlotMap) -> str:
+    """A new word whose slot is on the node, which must have one."""
+    while True:
+        word = secrets.token_hex(8)
+        if node_of(word.encode(), slots) == node:
+            return word
+
+
 def moved(channels: Iterable[bytes], node: Node, slots: SlotMap) -> dict[Node, list[bytes]]:
     """The channels that are no longer on the node, by where they are now."""
     found: dict[Node, list[bytes]] = {}
     for channel in channels:
-        now = slots.get(key_slot(channel), node)
-        if now != node:
+        now = node_of(channel, slots)
+        if now is not None and now != node:
             found.setdefault(now, []).append(channel)
     return found

@@ -6,12 +6,15 @@ What was answered is as durable as Redis is configured to make it: see its
 would not be known whether it had been carried out.
 """
 
-from typing import Any, Protocol
+import asyncio
+from collections.abc import Collection
+from typing import Any
 
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import NoSession, Unavailable, session_ended
 from keystay_server.stores.base import (
     History,
+    Holding,
     Listener,
     NewSession,
     Record,
@@ -20,32 +23,16 @@ from keystay_server.stores.base import (
 )
 from keystay_server.stores.redis import scripts
 from keystay_server.stores.redis.address import Location
+from keystay_server.stores.redis.batches import each
 from keystay_server.stores.redis.cluster import Cluster
-from keystay_server.stores.redis.layout import decode_event, decode_record
+from keystay_server.stores.redis.due import DueIndex
+from keystay_server.stores.redis.layout import decode_event, decode_record, root_of
 from keystay_server.stores.redis.sentinel import master
 from keystay_server.stores.redis.server import Server
+from keystay_server.stores.redis.servers import Servers
 from keystay_server.stores.redis.trouble import Refusals
 from keystay_server.stores.redis.tuning import DEFAULT, Tuning
 from keystay_server.stores.redis.wire import Word
-
-
-class Servers(Protocol):
-    """One server or a cluster of them: where the actors are."""
-
-    async def start(self, listener: Listener) -> None:
-        """Open, as `Store.start` says."""
-
-    async def stop(self) -> None:
-        """Finish what is in flight and release everything."""
-
-    async def run(self, script: scripts.Script, actor_id: str, *words: Word) -> Any:
-        """Run a script on the actor; Unavailable if it is refused or not answered in time."""
-
-    async def watch(self, actor_id: str) -> None:
-        """Have the actor's events announced from the return on."""
-
-    def unwatch(self, actor_id: str) -> None:
-        """Have them announced no more."""
 
 
 class RedisStore:
@@ -57,9 +44,13 @@ class RedisStore:
             can be changed at any time, and all stores over the same data must agree.
     """
 
-    def __init__(self, servers: Servers, retention: Retention, shift_ms: int = 0) -> None:
+    def __init__(
+        self, servers: Servers, prefix: str, retention: Retention, shift_ms: int = 0
+    ) -> None:
         self.shift_ms = shift_ms
         self._servers = servers
+        self._prefix = prefix
+        self._due = DueIndex(prefix, self._run_below, servers.beside)
         self._refusals = Refusals()
         self._retention = (
             retention.tombstone_ms,
@@ -76,15 +67,17 @@ class RedisStore:
             StoreError: If the URL is wrong.
         """
         location = Location.parse(url, tuning.connect_s)
+        prefix = location.prefix
+        servers: Servers
         match location.topology:
             case "cluster":
-                return cls(Cluster(location, tuning), retention)
+                servers = Cluster(location, tuning)
             case "sentinel":
-                return cls(Server(master(location), location.prefix, tuning), retention)
+                servers = Server(master(location), prefix, tuning)
             case _:
                 [host] = location.hosts
-                server = Server(location.server(*host), location.prefix, tuning)
-                return cls(server, retention)
+                servers = Server(location.server(*host), prefix, tuning)
+        return cls(servers, prefix, retention)
 
     async def start(self, listener: Listener) -> None:
         """Open the store, as `Store.start` says."""
@@ -105,9 +98,11 @@ class RedisStore:
             fields += ["version", new.version]
         max_age_ms = "" if new.max_age_ms is None else new.max_age_ms
         digest = new.digest.hex()
-        [event] = await self._run(
+        creation = self._run(
             scripts.CREATE, new.actor_id, digest, new.id, new.ttl_ms, max_age_ms, *fields
         )
+        # In one go, and noted first: what was answered will not be overlooked when it is due.
+        _, [event] = await asyncio.gather(self._due.add(new), creation)
         return decode_event(new.actor_id, event)
 
     async def check(self, actor_id: str, digest: bytes) -> Record:
@@ -119,6 +114,16 @@ class RedisStore:
         """Extend the session that the key opens, as `Store.restore` says."""
         [event] = _unless_over(await self._run(scripts.RESTORE, actor_id, digest.hex()))
         return decode_event(actor_id, event)
+
+    async def touch(self, sessions: Collection[Holding]) -> None:
+        """Extend live sessions that somebody holds, as `Store.touch` says."""
+        for answer in await each(self._touch, list(sessions)):
+            if isinstance(answer, Unavailable):
+                raise answer
+
+    async def expire(self) -> int:
+        """End the sessions whose time is over, as `Store.expire` says."""
+        return await self._due.expire()
 
     async def end(
         self, actor_id: str, session_id: str | None, scope: LogoutScope, reason: str
@@ -147,10 +152,16 @@ class RedisStore:
         """Stop the announcements about the actor."""
         self._servers.unwatch(actor_id)
 
+    async def _touch(self, holding: Holding) -> None:
+        await self._run(scripts.TOUCH, holding.actor_id, holding.digest.hex())
+
     async def _run(self, script: scripts.Script, actor_id: str, *words: Word) -> Any:
+        return await self._run_below(script, root_of(self._prefix, actor_id), *words)
+
+    async def _run_below(self, script: scripts.Script, root: str, *words: Word) -> Any:
         words = (self.shift_ms, *self._retention, *words)
         try:
-            return await self._servers.run(script, actor_id, *words)
+            return await self._servers.run(script, root, *words)
         except Unavailable as error:
             self._refusals.note(error.__cause__)
             raise

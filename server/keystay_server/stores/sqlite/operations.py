@@ -7,6 +7,7 @@ returns what memory has to learn once the transaction is committed.
 """
 
 import sqlite3
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -87,19 +88,10 @@ class Operations:
 
     def restore(self, now: int, digest: bytes) -> Outcome | None:
         """Extend a session; None if there is no such live session."""
-        row = self.db.execute(
-            f"SELECT {_RECORD} FROM sessions"  # noqa: S608
-            " WHERE digest = ? AND reason IS NULL AND expires_at > ?",
-            (digest, now),
-        ).fetchone()
-        if row is None:
+        old = self._find(now, digest)
+        if old is None:
             return None
-        old = Record(*row)
-        expires_at = _deadline(now, old.ttl_ms, old.ends_at)
-        record = replace(old, expires_at=expires_at)
-        self.db.execute(
-            "UPDATE sessions SET expires_at = ? WHERE digest = ?", (expires_at, digest)
-        )
+        record = self._extend(now, digest, old)
         event = self._append(now, record.actor_id, SessionSet(record))
         return Outcome([event], {digest: record})
 
@@ -114,12 +106,25 @@ class Operations:
             live = {id_: digest for id_, digest in live.items() if id_ == session_id}
         elif scope is LogoutScope.OTHERS:
             live = {id_: digest for id_, digest in live.items() if id_ != session_id}
-        events = [self._append(now, actor_id, SessionUnset(id_, reason)) for id_ in live]
-        self.db.executemany(
-            "UPDATE sessions SET reason = ?, ended_at = ?, meta = x'80' WHERE digest = ?",
-            [(reason, now, digest) for digest in live.values()],
-        )
-        return Outcome(events, {d: Tombstone(actor_id, reason, now) for d in live.values()})
+        return self._end(now, reason, [(digest, actor_id, id_) for id_, digest in live.items()])
+
+    def touch(self, now: int, digests: Collection[bytes]) -> Outcome:
+        """Extend those of the sessions that are live and have lost a third of their ttl."""
+        entries: dict[bytes, Entry] = {}
+        for digest in digests:
+            old = self._find(now, digest)
+            if old is not None and old.expires_at - now <= old.ttl_ms * 2 // 3:
+                entries[digest] = self._extend(now, digest, old)
+        return Outcome([], entries)
+
+    def expire(self, now: int, most: int) -> Outcome:
+        """End sessions whose time is over, `most` at most, the earliest deadline first."""
+        due = self.db.execute(
+            "SELECT digest, actor_id, id FROM sessions"
+            " WHERE reason IS NULL AND expires_at <= ? ORDER BY expires_at LIMIT ?",
+            (now, most),
+        ).fetchall()
+        return self._end(now, "expired", due)
 
     def sessions(self, now: int, actor_id: str) -> list[Record]:
         """The actor's live sessions, oldest first."""
@@ -176,6 +181,36 @@ class Operations:
             (stale,),
         )
         return digests
+
+    def _find(self, now: int, digest: bytes) -> Record | None:
+        row = self.db.execute(
+            f"SELECT {_RECORD} FROM sessions"  # noqa: S608
+            " WHERE digest = ? AND reason IS NULL AND expires_at > ?",
+            (digest, now),
+        ).fetchone()
+        return None if row is None else Record(*row)
+
+    def _extend(self, now: int, digest: bytes, old: Record) -> Record:
+        expires_at = _deadline(now, old.ttl_ms, old.ends_at)
+        self.db.execute(
+            "UPDATE sessions SET expires_at = ? WHERE digest = ?", (expires_at, digest)
+        )
+        return replace(old, expires_at=expires_at)
+
+    def _end(self, now: int, reason: str, ending: list[tuple[bytes, str, str]]) -> Outcome:
+        """End sessions, given by digest, actor id and id."""
+        events = [
+            self._append(now, actor_id, SessionUnset(id_, reason))
+            for _, actor_id, id_ in ending
+        ]
+        self.db.executemany(
+            "UPDATE sessions SET reason = ?, ended_at = ?, meta = x'80' WHERE digest = ?",
+            [(reason, now, digest) for digest, _, _ in ending],
+        )
+        return Outcome(
+            events,
+            {digest: Tombstone(actor_id, reason, now) for digest, actor_id, _ in ending},
+        )
 
     def _live(self, now: int, actor_id: str) -> dict[str, bytes]:
         return dict(

@@ -32,6 +32,7 @@ MIGRATIONS = (
         ended_at INTEGER
     ) WITHOUT ROWID;
     CREATE INDEX sessions_of_actor ON sessions (actor_id, opened);
+    CREATE INDEX sessions_by_deadline ON sessions (expires_at) WHERE reason IS NULL;
     CREATE TABLE events (
         actor_id TEXT NOT NULL,
         cursor INTEGER NOT NULL,

@@ -4,7 +4,7 @@ The store over the database: checks from memory, writes through the writer.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -13,6 +13,7 @@ from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import Expired, NoSession, Unavailable, session_ended
 from keystay_server.stores.base import (
     History,
+    Holding,
     Listener,
     NewSession,
     Record,
@@ -24,6 +25,9 @@ from keystay_server.stores.sqlite.operations import Entry, Operations, Outcome, 
 from keystay_server.stores.sqlite.writer import Writer
 
 T = TypeVar("T")
+
+EXPIRE_AT_ONCE = 500
+"""Sessions in one transaction: others wait for its end."""
 
 FORGET_EVERY_S = 600.0
 FORGET_AT_ONCE = 5_000
@@ -116,6 +120,14 @@ class SqliteStore:
             await self.check(actor_id, digest)
             raise NoSession
         return outcome.events[0]
+
+    async def touch(self, sessions: Collection[Holding]) -> None:
+        digests = [holding.digest for holding in sessions]
+        await self._write(lambda ops, now: ops.touch(now, digests))
+
+    async def expire(self) -> int:
+        outcome = await self._write(lambda ops, now: ops.expire(now, EXPIRE_AT_ONCE))
+        return len(outcome.events)
 
     async def end(
         self, actor_id: str, session_id: str | None, scope: LogoutScope, reason: str

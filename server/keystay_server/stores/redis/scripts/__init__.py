@@ -27,11 +27,22 @@ def _script(name: str, *parts: str) -> Script:
     return Script(text, hashlib.sha1(text, usedforsecurity=False).hexdigest().encode())
 
 
-CHECK = _script("check", "session")
-SESSIONS = _script("sessions", "session")
-HISTORY = _script("history", "session", "events")
-CREATE = _script("create", "session", "events", "write")
-RESTORE = _script("restore", "session", "events", "write")
-END = _script("end", "session", "events", "write")
+_WRITE = ("clock", "session", "events", "write")
 
-ALL = (CHECK, SESSIONS, HISTORY, CREATE, RESTORE, END)
+CHECK = _script("check", "clock", "session")
+SESSIONS = _script("sessions", "clock", "session")
+HISTORY = _script("history", "clock", "session", "events")
+CREATE = _script("create", *_WRITE)
+RESTORE = _script("restore", *_WRITE)
+TOUCH = _script("touch", *_WRITE)
+EXPIRE = _script("expire", *_WRITE)
+END = _script("end", *_WRITE)
+
+DUE_ADD = _script("due_add", "clock", "due")
+DUE_LEASE = _script("due_lease", "clock", "due")
+DUE_RELEASE = _script("due_release", "clock", "due")
+
+ALL = (
+    *(CHECK, SESSIONS, HISTORY, CREATE, RESTORE, TOUCH, EXPIRE, END),
+    *(DUE_ADD, DUE_LEASE, DUE_RELEASE),
+)

@@ -1,8 +1,6 @@
--- What every script knows: the clock, the names, and how to read a session.
+-- What every script about an actor knows: the names, and how to read a session.
 --
 -- KEYS[1]  <prefix>:{<actor>}, the root of every name that belongs to one actor
--- ARGV[1]  milliseconds to add to the clock; 0 outside of tests
--- ARGV[2]  how long a tombstone is kept, in milliseconds
 -- ARGV[3]  how long a history is kept after its newest event, in milliseconds
 -- ARGV[4]  how many events a history has at most
 --
@@ -12,7 +10,6 @@
 -- Values are opaque: nothing here looks inside `meta`.
 
 local root = KEYS[1]
-local SHIFT_MS, TOMBSTONE_MS = tonumber(ARGV[1]), tonumber(ARGV[2])
 local IDS, LIVE = root .. ':ids', root .. ':live'
 
 -- The first RECORD of these are what a client of the scripts gets to see.
@@ -22,11 +19,6 @@ local FIELDS = {
 }
 local RECORD = 8
 local ID, EXPIRES, ENDS, TTL, OPENED, REASON, FORGET = 1, 6, 7, 8, 9, 10, 11
-
-local function now_ms()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000) + SHIFT_MS
-end
 
 local function session_key(digest)
   return root .. ':session:' .. digest

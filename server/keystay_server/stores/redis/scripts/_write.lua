@@ -2,16 +2,6 @@
 --
 -- Every call of a command costs a microsecond or two, so none is made in vain.
 
--- Lua writes big numbers as 1.76e+15 unless told otherwise.
-local function int(number)
-  return string.format('%.0f', number)
-end
-
--- The rules decide by the clock what is over; expiry by Redis only cleans up, a second later.
-local function cleanup_at(at)
-  return int(at - SHIFT_MS + 1000)
-end
-
 local function next_cursor(chain, now)
   return math.max(chain.last + 1, now * 1024)
 end
@@ -51,6 +41,21 @@ local function keep(key, id, expires)
   redis.call('ZADD', LIVE, int(expires), id)
 end
 
+-- When a session expires that is extended now.
+local function extended(now, ttl, ends)
+  return math.min(now + tonumber(ttl), tonumber(ends) or math.huge)
+end
+
+-- Put a tombstone in the place of a session, and tell of it; return the event.
+local function bury(chain, now, key, id, reason)
+  redis.call('DEL', key)
+  redis.call('HSET', key, 'reason', reason, 'forget', int(now + TOMBSTONE_MS))
+  redis.call('PEXPIREAT', key, cleanup_at(now + TOMBSTONE_MS))
+  redis.call('HDEL', IDS, id)
+  redis.call('ZREM', LIVE, id)
+  return tell(chain, now, 'unset', { id, reason })
+end
+
 -- Take expired sessions out of the index, a bounded number at a time.
 local function prune(now)
   local ids = redis.call('ZRANGE', LIVE, '-inf', int(now), 'BYSCORE', 'LIMIT', 0, 100)
@@ -60,15 +65,20 @@ local function prune(now)
   end
 end
 
--- The last step of every change: remember the newest cursor, and let nothing stay for ever.
-local function settle(chain, now)
+-- Let the index go with the last session; return when the newest cursor may go.
+local function settle_index(now)
   local longest = redis.call('ZRANGE', LIVE, -1, -1, 'WITHSCORES')[2]
   if longest then
     redis.call('PEXPIREAT', IDS, cleanup_at(longest))
     redis.call('PEXPIREAT', LIVE, cleanup_at(longest))
   end
-  redis.call('PEXPIREAT', EVENTS, cleanup_at(now + HISTORY_MS))
   -- The cursor must not fall back as long as anybody can ask about a session.
   local over = math.max(now, tonumber(longest or 0)) + math.max(TOMBSTONE_MS, HISTORY_MS)
-  redis.call('SET', LAST, int(chain.last), 'PXAT', cleanup_at(over))
+  return cleanup_at(over)
+end
+
+-- The last step of every event: remember the newest cursor, and let nothing stay for ever.
+local function settle(chain, now)
+  redis.call('PEXPIREAT', EVENTS, cleanup_at(now + HISTORY_MS))
+  redis.call('SET', LAST, int(chain.last), 'PXAT', settle_index(now))
 end

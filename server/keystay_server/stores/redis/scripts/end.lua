@@ -26,12 +26,7 @@ local events, chain = {}, read_chain(now)
 for _, session in ipairs(sessions) do
   local id = session[ID]
   if scope ~= 'others' or id ~= asking then
-    redis.call('DEL', session.key)
-    redis.call('HSET', session.key, 'reason', reason, 'forget', int(now + TOMBSTONE_MS))
-    redis.call('PEXPIREAT', session.key, cleanup_at(now + TOMBSTONE_MS))
-    redis.call('HDEL', IDS, id)
-    redis.call('ZREM', LIVE, id)
-    events[#events + 1] = tell(chain, now, 'unset', { id, reason })
+    events[#events + 1] = bury(chain, now, session.key, id, reason)
   end
 end
 if #events > 0 then

@@ -9,10 +9,7 @@ if not session then
   return why
 end
 
-local expires = now + tonumber(session[TTL])
-if session[ENDS] then
-  expires = math.min(expires, tonumber(session[ENDS]))
-end
+local expires = extended(now, session[TTL], session[ENDS])
 session[EXPIRES] = int(expires)
 
 local chain = read_chain(now)

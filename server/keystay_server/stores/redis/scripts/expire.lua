@@ -1,0 +1,23 @@
+#!lua flags=allow-oom
+-- End a session whose time is over. Return 1; or, if it is not over yet, how long it still
+-- lasts and its ttl, in milliseconds; or nil if there is nothing to end.
+--
+-- It frees more than it writes, and a session has to end on a full server.
+--
+-- ARGV[5]  digest of the key
+
+local now, key = now_ms(), session_key(ARGV[5])
+local id, expires, ttl = unpack(redis.call('HMGET', key, 'id', 'expires', 'ttl'))
+-- Neither a tombstone nor what is forgotten has a deadline.
+if not expires then
+  return nil
+end
+local left = tonumber(expires) - now
+if left > 0 then
+  return { left, tonumber(ttl) }
+end
+
+local chain = read_chain(now)
+bury(chain, now, key, id, 'expired')
+settle(chain, now)
+return 1
