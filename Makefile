@@ -22,7 +22,7 @@ run: .venv/server  ## Start a server to try things on: anonymous login, nothing 
 	@$(BIN)/keystay serve --dev --store memory://
 
 test: .venv/dev  ## Run every test.
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 bench: .venv/dev  ## Measure what a command and a connection cost, beside a peer in the same run.
 	@$(BIN)/python -m benchmarks.commands --stores memory,sqlite,redis

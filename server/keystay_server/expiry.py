@@ -20,7 +20,7 @@ from keystay_server.keys import digest_of
 from keystay_server.stores.base import Holding, Store
 
 EXPIRE_EVERY_S = 0.25
-TOUCH_EVERY_S = 0.5
+TOUCH_EVERY_S = 0.25
 AT_ONCE = 500
 
 log = logging.getLogger("keystay.expiry")
