@@ -134,10 +134,12 @@ class SqliteStore:
     ) -> list[StoredEvent]:
         if session_id is None and scope is not LogoutScope.ALL:
             raise ValueError("only ALL can be ended without a session that asks")
+        # Raises at once if too many wait: that says nothing about the disk.
+        writing = self._write(
+            lambda ops, now: ops.end(now, actor_id, session_id, scope, reason)
+        )
         try:
-            outcome = await self._write(
-                lambda ops, now: ops.end(now, actor_id, session_id, scope, reason)
-            )
+            outcome = await writing
         except Unavailable:
             self._refuse(actor_id, session_id, scope, reason)
             raise

@@ -21,7 +21,7 @@ from keystay_protocol.errors import (
 from keystay_server.keys import digest_of
 from keystay_server.sessions import Opening, Sessions
 from keystay_server.stores.base import Record, Retention
-from keystay_server.stores.sqlite import SqliteStore
+from keystay_server.stores.sqlite import SqliteStore, writer
 from tests.server.memory_node import Clock, record_of
 from tests.server.stores.sqlite.full_disk import full_disk
 from tests.stores.installation import Heard
@@ -230,3 +230,21 @@ async def test_a_session_that_is_over_ends_no_others(disk: Disk) -> None:
         )
     assert {type(result) for result in results} == {Unavailable}
     assert await disk.state(other[0]) is None
+
+
+async def test_a_logout_that_the_load_refuses_is_not_done(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When too many writes wait, nothing has changed and nobody is refused; all goes on."""
+    monkeypatch.setattr(writer, "MAX_WAITING", 10)
+    key, record = await disk.open()
+    others = [asyncio.create_task(disk.open("bob")) for _ in range(20)]
+    logout = asyncio.create_task(disk.sessions.log_out("alice", record.id, LogoutScope.THIS))
+    # All of them are in one turn of the loop, and the logout is the last.
+    with pytest.raises(Unavailable, match="too many"):
+        await logout
+    opened = await asyncio.gather(*others, return_exceptions=True)
+    assert sum(isinstance(one, tuple) for one in opened) == 10
+    assert await disk.state(key) is None
+    await disk.sessions.log_out("alice", record.id, LogoutScope.THIS)
+    assert await disk.state(key) is LoggedOut
