@@ -84,8 +84,8 @@ class Valkey:
 def running_valkey(folder: Path, *options: str) -> Iterator[Valkey]:
     """Run a server that keeps its files in this folder; kill it at the end."""
     valkey = Valkey(folder, *options)
-    valkey.start()
     try:
+        valkey.start()
         yield valkey
     finally:
         valkey.kill()

@@ -13,52 +13,36 @@ from keystay_server.stores.redis import RedisStore
 from keystay_server.stores.sqlite import SqliteStore
 from keystay_server.stores.sqlite.store import unix_ms
 from tests.stores.installation import Heard, Installation
-from tests.stores.valkey_cluster import ValkeyCluster
-from tests.valkey import Valkey
+from tests.stores.valkey_cluster import ValkeyCluster, running_cluster
+from tests.valkey import Valkey, running_valkey
 
 
 @pytest.fixture(scope="session")
 def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
     """The server that tests share; each has a prefix of its own."""
-    server = Valkey(tmp_path_factory.mktemp("valkey"))
-    try:
-        server.start()
+    with running_valkey(tmp_path_factory.mktemp("valkey")) as server:
         yield server
-    finally:
-        server.kill()
 
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyCluster]:
     """The cluster that tests share."""
-    nodes = ValkeyCluster(tmp_path_factory.mktemp("cluster"))
-    try:
-        nodes.start()
+    with running_cluster(tmp_path_factory.mktemp("cluster")) as nodes:
         yield nodes
-    finally:
-        nodes.stop()
 
 
 @pytest.fixture
 def own_valkey(tmp_path: Path) -> Iterator[Valkey]:
     """A server for a test that does things to it."""
-    server = Valkey(tmp_path)
-    try:
-        server.start()
+    with running_valkey(tmp_path) as server:
         yield server
-    finally:
-        server.kill()
 
 
 @pytest.fixture
 def own_cluster(tmp_path: Path) -> Iterator[ValkeyCluster]:
     """A cluster for a test that does things to it."""
-    nodes = ValkeyCluster(tmp_path)
-    try:
-        nodes.start()
+    with running_cluster(tmp_path) as nodes:
         yield nodes
-    finally:
-        nodes.stop()
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@ A real cluster: three masters, and a replica of the first.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +87,14 @@ class ValkeyCluster:
 
     def _info(self, i: int, words: str) -> bool:
         return words in str(self.call(i, "CLUSTER", "INFO"))
+
+
+@contextmanager
+def running_cluster(folder: Path) -> Iterator[ValkeyCluster]:
+    """Run a cluster that keeps its files in this folder; stop it at the end."""
+    cluster = ValkeyCluster(folder)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
