@@ -15,7 +15,7 @@ from typing import Any
 from keystay_protocol.codec import Limits
 from keystay_server.authenticators import Anonymous, Authenticator, Jwt
 from keystay_server.commands import COMMANDS
-from keystay_server.config import Config, ConfigError, parse_address
+from keystay_server.config import Config, ConfigError, parse_address, parse_policy
 from keystay_server.connection import Node
 from keystay_server.context import Services
 from keystay_server.control.api_key import directory_beside, read_or_make_api_key
@@ -24,7 +24,7 @@ from keystay_server.dispatch import Dispatcher
 from keystay_server.expiry import Activity, Expiry
 from keystay_server.hub import Hub
 from keystay_server.limits import ConnectionLimits
-from keystay_server.sessions import Sessions
+from keystay_server.sessions import Rules, Sessions
 from keystay_server.stores import open_store
 from keystay_server.stores.base import Retention, Store, StoreError
 from keystay_server.transports.handshake import OriginPolicy
@@ -52,11 +52,9 @@ class App:
         self._config = config
         self._tls = _tls_context(config)
         self._store = _store(config)
-        self._hub = Hub(self._store, frame)
+        self._hub = Hub(self._store, frame, config.max_outbox_bytes // 2)
         self._expiry = Expiry(self._store, self._hub, Activity(config.activity))
-        self._sessions = Sessions(
-            self._store, ttl_s=config.ttl_s, max_age_s=config.max_age_s or None
-        )
+        self._sessions = Sessions(self._store, _rules(config))
         services = Services(
             self._sessions, self._hub, {**_authenticators(config), **(authenticators or {})}
         )
@@ -147,6 +145,15 @@ def _store(config: Config) -> Store:
         return open_store(config.store, retention)
     except StoreError as error:
         raise ConfigError(f"store: {error}") from error
+
+
+def _rules(config: Config) -> Rules:
+    return Rules(
+        ttl_s=config.ttl_s,
+        max_age_s=config.max_age_s or None,
+        policy=parse_policy(config.policy),
+        version=config.app_version or None,
+    )
 
 
 def _timings(config: Config) -> Timings:

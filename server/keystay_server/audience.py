@@ -8,7 +8,7 @@ import asyncio
 
 from keystay_protocol.events import DEFAULT_PATHS
 from keystay_server.outbox import Outbox
-from keystay_server.stores.base import SessionSet, SessionUnset, StoredEvent
+from keystay_server.stores.base import Emitted, SessionSet, SessionUnset, StoredEvent
 
 NOTHING_RELAYED = -1
 
@@ -69,6 +69,8 @@ class Seat:
                 return record.id == self.session_id
             case SessionUnset(session_id):
                 return session_id == self.session_id
+            case Emitted(session_id):
+                return session_id is None or session_id == self.session_id
 
 
 class Audience:

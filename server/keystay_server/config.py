@@ -15,6 +15,10 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+from keystay_protocol.errors import InvalidParams
+from keystay_server.fields import checked_version
+from keystay_server.stores.base import UNLIMITED, Policy
+
 ENVIRONMENT_PREFIX = "KEYSTAY_"
 
 # Variables of the command line, not of the server.
@@ -58,6 +62,13 @@ class Config:
 
     ttl_s: float = _setting(1800.0, "how long a session lives without activity")
     max_age_s: float = _setting(0.0, "how long a session lives at most; 0: no limit")
+    policy: str = _setting(
+        "many",
+        "sessions of one actor: many, single, limit:N (the oldest ends), deny:N (no more)",
+    )
+    app_version: str = _setting(
+        "", "the application's version: sessions of another major.minor answer badVersion"
+    )
     activity: str = _setting(
         "connection",
         "what keeps a session alive beside restoring it: connection, commands (sent), or none",
@@ -114,6 +125,8 @@ class Config:
             if getattr(self, name) < 1024:
                 raise ConfigError(f"{name}: must be at least 1024")
         _check_origins(self.origins)
+        parse_policy(self.policy)
+        _check_app_version(self.app_version)
         _one_of("activity", self.activity, ("connection", "commands", "none"))
         _one_of("log_level", self.log_level, ("debug", "info", "warning", "error"))
         _one_of("log_format", self.log_format, ("console", "json"))
@@ -161,6 +174,30 @@ def parse_address(name: str, address: str) -> tuple[str, int]:
     if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise ConfigError(f"{name}: {address!r} is not HOST:PORT")
     return host, int(port)
+
+
+def parse_policy(policy: str) -> Policy:
+    """
+    Read how many sessions an actor may have, and what becomes of one more.
+
+    Raises:
+        ConfigError: If it is none of `many`, `single`, `limit:N` and `deny:N`.
+    """
+    word, _, number = policy.partition(":")
+    if policy == "many":
+        return UNLIMITED
+    if policy == "single":
+        return Policy(1)
+    if word in ("limit", "deny") and number.isascii() and number.isdigit() and int(number) > 0:
+        return Policy(int(number), is_strict=word == "deny")
+    raise ConfigError("policy: must be many, single, limit:N or deny:N")
+
+
+def _check_app_version(version: str) -> None:
+    try:
+        checked_version(version or "none")
+    except InvalidParams as error:
+        raise ConfigError(f"app_version: {error.message}") from None
 
 
 def _is_loopback(host: str) -> bool:

@@ -75,6 +75,7 @@ class Connection:
         self._backlog: deque[bytes | bytearray] | None = None
         self._backlog_bytes = 0
         self._is_lost = False
+        node.services.hub.enter(self.peer)
 
     @property
     def peer(self) -> Peer:
@@ -106,7 +107,7 @@ class Connection:
         """The client is gone. What it asked for and is under way is finished all the same."""
         self._is_lost = True
         self._backlog = None
-        self._node.services.hub.unbind(self.peer)
+        self._node.services.hub.leave(self.peer)
 
     def _run(self, message: bytes | bytearray) -> None:
         try:
@@ -129,7 +130,7 @@ class Connection:
         self._task = None
         if self._is_lost:
             # A restore that was under way may have bound the connection meanwhile.
-            self._node.services.hub.unbind(self.peer)
+            self._node.services.hub.leave(self.peer)
         elif not task.cancelled():
             self.peer.outbox.send(self._node.frame(task.result()))
             while self._backlog and self._task is None:

@@ -11,20 +11,21 @@ not sent again, so that in doubt the hub reads too much rather than too little.
 """
 
 import asyncio
-import logging
 import math
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from keystay_protocol.codec import encode
-from keystay_protocol.errors import NoSession, SessionEnded, Unavailable
+from keystay_protocol.errors import NoSession, SessionEnded
 from keystay_protocol.events import SESSION_SET, SESSION_UNSET, heard_by
 from keystay_protocol.frames import Event
 from keystay_protocol.session import split_key
 from keystay_server.audience import NOTHING_RELAYED, Audience, Peer, Seat
+from keystay_server.healer import Healer
 from keystay_server.keys import digest_of
-from keystay_server.stores.base import SessionSet, SessionUnset, Store, StoredEvent
+from keystay_server.stores.base import Emitted, SessionSet, SessionUnset, Store, StoredEvent
+from keystay_server.wording import bytes_of, data_of, name_of
 
 MAX_HELD = 1024
 """
@@ -32,11 +33,6 @@ Events of an actor that are held back while a connection is being bound to it.
 
 What comes beyond that is read from the history, as what was missed is.
 """
-
-HEAL_AT_ONCE = 64
-HEAL_AGAIN_S = 0.5
-
-log = logging.getLogger("keystay.hub")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,31 +59,41 @@ class Hub:
     Args:
         frame: Makes the bytes of a message into what an outbox sends, so that
             an event is turned into bytes once, however many connections hear it.
+        max_replay_bytes: How much is replayed at most; whoever missed more has missed it.
     """
 
-    def __init__(self, store: Store, frame: Callable[[bytes], bytes]) -> None:
+    def __init__(
+        self, store: Store, frame: Callable[[bytes], bytes], max_replay_bytes: int = 512 * 1024
+    ) -> None:
         self._store = store
         self._frame = frame
+        self._max_replay_bytes = max_replay_bytes
+        self._peers: set[Peer] = set()
         self._audiences: dict[str, Audience] = {}
-        self._torn: dict[Audience, None] = {}
-        self._is_torn = asyncio.Event()
-        self._healer: asyncio.Task[None] | None = None
+        self._healer = Healer(self._fill_hole)
 
     def start(self) -> None:
         """Begin to heal what the feed may miss."""
-        self._healer = asyncio.create_task(self._heal_for_ever(), name="heal audiences")
+        self._healer.start()
 
     async def stop(self) -> None:
         """Stop healing."""
-        if self._healer is not None:
-            self._healer.cancel()
-            await asyncio.gather(self._healer, return_exceptions=True)
+        await self._healer.stop()
+
+    def enter(self, peer: Peer) -> None:
+        """Let the connection hear what is said to all."""
+        self._peers.add(peer)
+
+    def leave(self, peer: Peer) -> None:
+        """Let it hear nothing any more."""
+        self._peers.discard(peer)
+        self.unbind(peer)
 
     async def bind(
         self,
         peer: Peer,
         key: str,
-        opening: Callable[[], Awaitable[StoredEvent]],
+        opening: Callable[[], Awaitable[list[StoredEvent]]],
         after: int | None = None,
     ) -> Bound:
         """
@@ -98,6 +104,7 @@ class Hub:
         fails, the connection stays bound as it was.
 
         Args:
+            opening: Returns the events of the opening, the `SessionSet` last.
             after: The newest cursor that the client has seen. What it missed
                 since is sent first, if the history reaches back so far.
 
@@ -108,11 +115,12 @@ class Hub:
         # Listen before opening: nothing can then happen to the session unheard.
         seat = await self._sit_down(peer, key)
         try:
-            event = await opening()
+            events = await opening()
+            event = events[-1]
             missed = await self._missed(event, after)
-            await self.relay([event])
+            await self.relay(events)
         except BaseException:
-            self._leave(seat)
+            self._give_up(seat)
             raise
         self._settle(seat, event, missed)
         return Bound(event, missed is not None)
@@ -167,7 +175,14 @@ class Hub:
             if audience.last == NOTHING_RELAYED:
                 audience.is_in_doubt = True
             else:
-                self._tear(audience, audience.last)
+                self._healer.tear(audience, audience.last)
+
+    def announced_to_all(self, emitted: Emitted) -> None:
+        """Send an event to every connection of this node that hears it."""
+        frame = self._encode(emitted.name, data_of(emitted, ""), None)
+        for peer in tuple(self._peers):
+            if heard_by(peer.paths, emitted.name):
+                peer.outbox.send(frame)
 
     def _take(self, audience: Audience, event: StoredEvent) -> None:
         if event.cursor <= audience.last:
@@ -175,7 +190,7 @@ class Hub:
         if audience.healed is not None:
             audience.wanted = max(audience.wanted, event.cursor)
         elif audience.last not in (NOTHING_RELAYED, event.previous):
-            self._tear(audience, event.cursor)
+            self._healer.tear(audience, event.cursor)
         else:
             self._send(audience, event)
 
@@ -194,18 +209,18 @@ class Hub:
         if not seat.is_owed(event):
             return
         seat.after = event.cursor
-        is_end = isinstance(event.change, SessionUnset)
-        if heard_by(seat.peer.paths, SESSION_UNSET if is_end else SESSION_SET):
-            frame = frames.get(seat.key)
+        if heard_by(seat.peer.paths, name_of(event.change)):
+            # Only a `session.set` is not the same for all: it tells the key to its holders.
+            key = seat.key if isinstance(event.change, SessionSet) else ""
+            frame = frames.get(key)
             if frame is None:
-                frame = frames[seat.key] = self._encode(
-                    *_as_wire(event, seat.key), event.cursor
-                )
+                data = data_of(event.change, key)
+                frame = frames[key] = self._encode(name_of(event.change), data, event.cursor)
             seat.peer.outbox.send(frame)
-        if is_end:
+        if isinstance(event.change, SessionUnset):
             self.unbind(seat.peer)
 
-    def _encode(self, name: str, data: dict[str, Any], cursor: int | None) -> bytes:
+    def _encode(self, name: str, data: Any, cursor: int | None) -> bytes:
         return self._frame(encode(Event(name, data, cursor)))
 
     async def _missed(
@@ -215,9 +230,11 @@ class Hub:
         if after is None:
             return None
         history = await self._store.history(opening.actor_id, after)
-        if not history.complete:
+        missed = [event for event in history.events if event.cursor < opening.cursor]
+        # More than a connection is allowed to have waiting would cut it off, every time.
+        if sum(bytes_of(event.change) for event in missed) > self._max_replay_bytes:
             return None
-        return [event for event in history.events if event.cursor < opening.cursor]
+        return missed if history.complete else None
 
     async def _sit_down(self, peer: Peer, key: str) -> Seat:
         actor_id, _ = split_key(key)
@@ -230,7 +247,7 @@ class Hub:
         try:
             await self._store.watch(actor_id)
         except BaseException:
-            self._leave(seat)
+            self._give_up(seat)
             raise
         return seat
 
@@ -277,7 +294,7 @@ class Hub:
                 self._deliver(peer.seat, event, {})
         return held
 
-    def _leave(self, seat: Seat) -> None:
+    def _give_up(self, seat: Seat) -> None:
         """The binding failed: the connection stays where it is bound."""
         held = self._release(seat)
         if len(held) >= MAX_HELD:
@@ -294,48 +311,12 @@ class Hub:
     def _rewind(self, audience: Audience, last: int) -> None:
         """Relay once more what came after `last`: for a seat that did not hear it all."""
         newest, audience.last = audience.last, last
-        self._tear(audience, newest)
-
-    def _tear(self, audience: Audience, wanted: int) -> None:
-        if audience.healed is None:
-            audience.healed = asyncio.get_running_loop().create_future()
-        audience.wanted = max(audience.wanted, wanted)
-        self._torn[audience] = None
-        self._is_torn.set()
-
-    async def _heal_for_ever(self) -> None:
-        while True:
-            await self._is_torn.wait()
-            some = list(self._torn)[:HEAL_AT_ONCE]
-            for audience in some:
-                del self._torn[audience]
-            if not self._torn:
-                self._is_torn.clear()
-            if not all(await asyncio.gather(*(self._heal(audience) for audience in some))):
-                await asyncio.sleep(HEAL_AGAIN_S)
-
-    async def _heal(self, audience: Audience) -> bool:
-        """
-        Read and send what was missed; put the audience back in line if that was not all.
-
-        Returns whether it got on, or there is more to read than there was.
-        """
-        before = audience.last, audience.wanted
-        try:
-            is_whole = not audience.seats or await self._fill_hole(audience)
-        except Unavailable:
-            is_whole = False
-        except Exception:
-            log.exception("healing the audience of an actor failed")
-            is_whole = False
-        if not is_whole:
-            self._tear(audience, audience.wanted)
-        elif audience.healed is not None:
-            audience.healed.set_result(None)
-            audience.healed = None
-        return is_whole or (audience.last, audience.wanted) != before
+        self._healer.tear(audience, newest)
 
     async def _fill_hole(self, audience: Audience) -> bool:
+        """Read and send what was missed; return whether that was all."""
+        if not audience.seats:
+            return True
         after = audience.last
         history = await self._store.history(audience.actor_id, after)
         standing = [] if history.complete else await self._standing(audience)
@@ -371,12 +352,3 @@ class Hub:
             peer.outbox.send(self._encode(name, standing.data, None))
         if name == SESSION_UNSET:
             self.unbind(peer)
-
-
-def _as_wire(event: StoredEvent, key: str) -> tuple[str, dict[str, Any]]:
-    """Name and data of the event for a connection that holds this key."""
-    match event.change:
-        case SessionSet(record):
-            return SESSION_SET, record.to_session(key).to_wire()
-        case SessionUnset(session_id, reason):
-            return SESSION_UNSET, {"reason": reason, "id": session_id}

@@ -3,30 +3,35 @@ The rules of a session's life, the same for every door: a client's command, a
 backend's request, the command line.
 """
 
-import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from keystay_protocol.codec import Limits, pack, unpack
+from keystay_protocol.codec import unpack
 from keystay_protocol.commands import LogoutScope
-from keystay_protocol.errors import InvalidParams, MalformedFrame, NoSession, is_reason
-from keystay_protocol.session import (
-    MAX_ACTOR_ID_BYTES,
-    MAX_META_DEPTH,
-    is_actor_id,
-    split_key,
+from keystay_protocol.errors import BadVersion, InvalidParams, NoSession
+from keystay_protocol.session import split_key
+from keystay_server.fields import (
+    checked_actor_id,
+    checked_event_name,
+    checked_language,
+    checked_reason,
+    checked_version,
+    milliseconds,
+    packed_data,
+    packed_meta,
 )
 from keystay_server.keys import actor_of, digest_of, new_key, new_session_id
-from keystay_server.stores.base import NewSession, Record, Store, StoredEvent
-
-MAX_META_BYTES = 4096
-# A session lies some levels deep in a frame, which a client decodes under limits of its own.
-_META_LIMITS = Limits(size=MAX_META_BYTES, depth=MAX_META_DEPTH)
-MAX_LANGUAGE_LENGTH = 64
-MAX_VERSION_LENGTH = 64
-_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")  # BCP 47, by form
+from keystay_server.stores.base import (
+    UNLIMITED,
+    Changes,
+    Emitted,
+    NewSession,
+    Policy,
+    Record,
+    Store,
+    StoredEvent,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +46,25 @@ class Opening:
     max_age_s: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What holds for every session that is not opened with other times of its own."""
+
+    ttl_s: float
+    """How long a session lives without activity."""
+    max_age_s: float | None = None
+    """How long it lives at most; None for no bound."""
+    policy: Policy = UNLIMITED
+    version: str | None = None
+    """The application's version: a session of another major.minor is no good any more."""
+
+
 class Sessions:
-    """
-    Opens, checks, extends and ends sessions.
+    """Opens, checks, extends and ends sessions, as the rules say."""
 
-    Args:
-        ttl_s: How long a session lives without activity.
-        max_age_s: How long it lives at most; None for no bound.
-    """
-
-    def __init__(self, store: Store, *, ttl_s: float, max_age_s: float | None) -> None:
+    def __init__(self, store: Store, rules: Rules) -> None:
         self._store = store
-        self._ttl_s = ttl_s
-        self._max_age_s = max_age_s
+        self._rules = rules
 
     def prepare(self, opening: Opening) -> tuple[str, NewSession]:
         """
@@ -62,25 +73,31 @@ class Sessions:
         Raises:
             InvalidParams: If one of the fields is not acceptable; the text names it.
         """
-        actor_id = _checked_actor_id(opening.actor_id)
-        max_age_s = self._max_age_s if opening.max_age_s is None else opening.max_age_s
+        actor_id = checked_actor_id(opening.actor_id)
+        rules = self._rules
+        max_age_s = rules.max_age_s if opening.max_age_s is None else opening.max_age_s
         key = new_key(actor_id)
         return key, NewSession(
             id=new_session_id(actor_id),
             actor_id=actor_id,
             digest=digest_of(key),
-            meta=_packed_meta(opening.meta or {}),
-            language=_checked_language(opening.language),
-            version=_checked_version(opening.version),
-            ttl_ms=_milliseconds(
-                "ttl", self._ttl_s if opening.ttl_s is None else opening.ttl_s
-            ),
-            max_age_ms=None if max_age_s is None else _milliseconds("maxAge", max_age_s),
+            meta=packed_meta(opening.meta or {}),
+            language=checked_language(opening.language),
+            version=rules.version
+            if opening.version is None
+            else checked_version(opening.version),
+            ttl_ms=milliseconds("ttl", rules.ttl_s if opening.ttl_s is None else opening.ttl_s),
+            max_age_ms=None if max_age_s is None else milliseconds("maxAge", max_age_s),
         )
 
-    async def create(self, new: NewSession) -> StoredEvent:
-        """Open the session that `prepare` made."""
-        return await self._store.create(new)
+    async def create(self, new: NewSession) -> list[StoredEvent]:
+        """
+        Open the session that `prepare` made; its `SessionSet` is the last of the events.
+
+        Raises:
+            SessionLimit: If the policy refuses one more.
+        """
+        return await self._store.create(new, self._rules.policy)
 
     async def check(self, key: str) -> Record:
         """
@@ -89,19 +106,33 @@ class Sessions:
         Raises:
             InvalidSessionKey: If the string is not a key.
             NoSession, SessionEnded: If it opens none.
+            BadVersion: If it was opened with another version of the application.
         """
         actor_id, _ = split_key(key)
-        return await self._store.check(actor_id, digest_of(key))
+        record = await self._store.check(actor_id, digest_of(key))
+        self._check_version(record.version)
+        return record
 
-    async def restore(self, key: str) -> StoredEvent:
+    async def restore(self, key: str, version: str | None = None) -> StoredEvent:
         """
         Extend the session that the key opens.
 
+        Args:
+            version: The version of the application that asks.
+
         Raises:
-            InvalidSessionKey, NoSession, SessionEnded: As `check` does.
+            InvalidSessionKey, NoSession, SessionEnded, BadVersion: As `check` does.
         """
         actor_id, _ = split_key(key)
+        if self._rules.version is not None:
+            self._check_version(version)
+            await self.check(key)
         return await self._store.restore(actor_id, digest_of(key))
+
+    def _check_version(self, version: str | None) -> None:
+        ours = self._rules.version
+        if ours is not None and version is not None and _minor(version) != _minor(ours):
+            raise BadVersion
 
     async def log_out(
         self, actor_id: str, session_id: str, scope: LogoutScope
@@ -116,7 +147,7 @@ class Sessions:
         Raises:
             InvalidParams: If there can be no such actor.
         """
-        return await self._store.sessions(_checked_actor_id(actor_id))
+        return await self._store.sessions(checked_actor_id(actor_id))
 
     async def show(self, session_id: str) -> Record:
         """
@@ -125,11 +156,9 @@ class Sessions:
         Raises:
             NoSession: If there is none.
         """
-        actor_id = actor_of(session_id)
-        if actor_id is not None:
-            for record in await self._store.sessions(actor_id):
-                if record.id == session_id:
-                    return record
+        for record in await self._store.sessions(_actor_with(session_id)):
+            if record.id == session_id:
+                return record
         raise NoSession("no live session has this id")
 
     async def revoke(self, session_id: str, reason: str = "revoked") -> list[StoredEvent]:
@@ -140,13 +169,12 @@ class Sessions:
             NoSession: If there is none.
             InvalidParams: If the reason is not a word.
         """
-        reason = _checked_reason(reason)
-        actor_id = actor_of(session_id)
-        if actor_id is not None:
-            ended = await self._store.end(actor_id, session_id, LogoutScope.THIS, reason)
-            if ended:
-                return ended
-        raise NoSession("no live session has this id")
+        reason = checked_reason(reason)
+        actor_id = _actor_with(session_id)
+        ended = await self._store.end(actor_id, session_id, LogoutScope.THIS, reason)
+        if not ended:
+            raise NoSession("no live session has this id")
+        return ended
 
     async def revoke_all(self, actor_id: str, reason: str = "revoked") -> list[StoredEvent]:
         """
@@ -156,8 +184,108 @@ class Sessions:
             InvalidParams: If there can be no such actor, or the reason is not a word.
         """
         return await self._store.end(
-            _checked_actor_id(actor_id), None, LogoutScope.ALL, _checked_reason(reason)
+            checked_actor_id(actor_id), None, LogoutScope.ALL, checked_reason(reason)
         )
+
+    async def change(
+        self,
+        session_id: str,
+        *,
+        meta: Mapping[str, Any] | None = None,
+        language: str | None = None,
+        revision: int | None = None,
+    ) -> StoredEvent:
+        """
+        Change the meta or the language of a session, as a backend wishes.
+
+        Args:
+            meta: Takes the place of the old one as a whole.
+            revision: The revision that the change is meant for; None: any.
+
+        Raises:
+            NoSession: If there is no live session with this id.
+            RevisionConflict: If it has another revision.
+            InvalidParams: If one of the fields is not acceptable.
+        """
+        if meta is None and language is None:
+            raise InvalidParams("there is nothing to change: give meta or language")
+        changes = Changes(
+            None if meta is None else packed_meta(meta),
+            None if language is None else checked_language(language),
+        )
+        return await self._store.change(_actor_with(session_id), session_id, changes, revision)
+
+    async def reassign(
+        self, session_id: str, actor_id: str
+    ) -> tuple[str, list[StoredEvent], list[StoredEvent]]:
+        """
+        Give a session to another actor: a new one for them, and then the end of the old.
+
+        The new one has the meta, language and version of the old, and begins its life
+        anew. Returns its key, the events of its opening, as `create` does, and that of
+        the end.
+
+        Two actors are two places in the store. If the server dies in between, both
+        sessions live: nobody has the key of the new one, and the old can be given again.
+
+        Raises:
+            NoSession: If there is no live session with this id.
+            InvalidParams: If there can be no such actor, or it is the same one.
+            SessionLimit: If the policy refuses one more. The old one lives on.
+        """
+        old = await self.show(session_id)
+        if actor_id == old.actor_id:
+            raise InvalidParams("actorId is that of the session already")
+        key, new = self.prepare(
+            Opening(
+                actor_id,
+                meta=unpack(old.meta),
+                language=old.language,
+                version=old.version,
+                ttl_s=old.ttl_ms / 1000,
+                max_age_s=old.ends_at and (old.ends_at - old.created_at) / 1000,
+            )
+        )
+        opened = await self.create(new)
+        ended = await self._store.end(old.actor_id, session_id, LogoutScope.THIS, "reassigned")
+        if not ended:
+            await self._store.end(new.actor_id, new.id, LogoutScope.THIS, "revoked")
+            raise NoSession("no live session has this id")
+        return key, opened, ended
+
+    async def emit(self, actor_id: str, name: str, data: object) -> StoredEvent:
+        """
+        Say something to all sessions of the actor.
+
+        It has its place among the events of the actor, and is recovered as they are.
+
+        Raises:
+            InvalidParams: If there can be no such actor, or the name or the data is
+                not acceptable.
+        """
+        emitted = Emitted(None, checked_event_name(name), packed_data(data))
+        return await self._store.emit(checked_actor_id(actor_id), emitted)
+
+    async def emit_to_session(self, session_id: str, name: str, data: object) -> StoredEvent:
+        """
+        Say something to one session; otherwise as `emit`.
+
+        Raises:
+            NoSession: If there is no live session with this id.
+            InvalidParams: If the name or the data is not acceptable.
+        """
+        emitted = Emitted(session_id, checked_event_name(name), packed_data(data))
+        return await self._store.emit(_actor_with(session_id), emitted)
+
+    async def broadcast(self, name: str, data: object) -> None:
+        """
+        Say something to all that are connected now. It is not repeated.
+
+        Raises:
+            InvalidParams: If the name or the data is not acceptable.
+        """
+        emitted = Emitted(None, checked_event_name(name), packed_data(data))
+        await self._store.broadcast(emitted)
 
     async def probe(self) -> None:
         """
@@ -170,48 +298,14 @@ class Sessions:
         await self._store.sessions("nobody")
 
 
-def _checked_actor_id(actor_id: str) -> str:
-    if not is_actor_id(actor_id):
-        raise InvalidParams(f"actorId must be 1 to {MAX_ACTOR_ID_BYTES} bytes of UTF-8")
+def _actor_with(session_id: str) -> str:
+    """The actor that a session with this id belongs to; whether there is one is not said."""
+    actor_id = actor_of(session_id)
+    if actor_id is None:
+        raise NoSession("no live session has this id")
     return actor_id
 
 
-def _checked_language(language: str) -> str:
-    if len(language) > MAX_LANGUAGE_LENGTH or not _LANGUAGE.fullmatch(language):
-        raise InvalidParams("language must be a BCP 47 tag")
-    return language
-
-
-def _checked_version(version: str | None) -> str | None:
-    if version is not None and not (
-        len(version) <= MAX_VERSION_LENGTH and version.isprintable()
-    ):
-        raise InvalidParams(f"version must be at most {MAX_VERSION_LENGTH} visible characters")
-    return version
-
-
-def _packed_meta(meta: Mapping[str, Any]) -> bytes:
-    try:
-        plain = dict(meta)
-        packed = pack(plain)
-        unpack(packed, _META_LIMITS)
-        # Backends read it as JSON, which has neither bytes nor NaN.
-        json.dumps(plain, allow_nan=False)
-    except MalformedFrame as error:
-        raise InvalidParams(f"meta: {error}") from None
-    except (TypeError, ValueError, OverflowError):
-        raise InvalidParams("meta must be a map of plain data, as JSON has it") from None
-    return packed
-
-
-def _milliseconds(name: str, seconds: float) -> int:
-    # The bound keeps every deadline an exact integer in languages whose numbers are doubles.
-    if not 0 < seconds <= 100 * 365 * 86_400:
-        raise InvalidParams(f"{name} must be more than 0 seconds and at most a hundred years")
-    return max(1, round(seconds * 1000))
-
-
-def _checked_reason(reason: str) -> str:
-    if not is_reason(reason):
-        raise InvalidParams("reason must be a word, and none of the other error codes")
-    return reason
+def _minor(version: str) -> list[str]:
+    """Major and minor number: what two versions must share to go together."""
+    return version.split(".")[:2]

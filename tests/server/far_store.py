@@ -9,10 +9,14 @@ from typing import TypeVar
 
 from keystay_protocol.commands import LogoutScope
 from keystay_server.stores.base import (
+    UNLIMITED,
+    Changes,
+    Emitted,
     History,
     Holding,
     Listener,
     NewSession,
+    Policy,
     Record,
     Store,
     StoredEvent,
@@ -104,8 +108,11 @@ class FarStore:
     def missed(self, actor_ids: Collection[str]) -> None:
         self._listener.missed(actor_ids)
 
-    async def create(self, new: NewSession) -> StoredEvent:
-        return await self._far("create", self._store.create(new))
+    def announced_to_all(self, emitted: Emitted) -> None:
+        self._listener.announced_to_all(emitted)
+
+    async def create(self, new: NewSession, policy: Policy = UNLIMITED) -> list[StoredEvent]:
+        return await self._far("create", self._store.create(new, policy))
 
     async def check(self, actor_id: str, digest: bytes) -> Record:
         return await self._far("check", self._store.check(actor_id, digest))
@@ -123,6 +130,18 @@ class FarStore:
         self, actor_id: str, session_id: str | None, scope: LogoutScope, reason: str
     ) -> list[StoredEvent]:
         return await self._far("end", self._store.end(actor_id, session_id, scope, reason))
+
+    async def change(
+        self, actor_id: str, session_id: str, changes: Changes, revision: int | None
+    ) -> StoredEvent:
+        changing = self._store.change(actor_id, session_id, changes, revision)
+        return await self._far("change", changing)
+
+    async def emit(self, actor_id: str, emitted: Emitted) -> StoredEvent:
+        return await self._far("emit", self._store.emit(actor_id, emitted))
+
+    async def broadcast(self, emitted: Emitted) -> None:
+        await self._far("broadcast", self._store.broadcast(emitted))
 
     async def sessions(self, actor_id: str) -> list[Record]:
         return await self._far("sessions", self._store.sessions(actor_id))

@@ -18,7 +18,7 @@ from keystay_server.connection import Connection, Node
 from keystay_server.context import Services
 from keystay_server.dispatch import Dispatcher
 from keystay_server.hub import Hub
-from keystay_server.sessions import Opening, Sessions
+from keystay_server.sessions import Opening, Rules, Sessions
 from keystay_server.stores.base import Retention, SessionSet, StoredEvent
 from keystay_server.stores.sqlite import SqliteStore
 from keystay_server.stores.sqlite.store import unix_ms
@@ -135,7 +135,7 @@ async def running_node(
     near = SqliteStore(":memory:", retention or Retention(), clock)
     store = FarStore(near)
     hub = Hub(store, frame)
-    sessions, elsewhere = (Sessions(s, ttl_s=1800, max_age_s=None) for s in (store, near))
+    sessions, elsewhere = (Sessions(s, Rules(1800)) for s in (store, near))
     services = Services(sessions, hub, authenticators or {"anonymous": Anonymous()})
     dispatcher = Dispatcher(commands, deadline_s=deadline_s)
     node = Node(services, dispatcher, frame, messages, **settings)

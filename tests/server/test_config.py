@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from keystay_server.config import Config, ConfigError, load, parse_address
+from keystay_server.config import Config, ConfigError, load, parse_address, parse_policy
+from keystay_server.stores.base import Policy
 
 
 def from_file(directory: Path, text: str) -> Config:
@@ -127,6 +128,14 @@ def test_variables_of_others_are_not_settings() -> None:
         ("max_message_depth", 0),
         ("max_message_bytes", 1023),
         ("max_outbox_bytes", 0),
+        ("policy", "few"),
+        ("policy", "limit"),
+        ("policy", "limit:0"),
+        ("policy", "limit:-1"),
+        ("policy", "deny:\u0663"),
+        ("policy", "single:2"),
+        ("app_version", "1\n2"),
+        ("app_version", "v" * 65),
         ("log_level", "loud"),
         ("log_format", "xml"),
     ],
@@ -194,6 +203,21 @@ def test_tls_takes_both_halves() -> None:
 def test_an_address_is_host_and_port(address: str, host: str, port: int) -> None:
     """An IPv6 host is in brackets; a URL will do."""
     assert parse_address("listen", address) == (host, port)
+
+
+@pytest.mark.parametrize(
+    ("text", "policy"),
+    [
+        ("many", Policy(None)),
+        ("single", Policy(1)),
+        ("limit:1", Policy(1)),
+        ("limit:30", Policy(30)),
+        ("deny:2", Policy(2, is_strict=True)),
+    ],
+)
+def test_a_policy_is_a_word_and_a_number(text: str, policy: Policy) -> None:
+    """`single` is `limit:1`; `deny` refuses what `limit` makes room for."""
+    assert parse_policy(load({"policy": text}, None, {}).policy) == policy
 
 
 def test_a_value_that_may_be_a_secret_is_not_repeated() -> None:

@@ -3,6 +3,7 @@ The way of an event from the store to the connections bound on this node.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from keystay_protocol.errors import Unavailable
 from keystay_server import hub
 from keystay_server.audience import Peer
 from keystay_server.hub import Hub
+from keystay_server.stores.base import StoredEvent
 from tests.server.memory_node import Client, MemoryNode, record_of, running_node
 from tests.server.wire import WAIT_S, Wire, outbox_of
 
@@ -94,7 +96,7 @@ async def test_connections_of_one_session_are_sent_the_same_bytes(node: MemoryNo
     key = await node.open_session()
     wires = [Wire() for _ in range(3)]
     for wire in wires:
-        await hub.bind(Peer(outbox_of(wire)), key, lambda: node.sessions.restore(key))
+        await hub.bind(Peer(outbox_of(wire)), key, restoring(node, key))
     del framed[:]
     event = await node.extend(key)
     hub.announced(event)
@@ -123,6 +125,62 @@ async def test_a_slow_client_is_cut_off_and_others_are_served() -> None:
         while not slow.wire.cut_off:
             await node.extend(key)
         assert quick.wire.told()[-1] == slow.wire.told()[-1]
+
+
+async def test_what_a_backend_says_is_encoded_once(node: MemoryNode) -> None:
+    """An actor's event has the same bytes for all its sessions: there is no key in it."""
+    framed: list[bytes] = []
+
+    def frame(message: bytes) -> bytes:
+        framed.append(message)
+        return message
+
+    hub = Hub(node.store, frame)
+    wires = [Wire() for _ in range(3)]
+    keys = [await node.open_session() for _ in wires]
+    hub.start()  # It is told of nothing but what its own commands cause.
+    for wire, key in zip(wires, keys, strict=True):
+        peer = Peer(outbox_of(wire))
+        peer.paths = ("game",)
+        await hub.bind(peer, key, restoring(node, key))
+    del framed[:]
+    event = await node.elsewhere.emit("alice", "game.move", {"to": 7})
+    hub.announced(event)
+    await hub.stop()
+    assert len(framed) == 1
+    assert all(wire.written[-1] is framed[0] for wire in wires)
+    assert wires[0].events() == [("game.move", {"to": 7}, event.cursor)]
+
+
+async def test_what_is_said_to_all_is_heard_by_subscription(node: MemoryNode) -> None:
+    """Bound or not, whoever is subscribed hears it; who has left hears nothing."""
+    bound, unbound, deaf, gone = [node.connect() for _ in range(4)]
+    await bound.login()
+    for client in (bound, unbound, gone):
+        await client.call("events.subscribe", ["news"])
+    gone.connection.lost()
+    await node.elsewhere.broadcast("news.flash", [1])
+    for client in (bound, unbound):
+        assert client.wire.events()[-1] == ("news.flash", [1], None)
+    assert deaf.wire.events() == gone.wire.events() == []
+
+
+async def test_a_replay_fits_into_what_may_wait() -> None:
+    """A client that missed more than can be sent at once is told that it is not recovered."""
+    async with running_node() as node:
+        hub = Hub(node.store, bytes, max_replay_bytes=10_000)
+        key = await node.open_session()
+        cursor = (await node.extend(key)).cursor
+        for count, is_recovered in ((9, True), (2, False)):
+            for _ in range(count):
+                await node.elsewhere.emit("alice", "game.map", "x" * 1000)
+            wire = Wire()
+            peer = Peer(outbox_of(wire))
+            peer.paths = ("game",)
+            bound = await hub.bind(peer, key, restoring(node, key), cursor)
+            assert bound.is_recovered is is_recovered
+            assert len(wire.events()) == (count if is_recovered else 0)
+            hub.unbind(peer)
 
 
 async def test_restoring_the_same_session_again_hears_nothing_twice(node: MemoryNode) -> None:
@@ -265,7 +323,7 @@ async def test_a_binding_that_is_given_up_leaves_no_seat(node: MemoryNode) -> No
     key = await node.open_session()
     peer = Peer(outbox_of(Wire()))
     node.store.hold_answers("restore")
-    binding = asyncio.create_task(node.hub.bind(peer, key, lambda: node.sessions.restore(key)))
+    binding = asyncio.create_task(node.hub.bind(peer, key, restoring(node, key)))
     await node.store.until_done("restore")
     binding.cancel()
     async with asyncio.timeout(WAIT_S):
@@ -283,6 +341,15 @@ async def test_connections_bound_at_once_hear_the_same(node: MemoryNode) -> None
     for client in clients:
         own = reply_cursor(client)
         assert client.wire.told() == longest[longest.index((SET, own)) :]
+
+
+def restoring(node: MemoryNode, key: str) -> Callable[[], Awaitable[list[StoredEvent]]]:
+    """An opening that restores the session."""
+
+    async def restored() -> list[StoredEvent]:
+        return [await node.sessions.restore(key)]
+
+    return restored
 
 
 def what(message: Any) -> Any:

@@ -170,7 +170,7 @@ async def test_a_history_that_began_anew_is_a_hole(node: MemoryNode) -> None:
     key = await client.login()
     node.store.is_losing = True
     await node.revoke(key)
-    other = await node.elsewhere.create(node.elsewhere.prepare(Opening("alice"))[1])
+    [other] = await node.elsewhere.create(node.elsewhere.prepare(Opening("alice"))[1])
     node.hub.announced(StoredEvent("alice", other.cursor, 0, other.change))
     await client.wire.until(lambda wire: wire.told()[-1][0] == UNSET)
 

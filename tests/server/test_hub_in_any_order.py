@@ -79,7 +79,7 @@ async def until_told(client: Client, owed: list[int]) -> None:
     assert client.wire.cursors() == owed
 
 
-def session_of(event: StoredEvent) -> str:
+def session_of(event: StoredEvent) -> str | None:
     """The id of the session that the event is about."""
     change = event.change
     return change.record.id if isinstance(change, SessionSet) else change.session_id

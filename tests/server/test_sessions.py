@@ -8,6 +8,7 @@ import pytest
 
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import (
+    BadVersion,
     Expired,
     InvalidParams,
     InvalidSessionKey,
@@ -17,7 +18,7 @@ from keystay_protocol.errors import (
     SessionEnded,
 )
 from keystay_server.keys import digest_of
-from keystay_server.sessions import Opening, Sessions
+from keystay_server.sessions import Opening, Rules, Sessions
 from keystay_server.stores.base import Record
 from tests.server.memory_node import MemoryNode, record_of
 
@@ -35,7 +36,8 @@ async def opened(
 ) -> tuple[str, Record]:
     """Open a session: its key and its record."""
     key, new = sessions.prepare(Opening(actor_id, **fields))
-    record: Record = record_of(await sessions.create(new))
+    [event] = await sessions.create(new)
+    record: Record = record_of(event)
     return key, record
 
 
@@ -54,7 +56,7 @@ async def test_an_opened_session_is_what_was_asked_for(sessions: Sessions) -> No
 
 async def test_times_are_the_configured_ones_unless_given(node: MemoryNode) -> None:
     """`ttl` and `maxAge` of an opening override what the server is configured with."""
-    bounded = Sessions(node.store, ttl_s=60, max_age_s=600)
+    bounded = Sessions(node.store, Rules(60, 600))
     _, record = await opened(bounded)
     assert record.expires_at - record.created_at == 60_000
     assert record.ends_at == record.created_at + 600_000
@@ -76,6 +78,7 @@ async def test_times_are_the_configured_ones_unless_given(node: MemoryNode) -> N
         ({"language": "english please"}, "language"),
         ({"language": "en\n"}, "language"),
         ({"language": "en" + "-abcdefgh" * 8}, "language"),
+        ({"version": ""}, "version"),
         ({"version": "v" * 65}, "version"),
         ({"version": "1\n2"}, "version"),
         ({"version": "\ud800"}, "version"),
@@ -219,3 +222,38 @@ async def test_the_store_never_sees_a_key(sessions: Sessions) -> None:
     key, new = sessions.prepare(Opening("alice"))
     assert new.digest == digest_of(key)
     assert key.rpartition(":")[2] not in repr(new)
+
+
+@pytest.mark.parametrize("version", ["2.4", "2.4.0", "2.4.9", "2.4.0-beta", None])
+async def test_a_session_of_this_version_is_good(node: MemoryNode, version: str | None) -> None:
+    """Major and minor decide; a session without a version takes that of the application."""
+    sessions = Sessions(node.store, Rules(60, version="2.4.1"))
+    key, record = await opened(sessions, version=version)
+    assert record.version == (version or "2.4.1")
+    assert (await sessions.check(key)).id == record.id
+    assert record_of(await sessions.restore(key, version)).id == record.id
+
+
+@pytest.mark.parametrize("version", ["2.3.1", "1.4.1", "2", "2.40", "next"])
+async def test_a_session_of_another_version_is_refused(node: MemoryNode, version: str) -> None:
+    """`badVersion`; it is not ended, and a server of its own version still serves it."""
+    sessions = Sessions(node.store, Rules(60, version="2.4.1"))
+    key, _ = await opened(sessions, version=version)
+    for method in (sessions.check, sessions.restore):
+        with pytest.raises(BadVersion):
+            await method(key)
+    older = Sessions(node.store, Rules(60, version=version))
+    assert (await older.check(key)).version == version
+    assert (await node.sessions.check(key)).version == version
+
+
+async def test_a_client_of_another_version_is_refused(node: MemoryNode) -> None:
+    """What the client says of itself counts too, and the session is not extended."""
+    sessions = Sessions(node.store, Rules(60, version="2.4.1"))
+    key, record = await opened(sessions)
+    node.clock.passed_ms += 1000
+    with pytest.raises(BadVersion):
+        await sessions.restore(key, "2.5.0")
+    assert (await sessions.check(key)).expires_at == record.expires_at
+    # Without a configured version nobody minds.
+    await node.sessions.restore(key, "2.5.0")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
-from keystay_server.stores.base import NewSession, Store, StoredEvent
+from keystay_server.stores.base import Emitted, NewSession, Store, StoredEvent
 
 SOON_S = 15.0
 """Longer than anything takes, a failover included."""
@@ -21,10 +21,14 @@ class Heard:
 
     def __init__(self) -> None:
         self._events: Queue[StoredEvent] = Queue()
+        self._broadcasts: Queue[Emitted] = Queue()
         self._losses: Queue[set[str]] = Queue()
 
     def announced(self, event: StoredEvent) -> None:
         self._events.put_nowait(event)
+
+    def announced_to_all(self, emitted: Emitted) -> None:
+        self._broadcasts.put_nowait(emitted)
 
     def missed(self, actor_ids: Collection[str]) -> None:
         self._losses.put_nowait(set(actor_ids))
@@ -33,6 +37,11 @@ class Heard:
         """The next event."""
         async with timeout(SOON_S):
             return await self._events.get()
+
+    async def said_to_all(self) -> Emitted:
+        """The next event for everybody."""
+        async with timeout(SOON_S):
+            return await self._broadcasts.get()
 
     async def loss(self) -> set[str]:
         """The actors of the next loss."""
@@ -68,3 +77,9 @@ def opening(actor_id: str = "alice", **changes: Any) -> NewSession:
         max_age_ms=None,
     )
     return replace(new, **changes)
+
+
+async def opened(store: Store, new: NewSession) -> StoredEvent:
+    """Open a session that no policy bounds; its one event."""
+    [event] = await store.create(new)
+    return event

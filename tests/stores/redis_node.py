@@ -10,7 +10,7 @@ from keystay_protocol.errors import Unavailable
 from keystay_server.stores.base import Retention, StoredEvent
 from keystay_server.stores.redis import RedisStore
 from keystay_server.stores.redis.tuning import FeedTuning, LinkTuning, Tuning
-from tests.stores.installation import SOON_S, Heard, opening
+from tests.stores.installation import SOON_S, Heard, opened, opening
 
 QUICK = Tuning(
     connect_s=0.4,
@@ -37,7 +37,7 @@ async def until_served(store: RedisStore, actor_id: str = "alice") -> StoredEven
     async with asyncio.timeout(SOON_S):
         while True:
             with suppress(Unavailable):
-                return await store.create(opening(actor_id))
+                return await opened(store, opening(actor_id))
             await asyncio.sleep(0)
 
 

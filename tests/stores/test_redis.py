@@ -15,7 +15,7 @@ from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import LoggedOut, NoSession, Unavailable
 from keystay_server.keys import digest_of, new_key
 from keystay_server.stores.base import Holding, Retention, StoreError
-from tests.stores.installation import opening
+from tests.stores.installation import opened, opening
 from tests.stores.redis_node import node
 from tests.stores.test_store_contract import ODD_ACTORS
 from tests.valkey import Valkey
@@ -31,9 +31,11 @@ async def admin(valkey: Valkey) -> AsyncIterator[Redis]:
 
 
 async def everything(admin: Redis, prefix: str) -> dict[bytes, Any]:
-    """All keys of a prefix with all that is in them."""
+    """All keys of a prefix with all that is in them, the marks of probes excepted."""
     found: dict[bytes, Any] = {}
     async for key in admin.scan_iter(match=f"{prefix}:*"):
+        if b":probe:" in key:
+            continue
         match await admin.type(key):
             case b"hash":
                 found[key] = await admin.hgetall(key)
@@ -59,7 +61,7 @@ async def test_no_key_is_in_redis(valkey: Valkey, admin: Redis, prefix: str) -> 
     key = new_key("alice")
     async with node(valkey.url(prefix)) as (store, _):
         new = opening(digest=digest_of(key))
-        await store.create(new)
+        await opened(store, new)
         await store.restore("alice", new.digest)
     dump = repr(await everything(admin, prefix))
     assert new.digest.hex() in dump
@@ -71,12 +73,13 @@ async def test_an_actor_is_in_one_hash_slot(valkey: Valkey, admin: Redis, prefix
     """Whatever is in an actor's id, what is kept below its root shares a slot."""
     async with node(valkey.url(prefix)) as (store, _):
         before: set[bytes] = set()
+        root = f"{prefix}:{{".encode()
         for actor_id in ODD_ACTORS:
             new = opening(actor_id)
-            await store.create(new)
-            await store.create(opening(actor_id))
+            await opened(store, new)
+            await opened(store, opening(actor_id))
             await store.end(actor_id, new.id, LogoutScope.THIS, "loggedOut")
-            keys = {key for key in await everything(admin, prefix) if b":due:" not in key}
+            keys = {key for key in await everything(admin, prefix) if root in key}
             added, before = keys - before, keys
             assert len(added) == 6
             assert len({key_slot(key) for key in added}) == 1
@@ -86,8 +89,8 @@ async def test_nothing_stays_for_ever(valkey: Valkey, admin: Redis, prefix: str)
     """Every key expires: no sooner than its content is over, and not much later."""
     async with node(valkey.url(prefix), Retention(tombstone_ms=HOUR)) as (store, _):
         left, kept = opening(ttl_ms=2 * HOUR), opening(ttl_ms=3 * HOUR)
-        await store.create(left)
-        await store.create(kept)
+        await opened(store, left)
+        await opened(store, kept)
         await store.end("alice", left.id, LogoutScope.THIS, "loggedOut")
         for _ in range(2):
             ttl = {
@@ -113,7 +116,7 @@ async def test_a_touch_keeps_what_the_session_needs(
     """A touched session takes its index and the newest cursor along, but no old event."""
     async with node(valkey.url(prefix), Retention(tombstone_ms=HOUR)) as (store, _):
         new = opening(ttl_ms=3 * HOUR)
-        await store.create(new)
+        await opened(store, new)
         for key in await everything(admin, prefix):
             await admin.pexpire(key, HOUR // 2)
         store.shift_ms += 2 * HOUR
@@ -138,9 +141,9 @@ async def test_expired_sessions_leave_the_index(
     """The next write takes out what has expired, so that an index does not grow for ever."""
     async with node(valkey.url(prefix)) as (store, _):
         for _ in range(10):
-            await store.create(opening(ttl_ms=1000))
+            await opened(store, opening(ttl_ms=1000))
         store.shift_ms += 1000
-        await store.create(opening())
+        await opened(store, opening())
         found = await everything(admin, prefix)
     assert [len(v) for k, v in found.items() if k.endswith((b":ids", b":live"))] == [1, 1]
 
@@ -153,17 +156,17 @@ async def test_prefixes_keep_installations_apart(valkey: Valkey, prefix: str) ->
     ):
         new = opening()
         await other.watch("alice")
-        await store.create(new)
+        await opened(store, new)
         with pytest.raises(NoSession):
             await other.check("alice", new.digest)
-        event = await other.create(opening())
+        event = await opened(other, opening())
         assert await other_heard.event() == event
 
 
 async def test_databases_keep_sessions_apart(valkey: Valkey, admin: Redis, prefix: str) -> None:
     """The number in the URL is the database that is used."""
     async with node(valkey.url(prefix).replace("/0?", "/3?")) as (store, _):
-        await store.create(opening())
+        await opened(store, opening())
     assert not await everything(admin, prefix)
 
 
@@ -174,8 +177,8 @@ async def test_what_was_answered_survives_a_killed_redis(tmp_path: Path) -> None
     try:
         kept, left = opening(), opening()
         async with node(server.url()) as (store, _):
-            await store.create(kept)
-            await store.create(left)
+            await opened(store, kept)
+            await opened(store, left)
             [last] = await store.end("alice", left.id, LogoutScope.THIS, "loggedOut")
             server.kill()
         server.start()
@@ -195,10 +198,10 @@ async def test_a_full_redis_still_logs_out(own_valkey: Valkey) -> None:
         Redis(port=own_valkey.port) as admin,
     ):
         new = opening()
-        await store.create(new)
+        await opened(store, new)
         await admin.config_set("maxmemory", 1)
         with pytest.raises(Unavailable):
-            await store.create(opening())
+            await opened(store, opening())
         assert (await store.check("alice", new.digest)).id == new.id
         assert len(await store.end("alice", new.id, LogoutScope.THIS, "loggedOut")) == 1
         with pytest.raises(LoggedOut):
@@ -261,14 +264,14 @@ async def test_a_user_needs_no_more_than_this(
         assert not caplog.records
         await store.watch("alice")
         new = opening()
-        events = [await store.create(new), await store.restore("alice", new.digest)]
+        events = [await opened(store, new), await store.restore("alice", new.digest)]
         assert [await heard.event(), await heard.event()] == events
         await store.touch([Holding("alice", new.digest)])
         assert await store.expire() == 0
         assert len(await store.sessions("alice")) == 1
         assert (await store.history("alice", events[0].cursor)).complete
         assert len(await store.end("alice", new.id, LogoutScope.THIS, "loggedOut")) == 1
-        await store.create(opening())
+        await opened(store, opening())
         store.shift_ms += HOUR
         assert await store.expire() == 1
 

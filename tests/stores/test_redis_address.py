@@ -17,7 +17,7 @@ from keystay_server.stores import open_store
 from keystay_server.stores.base import Retention, StoreError
 from keystay_server.stores.redis import RedisStore
 from keystay_server.stores.redis.address import Location
-from tests.stores.installation import opening
+from tests.stores.installation import opened, opening
 from tests.stores.proxy import proxy_to
 from tests.stores.redis_node import node
 from tests.valkey import Valkey
@@ -89,7 +89,7 @@ async def test_tls_is_spoken_and_verified(valkey: Valkey, prefix: str, tmp_path:
         new = opening()
         async with node(f"{url}&ssl_ca_certs={certificate}") as (store, heard):
             await store.watch("alice")
-            event = await store.create(new)
+            event = await opened(store, new)
             assert await heard.event() == event
         served = len(proxy.sent)
         async with node(url):

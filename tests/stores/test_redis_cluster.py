@@ -3,15 +3,16 @@ Stores in a cluster whose nodes die and whose slots move.
 """
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 from redis.crc import key_slot
 
 from keystay_protocol.errors import Unavailable
-from keystay_server.stores.base import StoreError
-from keystay_server.stores.redis.layout import channel_of
+from keystay_server.stores.base import Emitted, StoreError
+from keystay_server.stores.redis.layout import EVERYBODY, channel_of
 from keystay_server.stores.redis.slots import moved, neighbours, read_slots
-from tests.stores.installation import SOON_S, Heard, opening
+from tests.stores.installation import SOON_S, Heard, opened, opening
 from tests.stores.redis_node import QUICK, node, until_served
 from tests.stores.valkey_cluster import ValkeyCluster
 from tests.valkey import Valkey, free_port, replicate
@@ -41,17 +42,41 @@ async def test_an_actor_goes_where_its_slot_goes(cluster: ValkeyCluster, prefix:
         await watcher.watch(bob)
         move(cluster, key_slot(channel_of("ks", alice)), 1, 2)
         # This node has no reason to know. It is told, and follows.
-        await other.create(opening(alice))
+        await opened(other, opening(alice))
         await until_missed(heard, alice)
-        event = await other.create(opening(alice))
+        event = await opened(other, opening(alice))
         while await heard.event() != event:
             pass  # What was written before may have been heard of, or not.
-        event = await watcher.create(opening(bob))
+        event = await opened(watcher, opening(bob))
         assert await heard.event() == event
         watcher.unwatch(alice)
-        await other.create(opening(alice))
-        marker = await other.create(opening(bob))
+        await opened(other, opening(alice))
+        marker = await opened(other, opening(bob))
         assert await heard.event() == marker
+
+
+async def test_what_is_said_to_all_goes_where_its_slot_goes(
+    cluster: ValkeyCluster, prefix: str
+) -> None:
+    """When its slot moves, every node goes on hearing what is said to everybody."""
+    async with (
+        node(cluster.url(prefix)) as (one, heard),
+        node(cluster.url(prefix)) as (other, heard_too),
+    ):
+        slot = key_slot(channel_of(prefix, EVERYBODY))
+        here = slot // 5462
+        move(cluster, slot, here, (here + 1) % 3)
+        emitted = Emitted(None, "news", b"\xc0")
+        async with asyncio.timeout(SOON_S):
+            for listener in (heard, heard_too):
+                hearing = asyncio.ensure_future(listener.said_to_all())
+                # What is said while a node follows the slot may pass it by.
+                while not hearing.done():
+                    with suppress(Unavailable):
+                        await other.broadcast(emitted)
+                    await one.sessions("nobody")
+                assert await hearing == emitted
+        move(cluster, slot, (here + 1) % 3, here)
 
 
 async def test_a_master_that_dies_is_replaced(own_cluster: ValkeyCluster) -> None:
@@ -61,13 +86,13 @@ async def test_a_master_that_dies_is_replaced(own_cluster: ValkeyCluster) -> Non
         for actor_id in (lost, kept):
             await store.watch(actor_id)
         new = opening(lost)
-        await store.create(new)
+        await opened(store, new)
         replicate(own_cluster.nodes[0])
         own_cluster.nodes[0].kill()
         with pytest.raises(Unavailable):
             async with asyncio.timeout(QUICK.link.deadline_s + 0.3):
-                await store.create(opening(lost))
-        before = await store.create(opening(kept))
+                await opened(store, opening(lost))
+        before = await opened(store, opening(kept))
         await until_missed(heard, lost)
         assert (await store.check(lost, new.digest)).id == new.id
         after = await until_served(store, lost)
@@ -80,7 +105,7 @@ async def test_nodes_that_are_not_there(caplog: pytest.LogCaptureFixture) -> Non
     async with node(f"redis+cluster://:secret@127.0.0.1:{free_port()}") as (store, _):
         for _ in range(3):
             with pytest.raises(Unavailable):
-                await store.create(opening())
+                await opened(store, opening())
             with pytest.raises(Unavailable):
                 await store.watch("alice")
             store.unwatch("alice")
@@ -103,7 +128,7 @@ async def test_a_node_is_no_single_server(
     try:
         async with node(cluster.nodes[1].url()) as (store, _):
             with pytest.raises(Unavailable):
-                await store.create(opening(actor_on(2)))
+                await opened(store, opening(actor_on(2)))
     except StoreError as error:
         said = str(error)
     assert "use redis+cluster://" in said + caplog.text

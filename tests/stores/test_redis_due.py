@@ -14,7 +14,7 @@ from keystay_server.stores.base import Holding, Retention
 from keystay_server.stores.redis.due import LEASE_MS, SHARDS
 from keystay_server.stores.redis.layout import due_key, due_name, read_due_name
 from keystay_server.stores.redis.scripts import DUE_LEASE, DUE_RELEASE, Script
-from tests.stores.installation import opening
+from tests.stores.installation import opened, opening
 from tests.stores.redis_node import node
 from tests.stores.test_redis_cluster import actor_on
 from tests.stores.test_store_contract import ODD_ACTORS
@@ -67,7 +67,7 @@ async def test_what_a_killed_node_took_another_ends(
     async with node(valkey.url(prefix)) as (store, _):
         news = [opening(f"actor-{i}") for i in range(20)]
         for new in news:
-            await store.create(new)
+            await opened(store, new)
         store.shift_ms += MINUTE
         leased = await index.lease(store.shift_ms)
         assert sum(len(names) for _, _, names in leased) == len(news)
@@ -86,7 +86,7 @@ async def test_a_node_that_is_too_slow_changes_nothing(
     """What a node gives back after its lease ran out was given back by another already."""
     async with node(valkey.url(prefix)) as (store, _):
         new = opening()
-        await store.create(new)
+        await opened(store, new)
         store.shift_ms += 50_000
         await store.touch([Holding("alice", new.digest)])
         store.shift_ms += 10_000
@@ -107,8 +107,8 @@ async def test_the_index_holds_a_session_once(
     """Extending adds nothing, and what is over leaves the index when it comes up."""
     async with node(valkey.url(prefix)) as (store, _):
         left, kept = opening(), opening()
-        await store.create(left)
-        await store.create(kept)
+        await opened(store, left)
+        await opened(store, kept)
         await store.end("alice", left.id, LogoutScope.THIS, "loggedOut")
         for _ in range(3):
             store.shift_ms += 50_000
@@ -130,8 +130,8 @@ async def test_a_full_redis_keeps_and_ends_sessions(own_valkey: Valkey) -> None:
         Redis(port=own_valkey.port) as admin,
     ):
         kept, over = opening(), opening()
-        await store.create(kept)
-        await store.create(over)
+        await opened(store, kept)
+        await opened(store, over)
         await admin.config_set("maxmemory", 1)
         store.shift_ms += 50_000
         await store.touch([Holding("alice", kept.digest)])
@@ -146,7 +146,7 @@ async def test_an_outage_of_one_node_holds_up_no_other(own_cluster: ValkeyCluste
     actor_id = actor_on(1)
     async with node(own_cluster.url()) as (store, _):
         new = opening(actor_id)
-        await store.create(new)
+        await opened(store, new)
         store.shift_ms += MINUTE
         own_cluster.nodes[0].kill()
         assert await store.expire() == 1

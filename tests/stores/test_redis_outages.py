@@ -12,7 +12,7 @@ from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import NoSession, Unavailable
 from keystay_server.stores.base import Retention, StoredEvent
 from keystay_server.stores.redis import RedisStore
-from tests.stores.installation import Heard, opening
+from tests.stores.installation import Heard, opened, opening
 from tests.stores.proxy import proxy_to
 from tests.stores.redis_node import QUICK, node, until_served, until_watched
 from tests.valkey import Valkey
@@ -66,7 +66,7 @@ async def test_a_silent_redis_is_unavailable_and_comes_back(own_valkey: Valkey) 
             own_valkey.resume()
         assert await heard.loss() == {"alice"}
         unheard = await until_served(store)
-        event = await store.create(opening())
+        event = await opened(store, opening())
         assert event in (await store.history("alice", unheard.cursor)).events
         while await heard.event() != event:
             pass  # Of the creates that failed, some may have been carried out.
@@ -94,7 +94,7 @@ async def test_a_redis_that_is_not_there_yet(
         await until_served(store)
         await until_watched(store, "alice")
         assert [record.levelno for record in caplog.records] == [logging.WARNING, logging.INFO]
-        event = await store.create(opening())
+        event = await opened(store, opening())
         assert await heard.event() == event
 
 
@@ -105,7 +105,7 @@ async def test_scripts_that_redis_lost_are_loaded_again(own_valkey: Valkey) -> N
             await admin.script_flush()
             news = [opening() for _ in range(10)]
             events = await asyncio.gather(*map(store.create, news))
-            assert len({event.cursor for event in events}) == 10
+            assert len({event.cursor for [event] in events}) == 10
             assert [record.id for record in await store.sessions("alice")][-10:] == [
                 new.id for new in news
             ]
@@ -115,12 +115,12 @@ async def test_a_flushed_redis_is_another_history(own_valkey: Valkey) -> None:
     """After FLUSHALL cursors grow on, and no history claims to be complete."""
     async with node(own_valkey.url()) as (store, _), Redis(port=own_valkey.port) as admin:
         new = opening()
-        before = await store.create(new)
+        before = await opened(store, new)
         await admin.flushall()
         with pytest.raises(NoSession):
             await store.check("alice", new.digest)
         assert not (await store.history("alice", before.cursor)).complete
-        after = await store.create(opening())
+        after = await opened(store, opening())
         assert after.cursor > before.cursor
         assert after.previous == 0
         history = await store.history("alice", before.cursor)
@@ -135,13 +135,13 @@ async def test_a_dead_feed_is_noticed(valkey: Valkey, prefix: str) -> None:
     ):
         await store.watch("alice")
         await store.watch("bob")
-        seen = await store.create(opening("alice"))
+        seen = await opened(store, opening("alice"))
         assert await heard.event() == seen
         assert proxy.swallow(b"SSUBSCRIBE") == 1
-        unheard = await store.create(opening("alice"))
+        unheard = await opened(store, opening("alice"))
         assert await heard.loss() == {"alice", "bob"}
         assert (await store.history("alice", seen.cursor)).events == [unheard]
-        event = await store.create(opening("bob"))
+        event = await opened(store, opening("bob"))
         assert await heard.event() == event
 
 
@@ -151,11 +151,11 @@ async def test_a_dead_command_connection_is_replaced(valkey: Valkey, prefix: str
         proxy_to(valkey.port) as proxy,
         node(f"redis://127.0.0.1:{proxy.port}?prefix={prefix}") as (store, _),
     ):
-        await store.create(opening())
+        await opened(store, opening())
         assert proxy.swallow(b"EVALSHA") >= 1
         with pytest.raises(Unavailable):
             async with asyncio.timeout(QUICKLY_S):
-                await store.create(opening())
+                await opened(store, opening())
         await until_served(store)
 
 
@@ -169,7 +169,7 @@ async def test_a_write_of_unknown_fate_is_not_repeated(valkey: Valkey, prefix: s
         proxy.swallow(b"EVALSHA")
         new = opening()
         with pytest.raises(Unavailable):
-            await store.create(new)
+            await opened(store, new)
         await until_served(store)
         assert b"".join(proxy.sent).count(new.id.encode()) == 1
 
@@ -181,7 +181,7 @@ async def test_closed_connections_cost_no_command(valkey: Valkey, prefix: str) -
         for kind in ("normal", "pubsub"):
             await admin.client_kill_filter(_type=kind, skipme=True)
         assert await heard.loss() == {"alice"}
-        event = await store.create(opening())
+        event = await opened(store, opening())
         assert await heard.event() == event
 
 
@@ -191,9 +191,9 @@ async def test_a_stopped_store_is_unavailable(valkey: Valkey, prefix: str) -> No
         pending = [asyncio.create_task(store.create(opening())) for _ in range(5)]
         await asyncio.sleep(0)
     for create in pending:
-        assert (await create).cursor
+        assert await create
     with pytest.raises(Unavailable):
-        await store.create(opening())
+        await opened(store, opening())
     with pytest.raises(Unavailable):
         await store.watch("alice")
     store.unwatch("alice")
@@ -222,7 +222,7 @@ async def test_a_listener_that_fails_costs_no_announcement(
     heard = Faulty()
     await store.start(heard)
     await store.watch("alice")
-    event = await store.create(opening())
+    event = await opened(store, opening())
     assert await heard.event() == event
     assert await heard.loss() == {"alice"}
     assert "a bug" in caplog.text

@@ -12,7 +12,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from keystay_protocol.errors import Unavailable
-from tests.stores.installation import opening
+from tests.stores.installation import opened, opening
 from tests.stores.redis_node import node, until_served
 from tests.stores.valkey_cluster import until
 from tests.valkey import Valkey, free_port, replicate
@@ -69,12 +69,12 @@ async def test_a_master_that_dies_is_replaced(trio: tuple[Valkey, Valkey, Valkey
     async with node(url) as (store, heard):
         await store.watch("alice")
         new = opening("alice")
-        event = await store.create(new)
+        event = await opened(store, new)
         assert await heard.event() == event
         replicate(master)
         master.kill()
         with pytest.raises(Unavailable):
-            await store.create(opening("alice"))
+            await opened(store, opening("alice"))
         assert await heard.loss() == {"alice"}
         assert (await store.check("alice", new.digest)).id == new.id
         event = await until_served(store)
@@ -87,7 +87,7 @@ async def test_a_master_that_is_demoted_is_left(trio: tuple[Valkey, Valkey, Valk
     async with node(f"redis+sentinel://127.0.0.1:{sentinel.port}/keystay") as (store, heard):
         await store.watch("alice")
         new = opening("alice")
-        await store.create(new)
+        await opened(store, new)
         replicate(master)
         until(lambda: fails_over(sentinel))
         until(lambda: call(replica, "ROLE")[0] == b"master")
@@ -104,5 +104,5 @@ async def test_sentinels_that_know_no_master(caplog: pytest.LogCaptureFixture) -
     """A store waits for a master that no sentinel tells it of, and says so."""
     async with node(f"redis+sentinel://127.0.0.1:{free_port()}/keystay") as (store, _):
         with pytest.raises(Unavailable):
-            await store.create(opening())
+            await opened(store, opening())
     assert "no sentinel knows a master called keystay" in caplog.text

@@ -26,7 +26,7 @@ from keystay_server.stores.base import (
     Store,
     StoredEvent,
 )
-from tests.stores.installation import EMPTY_MAP, Installation, opening
+from tests.stores.installation import EMPTY_MAP, Installation, opened, opening
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE
@@ -70,7 +70,7 @@ async def test_create_returns_the_session_as_it_is_kept(store: Store) -> None:
     meta = pack({"tags": ["a", "b"], "name": "Ålice", "nothing": {}})
     new = opening(meta=meta, language="de-AT", version="1.2.3", max_age_ms=HOUR)
     before = time.time_ns() // 1_000_000
-    record = record_of(await store.create(new))
+    record = record_of(await opened(store, new))
     after = time.time_ns() // 1_000_000
     assert before <= record.created_at <= after
     assert record == Record(
@@ -91,8 +91,8 @@ async def test_create_returns_the_session_as_it_is_kept(store: Store) -> None:
 async def test_what_is_not_there_stays_not_there(store: Store) -> None:
     """No version and no maximum age are None; no version and an empty one are two things."""
     new, versioned = opening(), opening(version="")
-    await store.create(new)
-    await store.create(versioned)
+    await opened(store, new)
+    await opened(store, versioned)
     record = await store.check("alice", new.digest)
     assert (record.version, record.ends_at) == (None, None)
     assert (await store.check("alice", versioned.digest)).version == ""
@@ -104,7 +104,7 @@ async def test_what_is_not_there_stays_not_there(store: Store) -> None:
 async def test_meta_comes_back_byte_by_byte(store: Store, meta: bytes) -> None:
     """Stores do not look inside meta: an empty map stays a map, bytes stay bytes."""
     new = opening(meta=meta)
-    event = await store.create(new)
+    event = await opened(store, new)
     restored = await store.restore("alice", new.digest)
     history = await store.history("alice", 0)
     records = [record_of(told) for told in (event, restored, *history.events)]
@@ -118,7 +118,7 @@ async def test_any_text_can_be_an_actor(installation: Installation, actor_id: st
     """An actor id is any UTF-8 of up to 128 bytes, and is nobody else's."""
     store, new = installation.store, opening(actor_id)
     await store.watch(actor_id)
-    event = await store.create(new)
+    event = await opened(store, new)
     assert (await store.check(actor_id, new.digest)).actor_id == actor_id
     assert [record.id for record in await store.sessions(actor_id)] == [new.id]
     for other in {*ODD_ACTORS, actor_id + "x", actor_id[:-1] or "y"} - {actor_id}:
@@ -130,7 +130,7 @@ async def test_any_text_can_be_an_actor(installation: Installation, actor_id: st
 
 async def test_a_key_that_never_was_opens_nothing(store: Store) -> None:
     """An unknown key answers NoSession, whether or not there is such an actor."""
-    await store.create(opening("alice"))
+    await opened(store, opening("alice"))
     for actor_id in ("alice", "nobody"):
         with pytest.raises(NoSession):
             await store.check(actor_id, opening().digest)
@@ -141,8 +141,8 @@ async def test_a_key_that_never_was_opens_nothing(store: Store) -> None:
 async def test_another_actors_secret_opens_nothing(store: Store) -> None:
     """A digest belongs to the actor it was made for."""
     new = opening("alice")
-    await store.create(new)
-    await store.create(opening("bob"))
+    await opened(store, new)
+    await opened(store, opening("bob"))
     with pytest.raises(NoSession):
         await store.check("bob", new.digest)
     with pytest.raises(NoSession):
@@ -154,7 +154,7 @@ async def test_another_actors_secret_opens_nothing(store: Store) -> None:
 async def test_check_changes_nothing(installation: Installation) -> None:
     """A check neither extends the session nor makes an event."""
     store, new = installation.store, opening()
-    event = await store.create(new)
+    event = await opened(store, new)
     installation.pass_time(MINUTE // 2)
     assert await store.check("alice", new.digest) == record_of(event)
     assert (await store.history("alice", 0)).events == [event]
@@ -163,7 +163,7 @@ async def test_check_changes_nothing(installation: Installation) -> None:
 async def test_restore_extends_by_the_ttl(installation: Installation) -> None:
     """A restored session lasts one more ttl from now; the rest of it stays."""
     store, new = installation.store, opening()
-    created = record_of(await store.create(new))
+    created = record_of(await opened(store, new))
     installation.pass_time(50_000)
     restored = record_of(await store.restore("alice", new.digest))
     assert 50_000 <= restored.expires_at - created.expires_at < 50_000 + 5_000
@@ -176,7 +176,7 @@ async def test_restore_extends_by_the_ttl(installation: Installation) -> None:
 async def test_nothing_outlives_its_maximum_age(installation: Installation) -> None:
     """`ends_at` never moves, and `expires_at` never passes it."""
     store, new = installation.store, opening(max_age_ms=90_000)
-    created = record_of(await store.create(new))
+    created = record_of(await opened(store, new))
     installation.pass_time(50_000)
     restored = record_of(await store.restore("alice", new.digest))
     assert restored.ends_at == restored.expires_at == created.created_at + 90_000
@@ -187,15 +187,15 @@ async def test_nothing_outlives_its_maximum_age(installation: Installation) -> N
 
 async def test_a_maximum_age_below_the_ttl_counts(store: Store) -> None:
     """A session whose maximum age is shorter than its ttl starts with the shorter."""
-    record = record_of(await store.create(opening(max_age_ms=10)))
+    record = record_of(await opened(store, opening(max_age_ms=10)))
     assert record.expires_at == record.ends_at == record.created_at + 10
 
 
 async def test_an_unused_session_expires(installation: Installation) -> None:
     """Past `expires_at` a session is never returned, extended or ended: it is expired."""
     store, new, other = installation.store, opening(), opening(ttl_ms=HOUR)
-    await store.create(new)
-    await store.create(other)
+    await opened(store, new)
+    await opened(store, other)
     installation.pass_time(MINUTE)
     for use in (store.check, store.restore):
         with pytest.raises(Expired):
@@ -211,7 +211,7 @@ async def test_an_unused_session_expires(installation: Installation) -> None:
 async def test_an_ended_session_answers_its_reason(installation: Installation) -> None:
     """Its key is told why, in the class of the reason, and later expiry does not matter."""
     store, new = installation.store, opening()
-    await store.create(new)
+    await opened(store, new)
     await store.end("alice", new.id, LogoutScope.THIS, "replaced")
     for _ in range(2):
         for use in (store.check, store.restore):
@@ -223,7 +223,7 @@ async def test_an_ended_session_answers_its_reason(installation: Installation) -
 async def test_a_reason_can_be_any_word(store: Store) -> None:
     """A backend ends a session in its own word, and that is the code."""
     new = opening()
-    await store.create(new)
+    await opened(store, new)
     await store.end("alice", new.id, LogoutScope.THIS, "gebühr:unbezahlt")
     with pytest.raises(SessionEnded) as refused:
         await store.check("alice", new.digest)
@@ -234,8 +234,8 @@ async def test_a_reason_can_be_any_word(store: Store) -> None:
 async def test_a_tombstone_is_kept_for_its_time(installation: Installation) -> None:
     """Why a session ended is told for `tombstone_ms`; after that the key is unknown."""
     store, left, expired = installation.store, opening(), opening(ttl_ms=2 * MINUTE)
-    await store.create(left)
-    await store.create(expired)
+    await opened(store, left)
+    await opened(store, expired)
     await store.end("alice", left.id, LogoutScope.THIS, "loggedOut")
     installation.pass_time(HOUR - MINUTE)
     with pytest.raises(LoggedOut):
@@ -265,7 +265,7 @@ async def test_a_logout_ends_what_its_scope_says(
     """This one, the others, or all; oldest first; and no other actor's."""
     alices = [opening("alice") for _ in range(3)]
     for new in (*alices, opening("bob")):
-        await store.create(new)
+        await opened(store, new)
     events = await store.end("alice", alices[1].id, scope, "loggedOut")
     assert ended(events) == [alices[i].id for i in over]
     live = [new.id for i, new in enumerate(alices) if i not in over]
@@ -284,7 +284,7 @@ async def test_a_backend_ends_all_sessions_of_an_actor(store: Store) -> None:
     assert await store.end("alice", None, LogoutScope.ALL, "revoked") == []
     news = [opening() for _ in range(12)]
     for new in news:
-        await store.create(new)
+        await opened(store, new)
     events = await store.end("alice", None, LogoutScope.ALL, "revoked")
     assert ended(events) == [new.id for new in news]
     assert await store.sessions("alice") == []
@@ -294,8 +294,8 @@ async def test_a_backend_ends_all_sessions_of_an_actor(store: Store) -> None:
 async def test_only_a_live_session_can_end_others(store: Store) -> None:
     """If the session that asks is not live, nothing is ended, and the first reason stays."""
     gone, live = opening(), opening()
-    await store.create(gone)
-    await store.create(live)
+    await opened(store, gone)
+    await opened(store, live)
     await store.end("alice", gone.id, LogoutScope.THIS, "loggedOut")
     for scope in LogoutScope:
         assert await store.end("alice", gone.id, scope, "revoked") == []
@@ -309,7 +309,7 @@ async def test_sessions_are_listed_oldest_first(installation: Installation) -> N
     """The order is that of their opening, whatever is restored later and however fast."""
     store, news = installation.store, [opening() for _ in range(20)]
     for new in news:
-        await store.create(new)
+        await opened(store, new)
     installation.pass_time(1_000)
     await store.restore("alice", news[0].digest)
     listed = await store.sessions("alice")
@@ -320,7 +320,7 @@ async def test_a_change_is_seen_on_every_node_at_once(installation: Installation
     """What one node was answered, every node knows."""
     first, last = installation.nodes[0], installation.nodes[-1]
     new = opening()
-    await first.create(new)
+    await opened(first, new)
     assert (await last.check("alice", new.digest)).id == new.id
     await last.end("alice", new.id, LogoutScope.THIS, "loggedOut")
     with pytest.raises(LoggedOut):

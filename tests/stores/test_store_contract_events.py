@@ -19,7 +19,7 @@ from keystay_server.stores.base import (
     StoredEvent,
     next_cursor,
 )
-from tests.stores.installation import Heard, Installation, opening
+from tests.stores.installation import Heard, Installation, opened, opening
 
 MINUTE = 60_000
 
@@ -48,7 +48,7 @@ def test_a_cursor_is_the_clock_or_one_more() -> None:
 async def test_the_first_event_follows_on_none(store: Store) -> None:
     """Its cursor is the store's clock x 1024, and it names 0 as the one before."""
     before = time.time_ns() // 1_000_000
-    event = await store.create(opening())
+    event = await opened(store, opening())
     after = time.time_ns() // 1_000_000
     assert event.previous == 0
     assert before * 1024 <= event.cursor <= after * 1024
@@ -57,7 +57,7 @@ async def test_the_first_event_follows_on_none(store: Store) -> None:
 async def test_every_write_is_the_next_event(installation: Installation) -> None:
     """Create, restore and each ended session make one event, chained to the one before."""
     store, a, b = installation.store, opening(), opening()
-    events = [await store.create(a), await store.create(b)]
+    events = [await opened(store, a), await opened(store, b)]
     events.append(await store.restore("alice", a.digest))
     installation.pass_time(1)
     events += await store.end("alice", a.id, LogoutScope.ALL, "loggedOut")
@@ -69,7 +69,7 @@ async def test_every_write_is_the_next_event(installation: Installation) -> None
 
 async def test_actors_have_histories_of_their_own(store: Store) -> None:
     """An actor's event says nothing about another actor's."""
-    alice, bob = await store.create(opening("alice")), await store.create(opening("bob"))
+    alice, bob = await opened(store, opening("alice")), await opened(store, opening("bob"))
     assert bob.previous == 0
     assert (await store.history("alice", 0)).events == [alice]
     assert (await store.history("bob", 0)).events == [bob]
@@ -78,18 +78,18 @@ async def test_actors_have_histories_of_their_own(store: Store) -> None:
 async def test_what_is_refused_makes_no_event(store: Store) -> None:
     """A restore that fails and an end that ends nothing leave the history as it was."""
     new = opening()
-    await store.create(new)
+    await opened(store, new)
     [last] = await store.end("alice", new.id, LogoutScope.THIS, "loggedOut")
     with suppress(SessionEnded):
         await store.restore("alice", new.digest)
     await store.end("alice", new.id, LogoutScope.THIS, "loggedOut")
     assert (await store.history("alice", last.cursor)).events == []
-    assert (await store.create(opening())).previous == last.cursor
+    assert (await opened(store, opening())).previous == last.cursor
 
 
 async def test_history_is_read_from_any_cursor(store: Store) -> None:
     """All events after the cursor, and complete from the actor's first one on."""
-    events = [await store.create(opening()) for _ in range(5)]
+    events = [await opened(store, opening()) for _ in range(5)]
     for i, event in enumerate(events):
         history = await store.history("alice", event.cursor)
         assert (history.events, history.complete) == (events[i + 1 :], True)
@@ -103,14 +103,14 @@ async def test_an_actor_nobody_remembers_has_no_complete_history(store: Store) -
 
 async def test_a_history_that_began_later_is_not_complete(store: Store) -> None:
     """A cursor from before the actor's first event is of a history that was lost."""
-    event = await store.create(opening())
+    event = await opened(store, opening())
     history = await store.history("alice", event.cursor - 2**20)
     assert (history.events, history.complete) == ([event], False)
 
 
 async def test_a_cursor_from_the_future_is_not_complete(store: Store) -> None:
     """A cursor beyond the newest event is of another history, as after a restored backup."""
-    event = await store.create(opening())
+    event = await opened(store, opening())
     history = await store.history("alice", event.cursor + 1)
     assert (history.events, history.complete) == ([], False)
 
@@ -118,7 +118,7 @@ async def test_a_cursor_from_the_future_is_not_complete(store: Store) -> None:
 @pytest.mark.parametrize("retention", [Retention(history_events=5)])
 async def test_a_history_has_a_length(store: Store) -> None:
     """Exactly `history_events` are kept; what says it is complete is."""
-    events = [await store.create(opening()) for _ in range(8)]
+    events = [await opened(store, opening()) for _ in range(8)]
     history = await store.history("alice", 0)
     assert (history.events, history.complete) == (events[3:], False)
     assert not (await store.history("alice", events[1].cursor)).complete
@@ -130,7 +130,7 @@ async def test_a_history_has_a_length(store: Store) -> None:
 async def test_one_write_can_pass_the_length(store: Store) -> None:
     """Ending more sessions than the history has room for keeps the newest events."""
     for _ in range(7):
-        await store.create(opening())
+        await opened(store, opening())
     events = await store.end("alice", None, LogoutScope.ALL, "revoked")
     assert_chained(events)
     history = await store.history("alice", events[3].cursor)
@@ -142,7 +142,7 @@ async def test_one_write_can_pass_the_length(store: Store) -> None:
 async def test_a_history_ends_with_its_newest_event(installation: Installation) -> None:
     """It is kept whole for `history_ms` after the newest event, and then forgotten whole."""
     store, new = installation.store, opening(ttl_ms=60 * MINUTE)
-    events = [await store.create(new)]
+    events = [await opened(store, new)]
     installation.pass_time(9 * MINUTE)
     events.append(await store.restore("alice", new.digest))
     installation.pass_time(9 * MINUTE)
@@ -156,7 +156,7 @@ async def test_a_history_ends_with_its_newest_event(installation: Installation) 
 async def test_cursors_go_on_after_the_history(installation: Installation) -> None:
     """While the actor has a session, the next event still names the one before it."""
     store, new = installation.store, opening(ttl_ms=60 * MINUTE)
-    first = await store.create(new)
+    first = await opened(store, new)
     installation.pass_time(11 * MINUTE)
     history = await store.history("alice", first.cursor)
     assert (history.events, history.complete) == ([], True)
@@ -169,9 +169,9 @@ async def test_cursors_go_on_after_the_history(installation: Installation) -> No
 async def test_cursors_grow_when_the_clock_falls_back(installation: Installation) -> None:
     """A store moved to a machine whose clock is behind still orders its events."""
     store = installation.store
-    events = [await store.create(opening())]
+    events = [await opened(store, opening())]
     installation.pass_time(-5 * MINUTE)
-    events += [await store.create(opening()) for _ in range(3)]
+    events += [await opened(store, opening()) for _ in range(3)]
     assert_chained(events)
     history = await store.history("alice", events[0].cursor)
     assert (history.events, history.complete) == (events[1:], True)
@@ -183,10 +183,10 @@ async def test_a_watched_actor_is_announced_on_each_node(installation: Installat
         await node.watch("alice")
     a, b = opening(), opening()
     first, last = installation.nodes[0], installation.nodes[-1]
-    events = [await first.create(a), await last.create(b)]
+    events = [await opened(first, a), await opened(last, b)]
     events.append(await last.restore("alice", a.digest))
     events += await first.end("alice", b.id, LogoutScope.ALL, "loggedOut")
-    events.append(await first.create(opening()))
+    events.append(await opened(first, opening()))
     for listener in installation.heard:
         assert await heard(listener, len(events)) == events
 
@@ -196,12 +196,12 @@ async def test_only_watched_actors_are_announced(installation: Installation) -> 
     store = installation.store
     await store.watch("bob")
     await store.watch("alice")
-    await store.create(opening("carol"))
-    heard_of = await store.create(opening("alice"))
+    await opened(store, opening("carol"))
+    heard_of = await opened(store, opening("alice"))
     assert await installation.heard[0].event() == heard_of
     store.unwatch("alice")
-    await store.create(opening("alice"))
-    marker = await store.create(opening("bob"))
+    await opened(store, opening("alice"))
+    marker = await opened(store, opening("bob"))
     assert await installation.heard[0].event() == marker
 
 
@@ -209,13 +209,13 @@ async def test_watching_twice_is_watching(installation: Installation) -> None:
     """Who watches an actor twice hears once, and one unwatch ends it."""
     store = installation.store
     await asyncio.gather(*(store.watch("alice") for _ in range(3)), store.watch("bob"))
-    event = await store.create(opening("alice"))
+    event = await opened(store, opening("alice"))
     assert await installation.heard[0].event() == event
-    marker = await store.create(opening("bob"))
+    marker = await opened(store, opening("bob"))
     assert await installation.heard[0].event() == marker
     store.unwatch("alice")
-    await store.create(opening("alice"))
-    marker = await store.create(opening("bob"))
+    await opened(store, opening("alice"))
+    marker = await opened(store, opening("bob"))
     assert await installation.heard[0].event() == marker
 
 
@@ -229,11 +229,11 @@ async def test_watch_and_unwatch_come_in_the_order_of_the_calls(
         await store.watch("alice")
         store.unwatch("alice")
         await store.watch("alice")
-        event = await store.create(opening("alice"))
+        event = await opened(store, opening("alice"))
         assert await installation.heard[0].event() == event
         store.unwatch("alice")
-    await store.create(opening("alice"))
-    marker = await store.create(opening("bob"))
+    await opened(store, opening("alice"))
+    marker = await opened(store, opening("bob"))
     assert await installation.heard[0].event() == marker
 
 
@@ -252,7 +252,7 @@ async def test_concurrent_commands_have_one_order(installation: Installation) ->
 
     async def live(i: int) -> list[StoredEvent]:
         node, other, new = nodes[i % len(nodes)], nodes[(i + 1) % len(nodes)], news[i]
-        events = [await node.create(new)]
+        events = [await opened(node, new)]
         if i % 10 == 9:
             events += await other.end("alice", new.id, LogoutScope.ALL, "revoked")
         with suppress(SessionEnded):
@@ -271,7 +271,7 @@ async def test_concurrent_commands_have_one_order(installation: Installation) ->
     for event in events:
         if isinstance(event.change, SessionSet):
             left[event.change.record.id] = event.change
-        else:
+        elif isinstance(event.change, SessionUnset):
             del left[event.change.session_id]
     listed = await nodes[-1].sessions("alice")
     assert {record.id: record for record in listed} == {

@@ -9,7 +9,7 @@ import pytest
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import Expired, LoggedOut, NoSession
 from keystay_server.stores.base import Holding, NewSession, Retention, SessionUnset, Store
-from tests.stores.installation import Installation, opening
+from tests.stores.installation import Installation, opened, opening
 from tests.stores.test_store_contract_events import assert_chained, heard
 
 SECOND = 1_000
@@ -42,7 +42,7 @@ def held(*news: NewSession) -> list[Holding]:
 async def test_a_session_ends_at_its_deadline(installation: Installation) -> None:
     """Not before, and then at the first call; the end is an event of the actor."""
     store, new = installation.store, opening()
-    await store.create(new)
+    await opened(store, new)
     installation.pass_time(MINUTE - 5 * SECOND)
     assert await store.expire() == 0
     assert (await store.check("alice", new.digest)).id == new.id
@@ -56,7 +56,7 @@ async def test_a_session_ends_at_its_deadline(installation: Installation) -> Non
 async def test_a_maximum_age_is_a_deadline(installation: Installation) -> None:
     """A session ends at the earlier of ttl and maximum age."""
     store, new = installation.store, opening(max_age_ms=10 * SECOND)
-    await store.create(new)
+    await opened(store, new)
     installation.pass_time(10 * SECOND)
     assert await store.expire() == 1
     assert await expired(store) == [new.id]
@@ -86,10 +86,10 @@ async def test_an_end_is_announced_on_each_node(installation: Installation) -> N
         await node.watch("alice")
     store, news = installation.store, [opening() for _ in range(3)]
     for new in news:
-        await store.create(new)
+        await opened(store, new)
     installation.pass_time(MINUTE)
     await asyncio.gather(*map(expire_all, installation.nodes))
-    await store.create(opening())
+    await opened(store, opening())
     events = (await store.history("alice", 0)).events
     assert len(events) == 7
     assert_chained(events)
@@ -103,7 +103,7 @@ async def test_an_extended_session_goes_on(installation: Installation, by: str) 
     """What was extended ends at its new deadline, not at the old one."""
     first, last = installation.nodes[0], installation.nodes[-1]
     new = opening()
-    await first.create(new)
+    await opened(first, new)
     for _ in range(3):
         installation.pass_time(50 * SECOND)
         if by == "touch":
@@ -121,7 +121,7 @@ async def test_a_touch_is_silent(installation: Installation) -> None:
     """It extends by the ttl, on every node, and is no event."""
     store, new = installation.store, opening()
     await store.watch("alice")
-    await store.create(new)
+    await opened(store, new)
     created = await store.check("alice", new.digest)
     assert (await installation.heard[0].event()).actor_id == "alice"
     installation.pass_time(30 * SECOND)
@@ -137,7 +137,7 @@ async def test_a_touch_is_silent(installation: Installation) -> None:
 async def test_a_touch_in_the_first_third_is_nothing(installation: Installation) -> None:
     """With more than two thirds of its ttl left, a session stays as it is."""
     store, new = installation.store, opening()
-    await store.create(new)
+    await opened(store, new)
     before = await store.check("alice", new.digest)
     installation.pass_time(15 * SECOND)
     await store.touch(held(new))
@@ -150,7 +150,7 @@ async def test_a_touch_in_the_first_third_is_nothing(installation: Installation)
 async def test_a_touch_never_passes_the_maximum_age(installation: Installation) -> None:
     """Who is held for ever ends at `ends_at`."""
     store, new = installation.store, opening(max_age_ms=90 * SECOND)
-    await store.create(new)
+    await opened(store, new)
     for _ in range(2):
         installation.pass_time(40 * SECOND)
         await store.touch(held(new))
@@ -168,7 +168,7 @@ async def test_a_touch_wakes_nobody_up(installation: Installation) -> None:
     store = installation.store
     over, left, live = opening(ttl_ms=10 * SECOND), opening(), opening("bob")
     for new in (over, left, live):
-        await store.create(new)
+        await opened(store, new)
     await store.end("alice", left.id, LogoutScope.THIS, "loggedOut")
     before = await store.check("bob", live.digest)
     installation.pass_time(30 * SECOND)
@@ -196,7 +196,7 @@ async def test_many_are_touched_at_once(installation: Installation) -> None:
 async def test_what_has_ended_does_not_end_again(installation: Installation) -> None:
     """The deadline of a session that ended before means nothing, and the first reason stays."""
     store, new = installation.store, opening()
-    await store.create(new)
+    await opened(store, new)
     [last] = await store.end("alice", new.id, LogoutScope.THIS, "loggedOut")
     installation.pass_time(MINUTE)
     assert await store.expire() == 0
@@ -209,10 +209,10 @@ async def test_a_late_node_makes_up_for_it(installation: Installation) -> None:
     """What became due while nobody looked is ended as soon as somebody does."""
     store, news = installation.store, [opening(), opening("bob", ttl_ms=HOUR)]
     for new in news:
-        await store.create(new)
+        await opened(store, new)
     installation.pass_time(5 * HOUR)
     # Others have come meanwhile, and seen that it was over.
-    await store.create(opening())
+    await opened(store, opening())
     assert sum(await expire_all(installation.nodes[-1])) == 2
     for new in news:
         assert await expired(store, new.actor_id) == [new.id]
@@ -241,7 +241,7 @@ async def test_those_that_ended_do_not_hide_those_that_are_due(
     await asyncio.gather(*map(store.create, gone))
     await store.end("alice", None, LogoutScope.ALL, "revoked")
     installation.pass_time(SECOND)
-    await store.create(due)
+    await opened(store, due)
     installation.pass_time(MINUTE)
     assert await store.expire() == 1
     assert await expired(store) == [due.id]
@@ -251,7 +251,7 @@ async def test_those_that_ended_do_not_hide_those_that_are_due(
 async def test_an_expired_session_answers_so(installation: Installation) -> None:
     """Its key is told `expired` for `tombstone_ms` from its end; after that it is unknown."""
     store, new = installation.store, opening()
-    await store.create(new)
+    await opened(store, new)
     installation.pass_time(MINUTE)
     await expire_all(store)
     for ms in (0, HOUR - MINUTE):
@@ -268,8 +268,8 @@ async def test_an_expired_session_answers_so(installation: Installation) -> None
 async def test_an_expired_session_is_in_no_list(installation: Installation) -> None:
     """Those that are live stay listed, and a logout of all ends only them."""
     store, over, live = installation.store, opening(), opening(ttl_ms=HOUR)
-    await store.create(over)
-    await store.create(live)
+    await opened(store, over)
+    await opened(store, live)
     installation.pass_time(MINUTE)
     await expire_all(store)
     assert [record.id for record in await store.sessions("alice")] == [live.id]

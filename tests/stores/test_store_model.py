@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import CommandError
 from keystay_server.keys import digest_of
-from keystay_server.sessions import Opening, Sessions
+from keystay_server.sessions import Opening, Rules, Sessions
 from keystay_server.stores.base import Holding, Retention, SessionUnset, StoredEvent
 from tests.stores.conftest import embedded, shared
 from tests.stores.installation import Installation
@@ -79,8 +79,7 @@ class OneActor(RuleBasedStateMachine):
         self.installation = self.make()
         self.start()
         self.sessions = [
-            Sessions(node, ttl_s=TTL_MS / 1000, max_age_s=None)
-            for node in self.installation.nodes
+            Sessions(node, Rules(TTL_MS / 1000)) for node in self.installation.nodes
         ]
         self.now = 0
         self.modelled: list[Modelled] = []
@@ -101,7 +100,7 @@ class OneActor(RuleBasedStateMachine):
         sessions = self.sessions[node % len(self.sessions)]
         max_age_s = MAX_AGE_MS / 1000 if is_bounded else None
         key, new = sessions.prepare(Opening("alice", max_age_s=max_age_s))
-        event = self.runner.run(sessions.create(new))
+        [event] = self.runner.run(sessions.create(new))
         ends_at = self.now + MAX_AGE_MS if is_bounded else None
         opened = Modelled(key, new.id, self.now + TTL_MS, ends_at, self.now)
         self.modelled.append(opened)

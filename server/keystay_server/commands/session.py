@@ -11,7 +11,7 @@ from keystay_protocol.frames import MAX_CURSOR
 from keystay_server.context import Context
 from keystay_server.hub import Bound
 from keystay_server.sessions import Opening
-from keystay_server.stores.base import SessionSet
+from keystay_server.stores.base import SessionSet, StoredEvent
 
 MAX_LISTED = 200
 """Sessions in one reply: with the largest meta each, they fit into what a client must take."""
@@ -25,10 +25,12 @@ async def is_valid(context: Context, key: str) -> None:
 async def restore(context: Context, key: str, options: dict[str, Any] | None) -> dict[str, Any]:
     """Bind the connection to the session that the key opens, and extend it."""
     services = context.services
-    after = _cursor(options or {})
-    bound = await services.hub.bind(
-        context.peer, key, lambda: services.sessions.restore(key), after
-    )
+    after, version = _cursor(options or {}), _version(options or {})
+
+    async def restored() -> list[StoredEvent]:
+        return [await services.sessions.restore(key, version)]
+
+    bound = await services.hub.bind(context.peer, key, restored, after)
     return _as_result(bound, key)
 
 
@@ -92,6 +94,13 @@ def _cursor(options: dict[str, Any]) -> int | None:
     if cursor is not None and (type(cursor) is not int or not 0 <= cursor <= MAX_CURSOR):
         raise InvalidParams("cursor must be an unsigned integer below 2^53")
     return cursor
+
+
+def _version(options: dict[str, Any]) -> str | None:
+    version = options.get("version")
+    if version is not None and type(version) is not str:
+        raise InvalidParams("version must be a string")
+    return version
 
 
 def _scope(options: dict[str, Any] | None) -> LogoutScope:

@@ -7,6 +7,7 @@ Whatever is below `/v1` needs the API key.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -17,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from keystay_protocol.errors import Timeout
 from keystay_server.control.auth import BearerAuth
+from keystay_server.control.events import EventEndpoints
 from keystay_server.control.health import HealthEndpoints
 from keystay_server.control.problems import HANDLERS
 from keystay_server.control.sessions import SessionEndpoints
@@ -24,9 +26,16 @@ from keystay_server.control.sessions import SessionEndpoints
 Answer = Callable[[Request], Awaitable[Response]]
 
 
-def make_api(
-    sessions: SessionEndpoints, health: HealthEndpoints, api_key: str, *, deadline_s: float
-) -> Starlette:
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Who answers."""
+
+    sessions: SessionEndpoints
+    events: EventEndpoints
+    health: HealthEndpoints
+
+
+def make_api(endpoints: Endpoints, api_key: str, *, deadline_s: float) -> Starlette:
     """
     Make the ASGI application.
 
@@ -37,10 +46,15 @@ def make_api(
     def row(path: str, **answers: Answer) -> Route:
         return Route(path, _within(deadline_s, answers), methods=list(answers))
 
+    sessions, events, health = endpoints.sessions, endpoints.events, endpoints.health
     v1 = [
         row("/sessions", POST=sessions.create),
-        row("/sessions/{id}", GET=sessions.show, DELETE=sessions.end),
+        row("/sessions/{id}", GET=sessions.show, PATCH=sessions.change, DELETE=sessions.end),
+        row("/sessions/{id}/reassign", POST=sessions.reassign),
+        row("/sessions/{id}/events", POST=events.to_session),
         row("/actors/{actorId}/sessions", GET=sessions.list_, DELETE=sessions.end_all),
+        row("/actors/{actorId}/events", POST=events.to_actor),
+        row("/events", POST=events.to_all),
     ]
     return _strict(
         row("/livez", GET=health.livez),

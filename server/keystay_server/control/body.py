@@ -1,11 +1,12 @@
 """
-What a request carries: its body, one JSON object of bounded size, and its query.
+What a request carries: its path, its query, and its body, one JSON object of bounded size.
 """
 
 import json
 from collections.abc import Collection
 from http import HTTPStatus
 from typing import Any, NoReturn, TypeVar
+from urllib.parse import unquote
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -77,6 +78,14 @@ def seconds(body: dict[str, Any], name: str) -> float | None:
     if value is None or type(value) is int or type(value) is float:
         return value
     raise InvalidParams(f"{name} must be a number of seconds")
+
+
+def from_path(request: Request, name: str) -> str:
+    """The part of the path as it was before it was percent-encoded (RFC 3986, 2.1)."""
+    try:
+        return unquote(request.path_params[name], errors="strict")
+    except UnicodeDecodeError:
+        raise InvalidParams(f"{name} must be UTF-8, percent-encoded") from None
 
 
 async def _read(request: Request) -> bytearray:

@@ -3,7 +3,7 @@ What went wrong, as a problem document (RFC 9457), the same for every path.
 
 `code` is a code of the wire protocol (SPEC section 6) where the request failed
 for a reason that a client's command could have failed for too; the status says
-the rest. `retryAfter` is in seconds, as on the wire.
+the rest. `revisionConflict` is this door's own. `retryAfter` is in seconds, as on the wire.
 """
 
 import math
@@ -26,6 +26,7 @@ from keystay_protocol.errors import (
     Timeout,
     Unavailable,
 )
+from keystay_server.stores.base import RevisionConflict
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -63,6 +64,15 @@ async def _refused(_: Request, error: Exception) -> Response:
     )
 
 
+async def _conflicted(_: Request, __: Exception) -> Response:
+    return _problem(
+        HTTPStatus.CONFLICT,
+        "the session has another revision: read it again",
+        {},
+        code="revisionConflict",
+    )
+
+
 async def _not_served(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return _problem(HTTPStatus(error.status_code), error.detail, dict(error.headers or {}))
@@ -84,6 +94,7 @@ def _problem(
 
 HANDLERS: dict[Any, ExceptionHandler] = {
     CommandError: _refused,
+    RevisionConflict: _conflicted,
     HTTPException: _not_served,
     Exception: _failed,
 }

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
-from keystay_server.control.api import make_api
+from keystay_server.control.api import Endpoints, make_api
+from keystay_server.control.events import EventEndpoints
 from keystay_server.control.health import HealthEndpoints
 from keystay_server.control.sessions import SessionEndpoints
 from keystay_server.hub import Hub
@@ -37,8 +38,11 @@ class ControlServer:
     def __init__(
         self, sessions: Sessions, hub: Hub, *, deadline_s: float, drain_s: float
     ) -> None:
-        self._endpoints = SessionEndpoints(sessions, hub)
-        self._health = HealthEndpoints(sessions)
+        self._endpoints = Endpoints(
+            SessionEndpoints(sessions, hub),
+            EventEndpoints(sessions, hub),
+            HealthEndpoints(sessions),
+        )
         self._deadline_s = deadline_s
         self._drain_s = drain_s
         self._uvicorn: _Uvicorn | None = None
@@ -52,7 +56,7 @@ class ControlServer:
             OSError: If the address cannot be listened on.
         """
         listening = await _listening_socket(host, port)
-        api = make_api(self._endpoints, self._health, api_key, deadline_s=self._deadline_s)
+        api = make_api(self._endpoints, api_key, deadline_s=self._deadline_s)
         self._uvicorn = _Uvicorn(_configured(api, self._drain_s))
         self._serving = asyncio.create_task(
             self._uvicorn.serve([listening]), name="serve backends"
@@ -63,7 +67,7 @@ class ControlServer:
 
     def drain(self) -> None:
         """Tell load balancers that this node is going away; serve on."""
-        self._health.is_draining = True
+        self._endpoints.health.is_draining = True
 
     async def stop(self) -> None:
         """Take no new requests, finish those under way, close."""

@@ -21,7 +21,7 @@ A store holds a digest of a key, never the key.
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from keystay_protocol.codec import unpack
 from keystay_protocol.commands import LogoutScope
@@ -58,6 +58,28 @@ class NewSession:
 
 
 @dataclass(frozen=True, slots=True)
+class Policy:
+    """How many live sessions an actor may have, and what becomes of one more."""
+
+    limit: int | None = None
+    """None: any number."""
+    is_strict: bool = False
+    """Whether the new session is refused; otherwise the oldest is ended as `replaced`."""
+
+
+UNLIMITED = Policy()
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What is to be changed in a session; None leaves a field as it is."""
+
+    meta: bytes | None = None
+    """A MessagePack map; it takes the place of the old one."""
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Holding:
     """A session that a connection holds: what a store needs to find it."""
 
@@ -79,6 +101,8 @@ class Record:
     """Slides to now + `ttl_ms` with each extension, never beyond `ends_at`."""
     ends_at: int | None
     ttl_ms: int
+    revision: int = 1
+    """One more with each `Store.change`."""
 
     def to_session(self, key: str | None = None) -> Session:
         """The session as clients see it; with its key for those who hold it."""
@@ -103,11 +127,37 @@ class SessionSet:
 
 
 @dataclass(frozen=True, slots=True)
+class Successor:
+    """The session that another had to make room for."""
+
+    id: str
+    created_at: int
+
+    def to_wire(self) -> dict[str, Any]:
+        """What the `session.unset` of the other tells of it (SPEC section 5)."""
+        return {"id": self.id, "createdAt": self.created_at}
+
+
+@dataclass(frozen=True, slots=True)
 class SessionUnset:
-    """The session ended."""
+    """The session ended; `by` is the one that took its place, where there is one."""
 
     session_id: str
     reason: str
+    by: Successor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """A backend said something: to one session, or to all that it is announced to."""
+
+    session_id: str | None
+    name: str
+    data: bytes
+    """Any MessagePack value; stores do not look inside."""
+
+
+Change = SessionSet | SessionUnset | Emitted
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +174,7 @@ class StoredEvent:
     actor_id: str
     cursor: int
     previous: int
-    change: SessionSet | SessionUnset
+    change: Change
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +203,9 @@ class Listener(Protocol):
     def missed(self, actor_ids: Collection[str]) -> None:
         """Announcements about these watched actors may have been lost."""
 
+    def announced_to_all(self, emitted: Emitted) -> None:
+        """Take an event for every connection. It has no cursor, and is not repeated."""
+
 
 class Store(Protocol):
     """
@@ -175,8 +228,16 @@ class Store(Protocol):
     async def stop(self) -> None:
         """Finish what is in flight and release everything."""
 
-    async def create(self, new: NewSession) -> StoredEvent:
-        """Open a session; its `SessionSet` carries the record."""
+    async def create(self, new: NewSession, policy: Policy = UNLIMITED) -> list[StoredEvent]:
+        """
+        Open a session, within what the policy allows the actor.
+
+        Returns a `SessionUnset` "replaced" for each session that had to end, the
+        oldest first, and then the `SessionSet` that carries the new record.
+
+        Raises:
+            SessionLimit: If the policy refuses one more. Nothing is changed.
+        """
 
     async def check(self, actor_id: str, digest: bytes) -> Record:
         """
@@ -226,6 +287,31 @@ class Store(Protocol):
             ValueError: If there is no session that asks, and the scope is another.
         """
 
+    async def change(
+        self, actor_id: str, session_id: str, changes: Changes, revision: int | None
+    ) -> StoredEvent:
+        """
+        Change a session; its `SessionSet` carries the record. It is not extended.
+
+        Args:
+            revision: The revision that the changes are meant for; None: any.
+
+        Raises:
+            NoSession: If it is not live.
+            RevisionConflict: If it has another revision. Nothing is changed.
+        """
+
+    async def emit(self, actor_id: str, emitted: Emitted) -> StoredEvent:
+        """
+        Append an event of a backend to the actor's history.
+
+        Raises:
+            NoSession: If it is for a session, and that is not live.
+        """
+
+    async def broadcast(self, emitted: Emitted) -> None:
+        """Announce an event to every node, once at most: no history keeps it."""
+
     async def sessions(self, actor_id: str) -> list[Record]:
         """Return the actor's live sessions, oldest first."""
 
@@ -245,6 +331,10 @@ class Store(Protocol):
 
 class StoreError(Exception):
     """The store cannot work as configured. The text says what to do, for an operator."""
+
+
+class RevisionConflict(Exception):
+    """The session was changed by somebody else: read it again, and decide anew."""
 
 
 def out_of_reach(why: str, *, retry_after_s: float = 1.0) -> Unavailable:

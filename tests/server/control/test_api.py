@@ -37,8 +37,10 @@ async def test_a_path_is_exact(backend: httpx.AsyncClient, path: str) -> None:
     ("method", "path", "allowed"),
     [
         ("GET", "/v1/sessions", {"POST"}),
-        ("PUT", "/v1/sessions/some-id", {"GET", "HEAD", "DELETE"}),
+        ("PUT", "/v1/sessions/some-id", {"GET", "HEAD", "PATCH", "DELETE"}),
         ("OPTIONS", "/v1/actors/alice/sessions", {"GET", "HEAD", "DELETE"}),
+        ("GET", "/v1/sessions/some-id/events", {"POST"}),
+        ("GET", "/v1/sessions/some-id/reassign", {"POST"}),
         ("POST", "/livez", {"GET", "HEAD"}),
         ("PATCH", "/readyz", {"GET", "HEAD"}),
     ],

@@ -11,7 +11,7 @@ from keystay_server.control import bounded_http
 from keystay_server.control.bounded_http import MAX_HEAD_BYTES
 from keystay_server.control.server import ControlServer
 from keystay_server.hub import Hub
-from keystay_server.sessions import Sessions
+from keystay_server.sessions import Rules, Sessions
 from keystay_server.stores import open_store
 from keystay_server.stores.base import Retention
 from tests.server_process import ServerProcess
@@ -69,7 +69,7 @@ async def test_a_head_that_never_ends_is_not_waited_for(
     """A client that does not finish its head, or begin one, is cut off at the deadline."""
     monkeypatch.setattr(bounded_http, "HEAD_S", 0.05)
     store = open_store("memory://", Retention())
-    sessions = Sessions(store, ttl_s=60, max_age_s=None)
+    sessions = Sessions(store, Rules(60))
     control = ControlServer(sessions, Hub(store, bytes), deadline_s=1, drain_s=1)
     port = await control.start("127.0.0.1", 0, "key")
     try:

@@ -200,7 +200,8 @@ async def test_a_minted_session_opens_over_websocket(
     async with connected(server.url) as client:
         error, result = await client.call("session.restore", minted["key"])
     assert error is None
-    assert {**result["session"], "expiresAt": minted["expiresAt"]} == minted
+    told = {**result["session"], "expiresAt": minted["expiresAt"], "revision": 1}
+    assert told == minted
 
 
 @pytest.mark.parametrize(
@@ -273,3 +274,101 @@ async def test_a_query_is_read_strictly(
     answer = await backend.request(method, path, json={"actorId": "alice"})
     assert answer.status_code == 400
     assert "query parameter" in answer.json()["detail"]
+
+
+async def test_a_changed_session_reaches_its_client(
+    server: ServerProcess, backend: httpx.AsyncClient
+) -> None:
+    """`PATCH` sets meta and language as a whole; holders get `session.set` with their key."""
+    minted = await opened(backend, actorId="alice", meta={"level": 3, "name": "A"})
+    path = f"/v1/sessions/{minted['id']}"
+    async with connected(server.url) as client:
+        await client.call("session.restore", minted["key"])
+        await client.event()
+        answer = await backend.patch(path, json={"meta": {"level": 4}, "language": "de"})
+        name, session, _ = await client.event()
+    assert answer.status_code == 200
+    assert (name, session["key"]) == ("session.set", minted["key"])
+    assert (session["meta"], session["language"]) == ({"level": 4}, "de")
+    del session["key"]
+    assert answer.json() == {**session, "revision": 2}
+    assert (await backend.get(path)).json() == answer.json()
+
+
+async def test_a_change_can_depend_on_the_revision(backend: httpx.AsyncClient) -> None:
+    """Of two backends that read the same session and change it, the second gets 409."""
+    minted = await opened(backend, actorId="alice")
+    path = f"/v1/sessions/{minted['id']}"
+    change = {"meta": {"seen": True}, "revision": minted["revision"]}
+    assert (await backend.patch(path, json=change)).json()["revision"] == 2
+    answer = await backend.patch(path, json=change)
+    assert answer.status_code == 409
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json()["code"] == "revisionConflict"
+    assert (await backend.get(path)).json()["revision"] == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"meta": []},
+        {"meta": {"a": "x" * 5000}},
+        {"language": "not a tag"},
+        {"revision": "1", "meta": {}},
+        {"revision": True, "meta": {}},
+        {"actorId": "bob"},
+        {"expiresAt": 1},
+    ],
+    ids=repr,
+)
+async def test_a_change_that_makes_no_sense_is_refused(
+    backend: httpx.AsyncClient, change: dict[str, Any]
+) -> None:
+    """400 with what is wrong; nothing is changed."""
+    minted = await opened(backend, actorId="alice")
+    answer = await backend.patch(f"/v1/sessions/{minted['id']}", json=change)
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalidParams")
+    assert (await backend.get(f"/v1/sessions/{minted['id']}")).json()["revision"] == 1
+
+
+async def test_a_session_is_given_to_another_actor(
+    server: ServerProcess, backend: httpx.AsyncClient
+) -> None:
+    """`reassign`: a session for the new actor, and `reassigned` for the holders of the old."""
+    guest = await opened(
+        backend, actorId="guest-1", meta={"cart": [1]}, language="de", version="1.2", ttl=60
+    )
+    async with connected(server.url) as client:
+        await client.call("session.restore", guest["key"])
+        await client.event()
+        answer = await backend.post(
+            f"/v1/sessions/{guest['id']}/reassign", json={"actorId": "alice"}
+        )
+        assert answer.status_code == 201
+        session = answer.json()
+        assert answer.headers["Location"] == f"/v1/sessions/{session['id']}"
+        name, data, _ = await client.event()
+        assert (name, data) == ("session.unset", {"reason": "reassigned", "id": guest["id"]})
+        assert (await client.call("session.isValid", guest["key"]))[0] == "reassigned"
+        # The backend hands the new key to its client, who goes on as the new actor.
+        error, result = await client.call("session.restore", session["key"])
+    assert error is None
+    assert result["session"]["actorId"] == "alice"
+    kept = ("meta", "language", "version")
+    assert {name: session[name] for name in kept} == {name: guest[name] for name in kept}
+    assert session["expiresAt"] - session["createdAt"] == 60_000
+
+
+async def test_what_cannot_be_given_stays_where_it_is(backend: httpx.AsyncClient) -> None:
+    """No such session is 404; the same actor, or none, is 400 and changes nothing."""
+    minted = await opened(backend, actorId="alice")
+    path = f"/v1/sessions/{minted['id']}"
+    for body in ({"actorId": "alice"}, {"actorId": ""}, {}):
+        answer = await backend.post(f"{path}/reassign", json=body)
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalidParams")
+    assert (await backend.get(path)).status_code == 200
+    await backend.delete(path)
+    answer = await backend.post(f"{path}/reassign", json={"actorId": "nobody"})
+    assert answer.status_code == 404
+    assert (await backend.get(sessions_of("nobody"))).json() == {"sessions": []}

@@ -22,7 +22,7 @@ from redis.exceptions import AskError, MovedError
 from keystay_protocol.errors import Unavailable
 from keystay_server.stores.base import Listener, StoreError, out_of_reach
 from keystay_server.stores.redis.address import Location
-from keystay_server.stores.redis.layout import channel_of
+from keystay_server.stores.redis.layout import EVERYBODY, channel_of
 from keystay_server.stores.redis.link import Link
 from keystay_server.stores.redis.scripts import Script
 from keystay_server.stores.redis.server import Server
@@ -180,6 +180,7 @@ class Cluster:
         for node in nodes - self._servers.keys():
             self._servers[node] = self._server(node)
             self._servers[node].open(self._listener)
+        self._hear_what_is_for_everybody()
         # All in one go: an unwatch must find each channel at one feed or another.
         for old, server in self._servers.items():
             for node, channels in moved(server.feed.channels, old, slots).items():
@@ -194,6 +195,13 @@ class Cluster:
             self._read.set_result(None)
             self._read = None
         await asyncio.gather(*stopping)
+
+    def _hear_what_is_for_everybody(self) -> None:
+        channel = channel_of(self._location.prefix, EVERYBODY)
+        is_watched = any(channel in server.feed.channels for server in self._servers.values())
+        node = node_of(channel, self._slots)
+        if node is not None and not is_watched:
+            self._servers[node].feed.adopt([channel])
 
     def _server(self, node: Node) -> Server:
         address = self._location.server(*node)

@@ -18,9 +18,9 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import RedisError
 
 from keystay_protocol.errors import Unavailable
-from keystay_server.stores.base import Listener, out_of_reach
+from keystay_server.stores.base import Emitted, Listener, out_of_reach
 from keystay_server.stores.redis.address import Address
-from keystay_server.stores.redis.layout import actor_of, decode_event
+from keystay_server.stores.redis.layout import EVERYBODY, actor_of, decode_event
 from keystay_server.stores.redis.line import Line
 from keystay_server.stores.redis.link import Link
 from keystay_server.stores.redis.trouble import Outage, advice
@@ -165,7 +165,7 @@ class Feed:
         self._up = True
         self._failures = 0
         self._outage.over()
-        missed = [actor_of(channel) for channel in self.channels]
+        missed = {actor_of(channel) for channel in self.channels} - {EVERYBODY}
         if missed:
             self._listener.missed(missed)
         if not self.attempted.done():
@@ -196,5 +196,9 @@ class Feed:
         except ValueError:
             log.warning("what came in on an actor's channel is not an event")
             self._listener.missed([actor_id])
+            return
+        if actor_id == EVERYBODY:
+            if isinstance(event.change, Emitted):
+                self._listener.announced_to_all(event.change)
         else:
             self._listener.announced(event)

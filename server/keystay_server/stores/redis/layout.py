@@ -12,17 +12,29 @@ string of fields, the same in the history, in an announcement and in an answer.
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote, unquote
 
-from keystay_server.stores.base import Record, SessionSet, SessionUnset, StoredEvent
+from keystay_server.stores.base import (
+    Change,
+    Emitted,
+    Record,
+    SessionSet,
+    SessionUnset,
+    StoredEvent,
+    Successor,
+)
 
+EVERYBODY = ""
+"""In the place of an actor's id: whoever is connected. No actor has an empty id."""
+
+_ALL = "*"  # Empty braces would decide no slot, and no actor's id looks like this there.
 _FEED = ":feed"
 _DIGEST_BYTES = 32
 
 
 def root_of(prefix: str, actor_id: str) -> str:
     """What the name of every key and channel of the actor starts with."""
-    return f"{prefix}:{{{quote(actor_id, safe=':@')}}}"
+    return f"{prefix}:{{{quote(actor_id, safe=':@') or _ALL}}}"
 
 
 def channel_of(prefix: str, actor_id: str) -> bytes:
@@ -33,7 +45,8 @@ def channel_of(prefix: str, actor_id: str) -> bytes:
 def actor_of(channel: bytes) -> str:
     """The actor whose channel it is."""
     start, end = channel.index(b"{") + 1, -len(_FEED) - 1
-    return unquote_to_bytes(channel[start:end]).decode()
+    name = channel[start:end].decode()
+    return EVERYBODY if name == _ALL else unquote(name)
 
 
 def probe_channel(prefix: str, token: str) -> bytes:
@@ -58,7 +71,7 @@ def read_due_name(name: bytes) -> tuple[str, bytes]:
 
 def decode_record(actor_id: str, fields: Sequence[Any]) -> Record:
     """Read the fields that a script returns for a session."""
-    id_, meta, language, version, created_at, expires_at, ends_at, ttl_ms = fields[:8]
+    id_, meta, language, version, created_at, expires_at, ends_at, ttl_ms, revision = fields[:9]
     return Record(
         id=id_.decode(),
         actor_id=actor_id,
@@ -69,6 +82,7 @@ def decode_record(actor_id: str, fields: Sequence[Any]) -> Record:
         expires_at=int(expires_at),
         ends_at=None if ends_at is None else int(ends_at),
         ttl_ms=int(ttl_ms),
+        revision=int(revision),
     )
 
 
@@ -80,13 +94,25 @@ def decode_event(actor_id: str, event: bytes) -> StoredEvent:
         ValueError: If it is none.
     """
     match split(event):
-        case [bytes(cursor), bytes(previous), b"set", *fields] if len(fields) == 8:
-            change: SessionSet | SessionUnset = SessionSet(decode_record(actor_id, fields))
-        case [bytes(cursor), bytes(previous), b"unset", bytes(session_id), bytes(reason)]:
-            change = SessionUnset(session_id.decode(), reason.decode())
-        case _:
-            raise ValueError("not an event")
-    return StoredEvent(actor_id, int(cursor), int(previous), change)
+        case [bytes(cursor), bytes(previous), bytes(kind), *values]:
+            change = _decode_change(actor_id, kind, values)
+            return StoredEvent(actor_id, int(cursor), int(previous), change)
+    raise ValueError("not an event")
+
+
+def _decode_change(actor_id: str, kind: bytes, values: list[bytes | None]) -> Change:
+    match kind, values:
+        case b"set", fields if len(fields) == 9:
+            return SessionSet(decode_record(actor_id, fields))
+        case b"unset", [bytes(session_id), bytes(reason)]:
+            return SessionUnset(session_id.decode(), reason.decode())
+        case b"unset", [bytes(session_id), bytes(reason), bytes(by), bytes(created_at)]:
+            successor = Successor(by.decode(), int(created_at))
+            return SessionUnset(session_id.decode(), reason.decode(), successor)
+        case b"emitted", [bytes() | None as session_id, bytes(name), bytes(data)]:
+            session_for = None if session_id is None else session_id.decode()
+            return Emitted(session_for, name.decode(), data)
+    raise ValueError("not an event")
 
 
 def split(joined: bytes) -> list[bytes | None]:

@@ -10,7 +10,7 @@ from keystay_server.stores.base import Listener, StoreError
 from keystay_server.stores.redis.address import Address
 from keystay_server.stores.redis.feed import Feed
 from keystay_server.stores.redis.greeting import greet
-from keystay_server.stores.redis.layout import channel_of
+from keystay_server.stores.redis.layout import EVERYBODY, channel_of
 from keystay_server.stores.redis.link import Link
 from keystay_server.stores.redis.scripts import Script
 from keystay_server.stores.redis.trouble import advice
@@ -51,6 +51,7 @@ class Server:
         Raises:
             StoreError: If it failed in a way that more attempts will not heal.
         """
+        self.feed.adopt([channel_of(self._prefix, EVERYBODY)])
         self.open(listener)
         if words := advice(await self.feed.attempted):
             raise StoreError(words)

@@ -11,14 +11,19 @@ from collections.abc import Collection
 from typing import Any
 
 from keystay_protocol.commands import LogoutScope
-from keystay_protocol.errors import NoSession, Unavailable, session_ended
+from keystay_protocol.errors import NoSession, SessionLimit, Unavailable, session_ended
 from keystay_server.stores.base import (
+    UNLIMITED,
+    Changes,
+    Emitted,
     History,
     Holding,
     Listener,
     NewSession,
+    Policy,
     Record,
     Retention,
+    RevisionConflict,
     StoredEvent,
 )
 from keystay_server.stores.redis import scripts
@@ -26,7 +31,12 @@ from keystay_server.stores.redis.address import Location
 from keystay_server.stores.redis.batches import each
 from keystay_server.stores.redis.cluster import Cluster
 from keystay_server.stores.redis.due import DueIndex
-from keystay_server.stores.redis.layout import decode_event, decode_record, root_of
+from keystay_server.stores.redis.layout import (
+    EVERYBODY,
+    decode_event,
+    decode_record,
+    root_of,
+)
 from keystay_server.stores.redis.sentinel import master
 from keystay_server.stores.redis.server import Server
 from keystay_server.stores.redis.servers import Servers
@@ -91,19 +101,21 @@ class RedisStore:
         """Finish what is in flight and release everything."""
         await self._servers.stop()
 
-    async def create(self, new: NewSession) -> StoredEvent:
+    async def create(self, new: NewSession, policy: Policy = UNLIMITED) -> list[StoredEvent]:
         """Open a session, as `Store.create` says."""
         fields: list[Word] = ["meta", new.meta, "language", new.language]
         if new.version is not None:
             fields += ["version", new.version]
-        max_age_ms = "" if new.max_age_ms is None else new.max_age_ms
-        digest = new.digest.hex()
+        times = (new.ttl_ms, _word(new.max_age_ms))
+        allowed = (_word(policy.limit), "refuse" if policy.is_strict else "replace")
         creation = self._run(
-            scripts.CREATE, new.actor_id, digest, new.id, new.ttl_ms, max_age_ms, *fields
+            scripts.CREATE, new.actor_id, new.digest.hex(), new.id, *times, *allowed, *fields
         )
         # In one go, and noted first: what was answered will not be overlooked when it is due.
-        _, [event] = await asyncio.gather(self._due.add(new), creation)
-        return decode_event(new.actor_id, event)
+        _, events = await asyncio.gather(self._due.add(new), creation)
+        if events is None:
+            raise SessionLimit
+        return [decode_event(new.actor_id, event) for event in events]
 
     async def check(self, actor_id: str, digest: bytes) -> Record:
         """Return the live session that the key opens, as `Store.check` says."""
@@ -133,6 +145,27 @@ class RedisStore:
             raise ValueError("only ALL can be ended without a session that asks")
         events = await self._run(scripts.END, actor_id, session_id or "", scope, reason)
         return [decode_event(actor_id, event) for event in events]
+
+    async def change(
+        self, actor_id: str, session_id: str, changes: Changes, revision: int | None
+    ) -> StoredEvent:
+        """Change a session, as `Store.change` says."""
+        new = (changes.meta or "", changes.language or "")
+        answer = await self._run(scripts.CHANGE, actor_id, session_id, _word(revision), *new)
+        if isinstance(answer, int):
+            raise RevisionConflict
+        return decode_event(actor_id, _the_only_one(answer))
+
+    async def emit(self, actor_id: str, emitted: Emitted) -> StoredEvent:
+        """Append an event of a backend to the actor's history, as `Store.emit` says."""
+        answer = await self._run(
+            scripts.EMIT, actor_id, emitted.session_id or "", emitted.name, emitted.data
+        )
+        return decode_event(actor_id, _the_only_one(answer))
+
+    async def broadcast(self, emitted: Emitted) -> None:
+        """Announce an event to every node, as `Store.broadcast` says."""
+        await self._run(scripts.BROADCAST, EVERYBODY, emitted.name, emitted.data)
 
     async def sessions(self, actor_id: str) -> list[Record]:
         """Return the actor's live sessions, oldest first."""
@@ -165,6 +198,18 @@ class RedisStore:
         except Unavailable as error:
             self._refusals.note(error.__cause__)
             raise
+
+
+def _word(number: int | None) -> Word:
+    """A number as the scripts take it, which is nothing where there is none."""
+    return "" if number is None else number
+
+
+def _the_only_one(events: list[bytes] | None) -> bytes:
+    if events is None:
+        raise NoSession("no live session has this id")
+    [event] = events
+    return event
 
 
 def _unless_over(answer: Any) -> list[Any]:

@@ -13,18 +13,27 @@ from typing import Any
 
 from keystay_protocol.codec import pack, unpack
 from keystay_protocol.commands import LogoutScope
+from keystay_protocol.errors import NoSession, SessionLimit
 from keystay_server.stores.base import (
+    Change,
+    Changes,
+    Emitted,
     History,
     NewSession,
+    Policy,
     Record,
     Retention,
+    RevisionConflict,
     SessionSet,
     SessionUnset,
     StoredEvent,
+    Successor,
     next_cursor,
 )
 
-_RECORD = "id, actor_id, meta, language, version, created_at, expires_at, ends_at, ttl_ms"
+_RECORD = (
+    "id, actor_id, meta, language, version, created_at, expires_at, ends_at, ttl_ms, revision"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +74,9 @@ class Operations:
             for digest, reason, ended_at, *record in rows
         }
 
-    def create(self, now: int, new: NewSession) -> Outcome:
-        """Open a session."""
+    def create(self, now: int, new: NewSession, policy: Policy) -> Outcome:
+        """Open a session, within the policy."""
+        over = self._over_the_limit(now, new.actor_id, policy)
         ends_at = None if new.max_age_ms is None else now + new.max_age_ms
         record = Record(
             id=new.id,
@@ -79,12 +89,15 @@ class Operations:
             ends_at=ends_at,
             ttl_ms=new.ttl_ms,
         )
+        ended = self._end(now, "replaced", over, Successor(new.id, now))
         event = self._append(now, new.actor_id, SessionSet(record))
+        values = (new.digest, event.cursor, *_row(record))
         self.db.execute(
-            f"INSERT INTO sessions (digest, opened, {_RECORD}) VALUES (?,?,?,?,?,?,?,?,?,?,?)",  # noqa: S608
-            (new.digest, event.cursor, *_row(record)),
+            f"INSERT INTO sessions (digest, opened, {_RECORD})"  # noqa: S608
+            f" VALUES ({', '.join('?' * len(values))})",
+            values,
         )
-        return Outcome([event], {new.digest: record})
+        return Outcome([*ended.events, event], {**ended.entries, new.digest: record})
 
     def restore(self, now: int, digest: bytes) -> Outcome | None:
         """Extend a session; None if there is no such live session."""
@@ -125,6 +138,34 @@ class Operations:
             (now, most),
         ).fetchall()
         return self._end(now, "expired", due)
+
+    def change(
+        self, now: int, actor_id: str, session_id: str, changes: Changes, revision: int | None
+    ) -> Outcome:
+        """Change a session: what `Store.change` says."""
+        digest = self._digest_of(now, actor_id, session_id)
+        old = self._find(now, digest)
+        assert old is not None
+        if revision not in (None, old.revision):
+            raise RevisionConflict
+        record = replace(
+            old,
+            meta=old.meta if changes.meta is None else changes.meta,
+            language=changes.language or old.language,
+            revision=old.revision + 1,
+        )
+        event = self._append(now, actor_id, SessionSet(record))
+        self.db.execute(
+            "UPDATE sessions SET meta = ?, language = ?, revision = ? WHERE digest = ?",
+            (record.meta, record.language, record.revision, digest),
+        )
+        return Outcome([event], {digest: record})
+
+    def emit(self, now: int, actor_id: str, emitted: Emitted) -> Outcome:
+        """Append an event of a backend."""
+        if emitted.session_id is not None:
+            self._digest_of(now, actor_id, emitted.session_id)
+        return Outcome([self._append(now, actor_id, emitted)])
 
     def sessions(self, now: int, actor_id: str) -> list[Record]:
         """The actor's live sessions, oldest first."""
@@ -197,10 +238,27 @@ class Operations:
         )
         return replace(old, expires_at=expires_at)
 
-    def _end(self, now: int, reason: str, ending: list[tuple[bytes, str, str]]) -> Outcome:
+    def _over_the_limit(
+        self, now: int, actor_id: str, policy: Policy
+    ) -> list[tuple[bytes, str, str]]:
+        """The sessions that must end for one more; by digest, actor id and id."""
+        if policy.limit is None:
+            return []
+        live = [(digest, actor_id, id_) for id_, digest in self._live(now, actor_id).items()]
+        if policy.is_strict and len(live) >= policy.limit:
+            raise SessionLimit
+        return live[: max(0, len(live) - policy.limit + 1)]
+
+    def _end(
+        self,
+        now: int,
+        reason: str,
+        ending: list[tuple[bytes, str, str]],
+        by: Successor | None = None,
+    ) -> Outcome:
         """End sessions, given by digest, actor id and id."""
         events = [
-            self._append(now, actor_id, SessionUnset(id_, reason))
+            self._append(now, actor_id, SessionUnset(id_, reason, by))
             for _, actor_id, id_ in ending
         ]
         self.db.executemany(
@@ -212,6 +270,12 @@ class Operations:
             {digest: Tombstone(actor_id, reason, now) for digest, actor_id, _ in ending},
         )
 
+    def _digest_of(self, now: int, actor_id: str, session_id: str) -> bytes:
+        digest = self._live(now, actor_id).get(session_id)
+        if digest is None:
+            raise NoSession("no live session has this id")
+        return digest
+
     def _live(self, now: int, actor_id: str) -> dict[str, bytes]:
         return dict(
             self.db.execute(
@@ -221,9 +285,7 @@ class Operations:
             ).fetchall()
         )
 
-    def _append(
-        self, now: int, actor_id: str, change: SessionSet | SessionUnset
-    ) -> StoredEvent:
+    def _append(self, now: int, actor_id: str, change: Change) -> StoredEvent:
         actor = self.db.execute(
             "SELECT last, floor FROM actors WHERE actor_id = ?", (actor_id,)
         ).fetchone()
@@ -267,20 +329,26 @@ def _row(record: Record) -> tuple[Any, ...]:
         record.expires_at,
         record.ends_at,
         record.ttl_ms,
+        record.revision,
     )
 
 
-def _write_change(change: SessionSet | SessionUnset) -> bytes:
+def _write_change(change: Change) -> bytes:
     match change:
         case SessionSet(record):
-            return pack(_row(record))
-        case SessionUnset(session_id, reason):
-            return pack([session_id, reason])
+            return pack(["set", *_row(record)])
+        case SessionUnset(session_id, reason, by):
+            return pack(["unset", session_id, reason, by and [by.id, by.created_at]])
+        case Emitted(session_id, name, data):
+            return pack(["emitted", session_id, name, data])
 
 
-def _read_change(packed: bytes) -> SessionSet | SessionUnset:
+def _read_change(packed: bytes) -> Change:
     match unpack(packed):
-        case [session_id, reason]:
-            return SessionUnset(session_id, reason)
-        case row:
+        case ["set", *row]:
             return SessionSet(Record(*row))
+        case ["unset", session_id, reason, by]:
+            return SessionUnset(session_id, reason, by and Successor(*by))
+        case ["emitted", session_id, name, data]:
+            return Emitted(session_id, name, data)
+    raise AssertionError("a change that nobody wrote")

@@ -41,6 +41,12 @@ MIGRATIONS = (
         PRIMARY KEY (actor_id, cursor)
     ) WITHOUT ROWID;
     """,
+    # An event of old cannot be read any more: nobody recovers beyond the update.
+    """
+    ALTER TABLE sessions ADD COLUMN revision INTEGER NOT NULL DEFAULT 1;
+    DELETE FROM events;
+    UPDATE actors SET floor = last
+    """,
 )
 """Step n takes a file from version n to n + 1. Steps are only ever added."""
 

@@ -12,10 +12,14 @@ from urllib.parse import urlsplit
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import Expired, NoSession, Unavailable, session_ended
 from keystay_server.stores.base import (
+    UNLIMITED,
+    Changes,
+    Emitted,
     History,
     Holding,
     Listener,
     NewSession,
+    Policy,
     Record,
     Retention,
     StoredEvent,
@@ -91,9 +95,9 @@ class SqliteStore:
                 self._write_the_unwritten()
             await self._writer.stop()
 
-    async def create(self, new: NewSession) -> StoredEvent:
-        outcome = await self._write(lambda ops, now: ops.create(now, new))
-        return outcome.events[0]
+    async def create(self, new: NewSession, policy: Policy = UNLIMITED) -> list[StoredEvent]:
+        outcome = await self._write(lambda ops, now: ops.create(now, new, policy))
+        return outcome.events
 
     async def check(self, actor_id: str, digest: bytes) -> Record:
         entry = self._entries.get(digest)
@@ -144,6 +148,21 @@ class SqliteStore:
             self._refuse(actor_id, session_id, scope, reason)
             raise
         return outcome.events
+
+    async def change(
+        self, actor_id: str, session_id: str, changes: Changes, revision: int | None
+    ) -> StoredEvent:
+        outcome = await self._write(
+            lambda ops, now: ops.change(now, actor_id, session_id, changes, revision)
+        )
+        return outcome.events[0]
+
+    async def emit(self, actor_id: str, emitted: Emitted) -> StoredEvent:
+        outcome = await self._write(lambda ops, now: ops.emit(now, actor_id, emitted))
+        return outcome.events[0]
+
+    async def broadcast(self, emitted: Emitted) -> None:
+        self._listener.announced_to_all(emitted)
 
     async def sessions(self, actor_id: str) -> list[Record]:
         records = await self._read(lambda ops, now: ops.sessions(now, actor_id))

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from keystay_protocol.errors import CommandError, Unavailable
-from keystay_server.stores.base import StoreError, out_of_reach
+from keystay_server.stores.base import RevisionConflict, StoreError, out_of_reach
 from keystay_server.stores.sqlite import schema
 
 T = TypeVar("T")
@@ -153,7 +153,7 @@ def _transact(db: sqlite3.Connection, group: list[Job[Any]]) -> list[Any]:
         for job in group:
             try:
                 results.append(job.operation())
-            except CommandError as error:
+            except (CommandError, RevisionConflict) as error:
                 results.append(error)
         db.execute("COMMIT")
     except Exception as error:

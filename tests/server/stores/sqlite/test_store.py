@@ -19,7 +19,7 @@ from keystay_protocol.errors import (
     Unavailable,
 )
 from keystay_server.keys import digest_of
-from keystay_server.sessions import Opening, Sessions
+from keystay_server.sessions import Opening, Rules, Sessions
 from keystay_server.stores.base import Record, Retention
 from keystay_server.stores.sqlite import SqliteStore, writer
 from tests.server.memory_node import Clock, record_of
@@ -50,12 +50,13 @@ class Disk:
 
     @property
     def sessions(self) -> Sessions:
-        return Sessions(self.store, ttl_s=60, max_age_s=None)
+        return Sessions(self.store, Rules(60))
 
     async def open(self, actor_id: str = "alice") -> tuple[str, Record]:
         """Open a session: its key and its record."""
         key, new = self.sessions.prepare(Opening(actor_id))
-        record: Record = record_of(await self.sessions.create(new))
+        [event] = await self.sessions.create(new)
+        record: Record = record_of(event)
         return key, record
 
     async def fail_to_end(self, record: Record, scope: LogoutScope) -> None:

@@ -37,12 +37,15 @@ RESTORE = _script("restore", *_WRITE)
 TOUCH = _script("touch", *_WRITE)
 EXPIRE = _script("expire", *_WRITE)
 END = _script("end", *_WRITE)
+CHANGE = _script("change", *_WRITE)
+EMIT = _script("emit", *_WRITE)
+BROADCAST = _script("broadcast", *_WRITE)
 
 DUE_ADD = _script("due_add", "clock", "due")
 DUE_LEASE = _script("due_lease", "clock", "due")
 DUE_RELEASE = _script("due_release", "clock", "due")
 
 ALL = (
-    *(CHECK, SESSIONS, HISTORY, CREATE, RESTORE, TOUCH, EXPIRE, END),
+    *(CHECK, SESSIONS, HISTORY, CREATE, RESTORE, TOUCH, EXPIRE, END, CHANGE, EMIT, BROADCAST),
     *(DUE_ADD, DUE_LEASE, DUE_RELEASE),
 )

@@ -15,10 +15,11 @@ local IDS, LIVE = root .. ':ids', root .. ':live'
 -- The first RECORD of these are what a client of the scripts gets to see.
 local FIELDS = {
   'id', 'meta', 'language', 'version', 'created', 'expires', 'ends', 'ttl',
-  'opened', 'reason', 'forget',
+  'revision', 'opened', 'reason', 'forget',
 }
-local RECORD = 8
-local ID, EXPIRES, ENDS, TTL, OPENED, REASON, FORGET = 1, 6, 7, 8, 9, 10, 11
+local RECORD = 9
+local ID, META, LANGUAGE, EXPIRES, ENDS, TTL, REVISION = 1, 2, 3, 6, 7, 8, 9
+local OPENED, REASON, FORGET = 10, 11, 12
 
 local function session_key(digest)
   return root .. ':session:' .. digest
@@ -39,6 +40,12 @@ local function find(key, now)
   end
   session.key = key
   return session
+end
+
+-- A live session by its id.
+local function find_by_id(id, now)
+  local digest = redis.call('HGET', IDS, id)
+  return digest and find(session_key(digest), now)
 end
 
 -- The actor's live sessions, oldest first.

@@ -2,6 +2,8 @@
 --
 -- Every call of a command costs a microsecond or two, so none is made in vain.
 
+local FEED = root .. ':feed'
+
 local function next_cursor(chain, now)
   return math.max(chain.last + 1, now * 1024)
 end
@@ -25,7 +27,7 @@ local function tell(chain, now, kind, values)
   local event = join({ cursor, previous, kind, unpack(values) })
   redis.call('XADD', EVENTS, 'MAXLEN', '=', HISTORY_EVENTS, cursor .. '-0',
     'previous', previous, 'event', event)
-  redis.call('SPUBLISH', root .. ':feed', event)
+  redis.call('SPUBLISH', FEED, event)
   chain.last = tonumber(cursor)
   return event
 end
@@ -46,14 +48,15 @@ local function extended(now, ttl, ends)
   return math.min(now + tonumber(ttl), tonumber(ends) or math.huge)
 end
 
--- Put a tombstone in the place of a session, and tell of it; return the event.
-local function bury(chain, now, key, id, reason)
+-- Put a tombstone in the place of a session, and tell of it; return the event. `by` is the id
+-- of the session that takes its place and when that was opened, where there is one.
+local function bury(chain, now, key, id, reason, by)
   redis.call('DEL', key)
   redis.call('HSET', key, 'reason', reason, 'forget', int(now + TOMBSTONE_MS))
   redis.call('PEXPIREAT', key, cleanup_at(now + TOMBSTONE_MS))
   redis.call('HDEL', IDS, id)
   redis.call('ZREM', LIVE, id)
-  return tell(chain, now, 'unset', { id, reason })
+  return tell(chain, now, 'unset', { id, reason, unpack(by or {}) })
 end
 
 -- Take expired sessions out of the index, a bounded number at a time.

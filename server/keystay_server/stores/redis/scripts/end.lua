@@ -14,8 +14,7 @@ local sessions = {}
 if asking == '' then
   sessions = live_sessions(now)
 else
-  local digest = redis.call('HGET', IDS, asking)
-  local session = digest and find(session_key(digest), now)
+  local session = find_by_id(asking, now)
   if not session then
     return {}
   end
