@@ -4,6 +4,8 @@ The store goes away and comes back under a running server.
 
 import asyncio
 
+from redis.asyncio import Redis
+
 from tests.raw_client import RawClient, connected
 from tests.server_process import serving
 from tests.valkey import Valkey
@@ -47,6 +49,22 @@ async def test_a_server_starts_while_its_store_is_away(valkey: Valkey) -> None:
         async with asyncio.timeout(10):
             while (await client.call("session.login", "anonymous"))[0] == "unavailable":
                 pass
+
+
+async def test_who_holds_a_session_that_the_store_lost_is_told(valkey: Valkey) -> None:
+    """After a FLUSHALL the clients hear that their sessions are gone, though nobody asks."""
+    async with (
+        serving("--store", valkey.url()) as server,
+        connected(server.url) as client,
+        Redis(port=valkey.port) as admin,
+    ):
+        await client.login("alice")
+        while not await admin.keys("*:probe:*"):
+            pass
+        await admin.flushall()
+        while (await client.event())[0] != "session.unset":
+            pass
+        assert (await client.call("session.list"))[0] == "noSession"
 
 
 async def _until_service(client: RawClient, key: str) -> None:

@@ -12,7 +12,9 @@ from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import NoSession, Unavailable
 from keystay_server.stores.base import Retention, StoredEvent
 from keystay_server.stores.redis import RedisStore
-from tests.stores.installation import Heard, opened, opening
+from keystay_server.stores.redis.address import Location
+from keystay_server.stores.redis.server import Server
+from tests.stores.installation import SOON_S, Heard, opened, opening
 from tests.stores.proxy import proxy_to
 from tests.stores.redis_node import QUICK, node, until_served, until_watched
 from tests.valkey import Valkey
@@ -127,6 +129,17 @@ async def test_a_flushed_redis_is_another_history(own_valkey: Valkey) -> None:
         assert (history.events, history.complete) == ([after], False)
 
 
+async def test_a_flushed_redis_is_noticed(own_valkey: Valkey) -> None:
+    """After FLUSHALL it is said of every watched actor that events may be missing."""
+    async with node(own_valkey.url()) as (store, heard), Redis(port=own_valkey.port) as admin:
+        await store.watch("alice")
+        await store.watch("bob")
+        while not await admin.keys("*:probe:*"):
+            pass
+        await admin.flushall()
+        assert await heard.loss() == {"alice", "bob"}
+
+
 async def test_a_dead_feed_is_noticed(valkey: Valkey, prefix: str) -> None:
     """A subscription that is open and silent is replaced, and what it lost can be read."""
     async with (
@@ -227,3 +240,14 @@ async def test_a_listener_that_fails_costs_no_announcement(
     assert await heard.loss() == {"alice"}
     assert "a bug" in caplog.text
     await store.stop()
+
+
+async def test_a_feed_stops_while_its_line_breaks(valkey: Valkey, prefix: str) -> None:
+    """A line that breaks in the very moment of the stop does not swallow it."""
+    location = Location.parse(valkey.url(prefix), QUICK.connect_s)
+    server = Server(location.server(*location.hosts[0]), prefix, QUICK)
+    await server.start(Heard())
+    server.feed.adopt([])  # Breaks the line with the loop's next turn.
+    async with asyncio.timeout(SOON_S) as deadline:
+        await server.stop()
+    assert not deadline.expired()

@@ -6,6 +6,9 @@ looking it. So the feed publishes to a channel of its own at a steady pace; if
 it hears nothing for two probes it makes a new connection. After every new
 connection it subscribes to everything again, and only then says `missed`: what
 was announced in between is read from the history.
+
+With each probe goes a mark that is kept like any data. When it is gone, so is
+everything else, and that too is a reason to say `missed`.
 """
 
 import asyncio
@@ -26,6 +29,9 @@ from keystay_server.stores.redis.link import Link
 from keystay_server.stores.redis.trouble import Outage, advice
 from keystay_server.stores.redis.tuning import FeedTuning
 from keystay_server.stores.redis.waiting import in_time
+
+_MARK_PROBES = 30
+"""For how many probes a mark is kept: a server that is silent so long counts as lost."""
 
 log = logging.getLogger("keystay.store")
 
@@ -55,6 +61,7 @@ class Feed:
         self._line = Line(address.wire(), self._take)
         self._renew = asyncio.Event()
         self._up = False
+        self._is_stopped = False
         self._failures = 0
         self._task: asyncio.Task[None] | None = None
 
@@ -77,6 +84,7 @@ class Feed:
 
     async def stop(self) -> None:
         """Close the connection; nothing is announced any more."""
+        self._is_stopped = True
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -123,6 +131,8 @@ class Feed:
             except* Exception as bug:
                 log.exception("the feed of the store failed")
                 error = bug.exceptions[0]
+            if self._is_stopped:
+                return  # A line that breaks in the same moment swallows the cancellation.
             cause = (error and error.__cause__) or error or ConnectionLost()
             if self.attempted.done() or not advice(cause):
                 # Else whoever has opened the feed is told, and does not go on.
@@ -172,16 +182,26 @@ class Feed:
             self.attempted.set_result(None)
 
     async def _probe(self, line: Line) -> None:
-        """Raise when the line has been silent for two probes."""
-        unanswered = 0
+        """Raise when the line has been silent for two probes, or the server has forgotten."""
+        unanswered, is_marked = 0, False
         while unanswered < 2:
             line.heard = False
             with suppress(Unavailable, TimeoutError):
                 async with asyncio.timeout(self._tuning.probe_s):
                     await self._link.send("SPUBLISH", self._probe_channel, b"")
+                    was_marked = await self._mark()
+                if is_marked and not was_marked:
+                    # A FLUSHALL, say. What is gone is gone; holders of sessions are told.
+                    raise ConnectionLost("the server has lost its data")
+                is_marked = True
             await asyncio.sleep(self._tuning.probe_s)
             unanswered = 0 if line.heard else unanswered + 1
         raise ConnectionLost("two probes were not answered")
+
+    async def _mark(self) -> bool:
+        """Leave a mark at the server that goes with its data; return whether it was there."""
+        mark, kept_ms = self._probe_channel, round(self._tuning.probe_s * _MARK_PROBES * 1000)
+        return await self._link.send("SET", mark, b"", "PX", kept_ms, "GET") is not None
 
     async def _until_renewed(self) -> None:
         await self._renew.wait()
