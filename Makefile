@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help run test check bench format lock clean
+.PHONY: help run test check bench bench-propagation format lock clean
 
 help:  ## Show this list.
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 run: .venv/server  ## Start a server to try things on: anonymous login, nothing kept.
 	@echo 'Keystay starts. In a second terminal, hold a session and watch what happens to it:'
@@ -27,6 +27,9 @@ test: .venv/dev  ## Run every test.
 bench: .venv/dev  ## Measure what a command and a connection cost, beside a peer in the same run.
 	@$(BIN)/python -m benchmarks.commands --stores memory,sqlite,redis
 	@$(BIN)/python -m benchmarks.idle
+
+bench-propagation: .venv/dev  ## Measure how soon clients are told, on two nodes; two minutes.
+	@$(BIN)/python -m benchmarks.propagation
 
 check: .venv/dev  ## Lint, types, layers.
 	@$(BIN)/ruff check .

@@ -5,13 +5,12 @@ See README.md for what exactly is measured, and for results.
 """
 
 import argparse
-import resource
 from contextlib import ExitStack
 from dataclasses import dataclass
 from statistics import median
 
 from benchmarks.report import ratio, show
-from benchmarks.servers import PEER, Server, running, split_cores
+from benchmarks.servers import PEER, Server, allow_sockets, running, split_cores
 from benchmarks.wire import logged_in
 
 STORES = ("memory", "sqlite", "redis")
@@ -34,7 +33,7 @@ class Result:
 def main(arguments: list[str] | None = None) -> None:
     """Run the benchmark and print what it showed."""
     options = _parser().parse_args(arguments)
-    _allow_sockets(options.connections + options.warm_up)
+    allow_sockets(options.connections + options.warm_up)
     _, core = split_cores()
     names = (PEER, *options.stores.split(","))
     rounds: dict[str, list[float]] = {name: [] for name in names}
@@ -72,17 +71,6 @@ def _bytes_each(name: str, core: int, warm_up: int, connections: int) -> float:
 def _open(server: Server, count: int, cleanup: ExitStack) -> None:
     for begun in range(0, count, AT_ONCE):
         cleanup.enter_context(logged_in(server.address, min(AT_ONCE, count - begun)))
-
-
-def _allow_sockets(count: int) -> None:
-    """The server needs as many as this process, which it inherits the limit from."""
-    spare = 100
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = count + spare
-    if hard != resource.RLIM_INFINITY and wanted > hard:
-        raise SystemExit(f"{count} connections need `ulimit -n {wanted}`, at most {hard} here")
-    if soft != resource.RLIM_INFINITY and wanted > soft:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 if __name__ == "__main__":

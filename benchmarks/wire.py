@@ -35,22 +35,49 @@ def command(method: str, *params: Any, id_: int = 7) -> bytes:
     return masked(msgpack.packb([0, id_, method, list(params)]))
 
 
+def pong(payload: bytes) -> bytes:
+    """The answer to a ping."""
+    return masked(payload, _PONG)
+
+
+def handshake(host: str, port: int) -> bytes:
+    """The request that opens a WebSocket."""
+    return (
+        f"GET / HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\n"
+        "Connection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: keystay.v1\r\n\r\n"
+    ).encode()
+
+
 def messages(data: bytes) -> list[Any]:
     """Everything in the frames of a server, decoded; the frames must be whole."""
     found = []
     while data:
-        payload, data = _split(data)
+        frame = split(data)
+        assert frame is not None, "half a frame"
+        is_ping, payload, data = frame
+        assert not is_ping, "a ping that no benchmark expects"
         found.append(msgpack.unpackb(payload))
     return found
 
 
-def _split(data: bytes) -> tuple[bytes, bytes]:
+def split(data: bytes) -> tuple[bool, bytes, bytes] | None:
+    """
+    Take the first frame of a server; None if it is not whole.
+
+    Returns whether it is a ping, its payload, and what follows it.
+    """
+    if len(data) < 2:
+        return None
     start, length = 2, data[1]
     if length == 126:
+        if len(data) < 4:
+            return None
         start, (length,) = 4, struct.unpack_from("!H", data, 2)
-    assert data[0] == _BINARY, f"a frame that no benchmark expects: {data[:2].hex()}"
-    assert len(data) >= start + length, "half a frame"
-    return data[start : start + length], data[start + length :]
+    assert data[0] in (_BINARY, _PING), f"a frame no benchmark expects: {data[:2].hex()}"
+    if len(data) < start + length:
+        return None
+    return data[0] == _PING, data[start : start + length], data[start + length :]
 
 
 class Client:
@@ -60,7 +87,7 @@ class Client:
         self.socket = socket.create_connection((host, port), timeout=ANSWER_S)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._unread = b""
-        self._shake_hands(f"{host}:{port}")
+        self._shake_hands(host, port)
 
     def close(self) -> None:
         """Go without a goodbye."""
@@ -94,12 +121,8 @@ class Client:
         assert (event[1], reply[2], reply[3]["session"]) == ("session.set", None, session)
         return str(session["key"])
 
-    def _shake_hands(self, host: str) -> None:
-        self.send(
-            f"GET / HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
-            "Sec-WebSocket-Protocol: keystay.v1\r\n\r\n".encode()
-        )
+    def _shake_hands(self, host: str, port: int) -> None:
+        self.send(handshake(host, port))
         while b"\r\n\r\n" not in self._unread:
             self._read_some()
         head, _, self._unread = self._unread.partition(b"\r\n\r\n")
@@ -115,7 +138,7 @@ class Client:
             payload = self._exactly(length)
             if head[0] != _PING:
                 return head + payload
-            self.send(masked(payload, _PONG))
+            self.send(pong(payload))
 
     def _exactly(self, size: int) -> bytes:
         while len(self._unread) < size:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import commands, idle
+from benchmarks import commands, idle, propagation
 from benchmarks.closed_loop import Caller, WrongReply, run
 from benchmarks.servers import running, split_cores
 from benchmarks.wire import Client, command
@@ -57,6 +57,19 @@ def test_idle_tells_the_memory_of_a_connection_on_each_server(
     assert peer.split()[:2] == ["bare", "websockets"]
     assert keystay.split()[0] == "memory"
     assert float(keystay.split()[-1]) > 0
+
+
+def test_propagation_tells_how_soon_clients_are_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Logouts and expiries reach every client; those of a dead node recover on the other."""
+    size = ["--connections", "4", "--logouts", "4", "--expiring", "8", "--returning", "4"]
+    propagation.main([*size, "--within-ms", "0", "--rounds", "1", "--json"])
+    results = {result["measurement"]: result for result in reported(capsys)["results"]}
+    counted = {name: (each["connections"], each["delays"]) for name, each in results.items()}
+    assert counted == {"logout": (4, 4), "expiry": (8, 8), "return": (4, 4)}
+    assert all(0 < each["p50_ms"] <= each["max_ms"] for each in results.values())
+    assert results["return"]["per_s"] > 0
 
 
 def test_a_wrong_answer_ends_a_benchmark() -> None:

@@ -1,0 +1,62 @@
+"""
+Many raw connections to a server process at once.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from urllib.parse import urlsplit
+
+from tests.server.transports.raw_peer import BINARY, RawPeer, command, dialled, frame
+from tests.server_process import ServerProcess
+
+AT_ONCE = 50
+
+
+def address_of(server: ServerProcess) -> tuple[str, int]:
+    """Where its clients connect: host and port."""
+    address = urlsplit(server.url)
+    assert address.hostname is not None
+    assert address.port is not None
+    return address.hostname, address.port
+
+
+@asynccontextmanager
+async def many_connected(server: ServerProcess, number: int) -> AsyncIterator[list[RawPeer]]:
+    """Open so many WebSockets."""
+    async with AsyncExitStack() as cleanup:
+
+        async def connect() -> RawPeer:
+            peer = await cleanup.enter_async_context(dialled(*address_of(server)))
+            assert (await peer.shake_hands()).status == 101
+            return peer
+
+        peers: list[RawPeer] = []
+        while len(peers) < number:
+            some = min(AT_ONCE, number - len(peers))
+            peers += await asyncio.gather(*(connect() for _ in range(some)))
+        yield peers
+
+
+async def log_in(peer: RawPeer) -> str:
+    """Log in as a new actor; return the key."""
+    error, result = await peer.call("session.login", "anonymous")
+    assert error is None
+    return str(result["session"]["key"])
+
+
+async def restore(peer: RawPeer, key: str, times: int = 1) -> list[int]:
+    """
+    Restore so often at once.
+
+    Returns the cursors of the events that the peer is told, each before its reply.
+    """
+    peer.send(*(frame(BINARY, command(id_, "session.restore", key)) for id_ in range(times)))
+    cursors: list[int] = []
+    for id_ in range(times):
+        [_, name, [_, cursor]] = await peer.message()
+        [_, answered, error, result] = await peer.message()
+        assert (name, answered, error) == ("session.set", id_, None)
+        assert result["cursor"] == cursor
+        cursors.append(cursor)
+    return cursors
