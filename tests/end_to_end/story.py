@@ -10,8 +10,8 @@ from random import Random
 from typing import Any
 
 from keystay_server.keys import actor_of
-from keystay_server.sessions import Opening, Sessions
-from keystay_server.stores.base import Retention, SessionSet, Store, StoredEvent
+from keystay_server.sessions import Opening, Rules, Sessions
+from keystay_server.stores.base import Retention, SessionSet, SessionUnset, Store, StoredEvent
 from keystay_server.stores.redis import RedisStore
 from tests.raw_client import RawClient, connected
 from tests.stores.installation import Heard
@@ -59,7 +59,7 @@ class Story:
         self._cleanup = cleanup
         self._store = store
         self._random = random
-        self._sessions = Sessions(store, ttl_s=1800, max_age_s=None)
+        self._sessions = Sessions(store, Rules(1800))
         self._held: dict[str, str] = {}  # Keys, by the id of the session.
         self._unheld: list[str] = []  # Ids.
 
@@ -145,9 +145,10 @@ def _told(event: StoredEvent, key: str) -> tuple[str, Any, int]:
     change = event.change
     if isinstance(change, SessionSet):
         return "session.set", change.record.to_session(key).to_wire(), event.cursor
+    assert isinstance(change, SessionUnset)
     return "session.unset", {"reason": change.reason, "id": change.session_id}, event.cursor
 
 
-def _session_of(event: StoredEvent) -> str:
+def _session_of(event: StoredEvent) -> str | None:
     change = event.change
     return change.record.id if isinstance(change, SessionSet) else change.session_id
