@@ -153,6 +153,18 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert (page.parent / link).exists(), link
 
 
+def test_every_promise_has_its_test() -> None:
+    """Every test that the page of promises names is there."""
+    page = (ROOT / "docs/promises.md").read_text()
+    named = re.findall(r"`(tests/\S+?)::(\w+)`", page)
+    rows = [
+        row for row in page.splitlines() if row.startswith("| ") and not row.startswith("| **")
+    ]
+    assert all("::test_" in row for row in rows if not row.startswith("| |"))
+    for file, test in named:
+        assert f"def {test}(" in (ROOT / file).read_text(), test
+
+
 def test_the_settings_on_the_operations_page_exist() -> None:
     """Every setting that the page names is one of the server, with the default it says."""
     settings = {setting.name: setting.default for setting in fields(Config)}

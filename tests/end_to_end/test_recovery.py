@@ -4,11 +4,14 @@ A client that was away comes back with its cursor, and misses nothing.
 
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.raw_client import RawClient, connected
 from tests.server_process import serving
 from tests.valkey import Valkey
+
+API_KEY = {"Authorization": "Bearer test-api-key"}
 
 
 def told(client: RawClient) -> list[tuple[str, int | None]]:
@@ -52,6 +55,28 @@ async def test_recovery_after_a_kill(store_url: str) -> None:
     async with serving("--store", store_url) as server, connected(server.url) as back:
         result = await restore(back, key, cursor)
         assert told(back) == [*missed, ("session.set", result["cursor"])]
+        assert result["recovered"] is True
+
+
+async def test_what_a_backend_said_survives_a_kill(store_url: str) -> None:
+    """
+    What a backend said to an actor and to a session while its client was away, and before the
+    server was killed, is replayed in the one order of the actor.
+    """
+    async with serving("--store", store_url) as server, connected(server.url) as client:
+        _, result = await client.call("session.login", "anonymous", {"actorId": "alice"})
+        session, cursor = result["session"], result["cursor"]
+        said = []
+        async with httpx.AsyncClient(base_url=server.control, headers=API_KEY) as backend:
+            for number, path in enumerate([f"sessions/{session['id']}", "actors/alice"] * 2):
+                event = {"name": f"game.{number}", "data": {"n": number}}
+                answer = await backend.post(f"/v1/{path}/events", json=event)
+                said.append((event["name"], answer.json()["cursor"]))
+        await server.kill()
+    async with serving("--store", store_url) as server, connected(server.url) as back:
+        await back.call("events.subscribe", ["game"])
+        result = await restore(back, session["key"], cursor)
+        assert told(back) == [*said, ("session.set", result["cursor"])]
         assert result["recovered"] is True
 
 
