@@ -35,8 +35,9 @@ class Seat:
     """
     A connection's place in the audience of its actor.
 
-    Events up to `after` are not owed to it: they are older than its binding, or
-    were sent. While the connection is being bound, `held` collects what is announced.
+    Events up to `after` are not owed to it: they are older than its binding, or, from
+    `since` on, were sent. While the connection is being bound, `held` collects what
+    is announced.
     """
 
     __slots__ = (
@@ -46,6 +47,7 @@ class Seat:
         "key",
         "peer",
         "session_id",
+        "since",
         "touch_at",
         "ttl_s",
     )
@@ -55,15 +57,23 @@ class Seat:
         self.audience = audience
         self.key = key
         self.session_id = ""
+        self.since = NOTHING_RELAYED
         self.after = NOTHING_RELAYED
         self.held: list[StoredEvent] = []
         self.ttl_s = 0.0
         self.touch_at = 0.0  # by the loop's time; 0: not decided yet
 
     def is_owed(self, event: StoredEvent) -> bool:
-        """Tell whether the event is news of the session that this seat is bound to."""
-        if event.cursor <= self.after:
-            return False
+        """Tell whether the event is news to this seat."""
+        return event.cursor > self.after and self._concerns(event)
+
+    def has_had(self, event: StoredEvent) -> bool:
+        """Tell whether the event was news to this seat once, and has been dealt with."""
+        is_of_the_stay = self.since < event.cursor <= self.after
+        is_of_the_actor = event.actor_id == self.audience.actor_id
+        return is_of_the_actor and is_of_the_stay and self._concerns(event)
+
+    def _concerns(self, event: StoredEvent) -> bool:
         match event.change:
             case SessionSet(record):
                 return record.id == self.session_id

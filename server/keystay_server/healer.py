@@ -42,13 +42,18 @@ class Healer:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    def tear(self, audience: Audience, wanted: int) -> None:
-        """Note that the audience has missed something, up to the cursor `wanted`."""
+    def tear(self, audience: Audience, wanted: int) -> asyncio.Future[None]:
+        """
+        Note that the audience may have missed something, up to the cursor `wanted`.
+
+        Returns what is done when it is healed; others wait for it too.
+        """
         if audience.healed is None:
             audience.healed = asyncio.get_running_loop().create_future()
         audience.wanted = max(audience.wanted, wanted)
         self._torn[audience] = None
         self._is_torn.set()
+        return audience.healed
 
     async def _heal_for_ever(self) -> None:
         while True:

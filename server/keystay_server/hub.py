@@ -122,6 +122,7 @@ class Hub:
         except BaseException:
             self._give_up(seat)
             raise
+        seat.since = event.cursor - 1 if after is None or missed is None else after
         self._settle(seat, event, missed)
         return Bound(event, missed is not None)
 
@@ -133,15 +134,19 @@ class Hub:
 
     async def look_again(self, peer: Peer) -> None:
         """
-        Unbind the connection, and tell it, if its session has ended unheard.
+        Unbind the connection, and tell it what it missed, if its session has ended unheard.
 
         Raises:
             Unavailable: If the store is out of reach.
         """
-        if peer.seat is not None:
-            standing = await self._standing_of(peer.seat)
-            if standing.name == SESSION_UNSET:
-                self._tell(standing)
+        seat = peer.seat
+        if seat is None:
+            return
+        standing = await self._standing_of(seat)
+        if standing.name == SESSION_UNSET and peer.seat is seat:
+            # The end and what came before it are in the history; else this is all there is.
+            await asyncio.shield(self._healer.tear(seat.audience, seat.audience.last))
+            self._tell(standing)
 
     def bound_seats(self) -> Iterator[Seat]:
         """Each bound connection's seat; some may come and go while this is iterated over."""
@@ -265,9 +270,11 @@ class Hub:
         seat.session_id = opening.change.record.id
         seat.ttl_s = opening.change.record.ttl_ms / 1000
         if before is not None and before.session_id == seat.session_id:
-            seat.after = before.after  # What this connection was sent it is not sent again.
+            seat.since, seat.after = before.since, before.after
         for event in missed or ():
-            self._deliver(seat, event, {})
+            # What this connection was sent it is not sent again, be it under another session.
+            if before is None or not before.has_had(event):
+                self._deliver(seat, event, {})
         seat.after = opening.cursor - 1
         self._deliver(seat, opening, {})
         last = opening.cursor

@@ -240,6 +240,28 @@ async def test_moving_to_another_session_of_the_actor_keeps_the_order(
     ]
 
 
+async def test_an_actors_event_is_not_sent_again_on_a_move(node: MemoryNode) -> None:
+    """
+    A connection that moves to another session of its actor, with its last cursor, is not sent
+    again what it heard while it moved; what it had not heard before, it is.
+    """
+    first, second = await node.open_session(), await node.open_session()
+    client = node.connect()
+    await client.call("events.subscribe", ["game"])
+    _, result = await client.call("session.restore", first)
+    unheard = (await node.elsewhere.emit("alice", "game.move", 0)).cursor - 1
+    for cursor, expected in ((result["cursor"], [0, 1]), (unheard, [0, 1, 2])):
+        node.store.hold_answers("watch")
+        moving = client.send("session.restore", second, {"cursor": cursor})
+        await node.store.until_done("watch")
+        await node.elsewhere.emit("alice", "game.move", expected[-1])
+        node.store.deliver_answers("watch")
+        _, result = await client.reply(moving)
+        assert result["recovered"] is True
+        assert [d for name, d, _ in client.wire.events() if name == "game.move"] == expected
+        first, second = second, first
+
+
 async def test_a_restore_that_fails_costs_the_bound_session_nothing(node: MemoryNode) -> None:
     """What happens to the bound session while another one is tried is told after all."""
     client = node.connect()

@@ -236,3 +236,18 @@ async def test_many_holes_are_filled(node: MemoryNode) -> None:
     node.hub.missed(list(clients))
     for client in clients.values():
         await client.wire.until(lambda wire: wire.told()[-1][0] == UNSET)
+
+
+@pytest.mark.parametrize(("method", "error"), [("list", "noSession"), ("logout", None)])
+async def test_an_end_that_a_command_meets_comes_after_what_was_missed(
+    node: MemoryNode, method: str, error: str | None
+) -> None:
+    """A command that finds the session ended has all told before it, cursors included."""
+    client = node.connect()
+    await client.call("events.subscribe", ["game"])
+    key = await client.login()
+    node.store.is_losing = True
+    said = await node.elsewhere.emit("alice", "game.over", None)
+    end = await node.revoke(key)
+    assert await client.refusal(f"session.{method}") == error
+    assert client.wire.told()[1:] == [("game.over", said.cursor), (UNSET, end.cursor)]
