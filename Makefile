@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help run test check bench bench-propagation format lock clean
+.PHONY: help run test soak check bench bench-propagation format lock clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -23,6 +23,9 @@ run: .venv/server  ## Start a server to try things on: anonymous login, nothing 
 
 test: .venv/dev  ## Run every test.
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+soak: .venv/dev  ## Run two nodes under chaos for 3 minutes, and check all that 500 clients were told.
+	@$(BIN)/python -m tests.soak
 
 bench: .venv/dev  ## Measure what a command and a connection cost, beside a peer in the same run.
 	@$(BIN)/python -m benchmarks.commands --stores memory,sqlite,redis

@@ -1,0 +1,133 @@
+"""
+The backend's side: it opens sessions, ends them for reasons of its own, and sends events.
+"""
+
+import asyncio
+import json
+import random
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import httpx
+
+from tests.soak.nodes import Node
+from tests.soak.record import Request
+from tests.soak.recorder import Recorder, Ticket
+
+PAUSE_S = (0.05, 0.5)
+ANSWER_S = 60.0
+SHORT_TTL_S = 10.0
+EVENT_NAME = "game.tick"
+MAX_BURST = 10
+"""Events that are sent right after one another: some will meet a client on the move."""
+MAX_TICKETS = 6
+"""Keys of one actor that its clients share before no more are opened."""
+
+HABITS = {"emit": 30, "emitAll": 30, "open": 25, "end": 10, "endAll": 1}
+"""What it does, and how often."""
+
+
+class Backend:
+    """One worker with a will of its own, which asks whichever node it likes."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        nodes: Sequence[Node],
+        actor_ids: Sequence[str],
+        rng: random.Random,
+    ) -> None:
+        self._recorder = recorder
+        self._nodes = nodes
+        self._actor_ids = actor_ids
+        self._rng = rng
+
+    async def work(self, is_ending: asyncio.Event) -> None:
+        """Do this and that until the end."""
+        headers = {"Authorization": "Bearer test-api-key"}
+        async with httpx.AsyncClient(
+            headers=headers, timeout=ANSWER_S, trust_env=False
+        ) as client:
+            while not is_ending.is_set():
+                await self._do_something(client)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._rng.uniform(*PAUSE_S)):
+                        await is_ending.wait()
+
+    async def _do_something(self, client: httpx.AsyncClient) -> None:
+        [kind] = self._rng.choices(list(HABITS), list(HABITS.values()))
+        actor_id = self._rng.choice(self._actor_ids)
+        tickets = list(self._recorder.tickets.get(actor_id, {}).values())
+        ticket = self._rng.choice(tickets) if tickets else None
+        match kind:
+            case "open" if len(tickets) < MAX_TICKETS:
+                await self._open(client, actor_id)
+            case "end" if ticket is not None:
+                await self._end(client, actor_id, ticket.session_id)
+            case "endAll":
+                await self._end(client, actor_id, "")
+            case "emit" if ticket is not None:
+                await self._emit_some(client, actor_id, ticket.session_id)
+            case "emitAll":
+                await self._emit_some(client, actor_id, "")
+
+    async def _open(self, client: httpx.AsyncClient, actor_id: str) -> None:
+        is_short = self._rng.random() < 0.3
+        body: dict[str, Any] = {"actorId": actor_id}
+        if is_short:
+            body["ttl"] = SHORT_TTL_S
+        request = Request("open", actor_id, self._recorder.now())
+        done, answer = await self._send(client, request, "POST", "/v1/sessions", body)
+        if done.status == 201:
+            done = replace(done, session_id=answer["id"])
+            self._recorder.share(actor_id, Ticket(answer["key"], answer["id"], is_short))
+        self._recorder.add(done)
+
+    async def _end(self, client: httpx.AsyncClient, actor_id: str, session_id: str) -> None:
+        reason = f"ban{self._recorder.number()}"
+        kind = "end" if session_id else "endAll"
+        path = f"/v1/sessions/{session_id}" if session_id else f"/v1/actors/{actor_id}/sessions"
+        request = Request(kind, actor_id, self._recorder.now(), session_id, reason)
+        done, answer = await self._send(client, request, "DELETE", f"{path}?reason={reason}")
+        if done.status == 200:
+            done = replace(done, ended=answer["ended"])
+        self._recorder.add(done)
+
+    async def _emit_some(
+        self, client: httpx.AsyncClient, actor_id: str, session_id: str
+    ) -> None:
+        count = self._rng.randint(1, MAX_BURST)
+        for _ in range(count):
+            await self._emit(client, actor_id, session_id)
+
+    async def _emit(self, client: httpx.AsyncClient, actor_id: str, session_id: str) -> None:
+        """Send an event to one session, or to all of the actor's."""
+        number = self._recorder.number()
+        kind = "emit" if session_id else "emitAll"
+        path = f"/v1/sessions/{session_id}" if session_id else f"/v1/actors/{actor_id}"
+        body = {"name": EVENT_NAME, "data": {"number": number}}
+        request = Request(kind, actor_id, self._recorder.now(), session_id, number=number)
+        done, answer = await self._send(client, request, "POST", f"{path}/events", body)
+        if done.status == 201:
+            done = replace(done, cursor=answer["cursor"])
+        self._recorder.add(done)
+
+    async def _send(
+        self,
+        client: httpx.AsyncClient,
+        request: Request,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+    ) -> tuple[Request, Any]:
+        """Send the request; return what became of it, and the body of the answer."""
+        url = self._rng.choice(self._nodes).control + path
+        try:
+            response = await client.request(method, url, json=body)
+        except httpx.TransportError:
+            return request, None
+        answer = json.loads(response.content) if response.content else None
+        done = replace(request, answered=self._recorder.now(), status=response.status_code)
+        return done, answer
