@@ -52,6 +52,7 @@ class Writer:
         self._path = path
         self._waiting: list[Job[Any]] = []
         self._is_busy = False
+        self._is_refused = False
         self._groups: queue.SimpleQueue[list[Job[Any]]] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="keystay-sqlite", daemon=True)
         self._loop: asyncio.AbstractEventLoop
@@ -113,9 +114,41 @@ class Writer:
             return
         self._call(self._opened.set_result, db)
         while group := self._groups.get():
-            self._call(self._deliver, group, _transact(db, group))
+            self._call(self._deliver, group, self._transact(db, group))
         db.close()
         self._call(self._closed.set_result, None)
+
+    def _transact(self, db: sqlite3.Connection, group: list[Job[Any]]) -> list[Any]:
+        """Run the group in one transaction; an exception stands for its operation's result."""
+        results: list[Any] = []
+        changes = db.total_changes
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            for job in group:
+                try:
+                    results.append(job.operation())
+                except (CommandError, RevisionConflict) as error:
+                    results.append(error)
+            db.execute("COMMIT")
+        except Exception as error:
+            with suppress(sqlite3.Error):
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+            return [out_of_reach(self._why(error))] * len(group)
+        if self._is_refused and db.total_changes > changes:  # Reads succeed all the time.
+            self._is_refused = False
+            log.info("the disk takes writes again")
+        return results
+
+    def _why(self, error: Exception) -> str:
+        """Log what happened, a disk that refuses to write only once; the words for a client."""
+        if not isinstance(error, sqlite3.Error):
+            log.error("a transaction failed", exc_info=error)
+            return "failed"
+        if not self._is_refused:
+            self._is_refused = True
+            log.error("the disk refuses to write, trying again (%s)", error)
+        return "the disk refuses to write"
 
     def _deliver(self, group: list[Job[Any]], results: list[Any]) -> None:
         for job, result in zip(group, results, strict=True):
@@ -143,24 +176,3 @@ def _tell(committed: Callable[[T], None], result: T) -> None:
     except Exception:
         # It is on disk: whoever cannot take the news must not stop the writer.
         log.exception("telling of a committed operation failed")
-
-
-def _transact(db: sqlite3.Connection, group: list[Job[Any]]) -> list[Any]:
-    """Run the group in one transaction; an exception stands for its operation's result."""
-    results: list[Any] = []
-    try:
-        db.execute("BEGIN IMMEDIATE")
-        for job in group:
-            try:
-                results.append(job.operation())
-            except (CommandError, RevisionConflict) as error:
-                results.append(error)
-        db.execute("COMMIT")
-    except Exception as error:
-        log.exception("a transaction of %d operations failed", len(group))
-        with suppress(sqlite3.Error):
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-        why = "the disk refuses to write" if isinstance(error, sqlite3.Error) else "failed"
-        return [out_of_reach(why)] * len(group)
-    return results

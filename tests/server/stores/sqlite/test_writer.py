@@ -167,6 +167,22 @@ async def test_a_commit_that_fails_fails_the_whole_group(database: Database) -> 
     assert await database.writer.run(database.numbers) == [0, 20]
 
 
+async def test_a_full_disk_is_logged_once(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However often a write is tried; and once more when the disk takes writes again."""
+    caplog.set_level("INFO", "keystay.store")
+    for _ in range(2):
+        with full_disk():
+            for _ in range(3):
+                with pytest.raises(Unavailable):
+                    await database.writer.run(lambda: database.add(1))
+                await database.writer.run(database.numbers)
+        await database.writer.run(lambda: database.add(2))
+    assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"] * 2
+    assert "Traceback" not in caplog.text
+
+
 async def test_a_database_without_room_fails_the_same_way(database: Database) -> None:
     """SQLite's own word for a full disk, as it comes from a database with a maximum size."""
     await database.writer.run(lambda: database.db.execute("PRAGMA max_page_count = 1"))
