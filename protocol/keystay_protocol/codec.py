@@ -153,11 +153,14 @@ def _check_depth(value: list[Any] | dict[str, Any], levels_left: int) -> None:
     if not levels_left:
         raise MalformedFrame("arrays and maps are nested too deep")
     for item in value.values() if type(value) is dict else value:
-        if type(item) is list or type(item) is dict:
+        # Nothing is in most of those that come by the ten thousand, and a call is dear.
+        if (type(item) is list or type(item) is dict) and (item or levels_left == 1):
             _check_depth(item, levels_left - 1)
 
 
 def _map_with_string_keys(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
+    if not pairs:
+        return {}
     result = dict(pairs)
     if len(result) != len(pairs):
         raise MalformedFrame("a map has the same key twice")
