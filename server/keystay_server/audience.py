@@ -17,16 +17,18 @@ class Peer:
     """
     One connection, as the hub knows it.
 
-    `seat` is where it is bound; `coming` is where it is being bound.
+    `seat` is where it is bound; `coming` is where it is being bound; `left` is
+    where it was bound before.
     """
 
-    __slots__ = ("coming", "has_spoken", "outbox", "paths", "seat", "was_bound")
+    __slots__ = ("coming", "has_spoken", "left", "outbox", "paths", "seat", "was_bound")
 
     def __init__(self, outbox: Outbox) -> None:
         self.outbox = outbox
         self.paths: tuple[str, ...] = DEFAULT_PATHS
         self.seat: Seat | None = None
         self.coming: Seat | None = None
+        self.left: Seat | None = None
         self.was_bound = False
         self.has_spoken = False  # since its session was last extended
 
@@ -68,10 +70,8 @@ class Seat:
         return event.cursor > self.after and self._concerns(event)
 
     def has_had(self, event: StoredEvent) -> bool:
-        """Tell whether the event was news to this seat once, and has been dealt with."""
-        is_of_the_stay = self.since < event.cursor <= self.after
-        is_of_the_actor = event.actor_id == self.audience.actor_id
-        return is_of_the_actor and is_of_the_stay and self._concerns(event)
+        """Tell whether the event, of the same actor, was news to this seat once."""
+        return self.since < event.cursor <= self.after and self._concerns(event)
 
     def _concerns(self, event: StoredEvent) -> bool:
         match event.change:

@@ -123,14 +123,14 @@ class Hub:
             self._give_up(seat)
             raise
         seat.since = event.cursor - 1 if after is None or missed is None else after
-        self._settle(seat, event, missed)
-        return Bound(event, missed is not None)
+        return Bound(event, self._settle(seat, event, missed))
 
     def unbind(self, peer: Peer) -> None:
         """Let the connection hear of no session any more."""
-        if peer.seat is not None:
-            self._stand_up(peer.seat)
-            peer.seat = None
+        seat, peer.seat = peer.seat, None
+        if seat is not None:
+            peer.left = seat
+            self._stand_up(seat)
 
     async def look_again(self, peer: Peer) -> None:
         """
@@ -258,23 +258,21 @@ class Hub:
 
     def _settle(
         self, seat: Seat, opening: StoredEvent, missed: list[StoredEvent] | None
-    ) -> None:
-        """Make the seat the connection's own; send what it missed, and what was held back."""
+    ) -> bool:
+        """
+        Make the seat the connection's own; send what it missed, and what was held back.
+
+        Returns whether all that it missed was sent.
+        """
         assert isinstance(opening.change, SessionSet)
         peer, audience = seat.peer, seat.audience
         held = self._release(seat, opening.cursor)
-        before, peer.seat = peer.seat, seat
+        self.unbind(peer)
+        peer.seat = seat
         peer.was_bound = True
-        if before is not None:
-            self._stand_up(before)
         seat.session_id = opening.change.record.id
         seat.ttl_s = opening.change.record.ttl_ms / 1000
-        if before is not None and before.session_id == seat.session_id:
-            seat.since, seat.after = before.since, before.after
-        for event in missed or ():
-            # What this connection was sent it is not sent again, be it under another session.
-            if before is None or not before.has_had(event):
-                self._deliver(seat, event, {})
+        is_recovered = missed is not None and self._replay(seat, missed)
         seat.after = opening.cursor - 1
         self._deliver(seat, opening, {})
         last = opening.cursor
@@ -286,19 +284,41 @@ class Hub:
             # The feed was not whole while the first seats were taken.
             audience.is_in_doubt = False
             self._rewind(audience, last)
+        return is_recovered
+
+    def _replay(self, seat: Seat, missed: list[StoredEvent]) -> bool:
+        """
+        Send what the connection missed; return whether that was all.
+
+        What it was sent before, be it under another session, it is not sent again;
+        and what is older than that would come out of order now.
+        """
+        left, is_all = seat.peer.left, True
+        if left is not None and left.audience.actor_id == seat.audience.actor_id:
+            is_all = all(
+                event.cursor > left.after or left.has_had(event) or not seat.is_owed(event)
+                for event in missed
+            )
+            seat.after = left.after
+            is_same = left.session_id == seat.session_id
+            seat.since = left.since if is_same else max(seat.since, left.after)
+        for event in missed:
+            self._deliver(seat, event, {})
+        return is_all
 
     def _release(self, seat: Seat, end: float = math.inf) -> list[StoredEvent]:
         """
         Hold nothing back any more. Returns what was held, in order.
 
-        The seat that the connection has already is sent what it is owed of
-        that, up to the cursor `end`.
+        The seat that the connection has already, if it is of the same actor, is
+        sent what it is owed of that, up to the cursor `end`.
         """
         peer, held = seat.peer, sorted(seat.held, key=lambda event: event.cursor)
         peer.coming = None
         for event in held:
-            if event.cursor < end and peer.seat is not None:
-                self._deliver(peer.seat, event, {})
+            old = peer.seat  # Its session may end with the event before.
+            if event.cursor < end and old is not None and old.audience is seat.audience:
+                self._deliver(old, event, {})
         return held
 
     def _give_up(self, seat: Seat) -> None:

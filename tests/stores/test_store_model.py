@@ -1,29 +1,46 @@
 """
-The life of one actor's sessions, in any order of steps: the store against a model in 60 lines.
+The life of one actor's sessions, in any order of steps: the store against a small model.
 """
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, assume, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
+    MultipleResults,
     RuleBasedStateMachine,
     invariant,
+    multiple,
     rule,
     run_state_machine_as_test,
 )
 
+from keystay_protocol.codec import pack
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import CommandError
 from keystay_server.keys import digest_of
 from keystay_server.sessions import Opening, Rules, Sessions
-from keystay_server.stores.base import Holding, Retention, SessionUnset, StoredEvent
+from keystay_server.stores.base import (
+    UNLIMITED,
+    Change,
+    Emitted,
+    Holding,
+    Policy,
+    Record,
+    Retention,
+    RevisionConflict,
+    SessionSet,
+    SessionUnset,
+    StoredEvent,
+    Successor,
+)
 from tests.stores.conftest import embedded, shared
 from tests.stores.installation import Installation
 from tests.valkey import Valkey
@@ -34,6 +51,12 @@ TOMBSTONE_MS = 1_000_000
 ALMOST_MS = 500
 """So close to a deadline that the time which the test itself takes decides."""
 
+POLICIES = [
+    UNLIMITED,
+    *(Policy(limit, is_strict) for limit in (1, 2, 3) for is_strict in (False, True)),
+]
+
+T = TypeVar("T")
 Make = Callable[[], Installation]
 
 
@@ -46,8 +69,13 @@ class Modelled:
     expires_at: int
     ends_at: int | None
     opened_at: int
+    revision: int = 1
     reason: str | None = None
     ended_at: int = 0
+
+    def end(self, reason: str, now: int) -> None:
+        """What an end does."""
+        self.reason, self.ended_at = reason, now
 
     def extend(self, now: int) -> None:
         """What an extension does."""
@@ -78,9 +106,7 @@ class OneActor(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.installation = self.make()
         self.start()
-        self.sessions = [
-            Sessions(node, Rules(TTL_MS / 1000)) for node in self.installation.nodes
-        ]
+        self.sessions = [self.ruled(node) for node in range(len(self.installation.nodes))]
         self.now = 0
         self.modelled: list[Modelled] = []
         self.cursor = 0
@@ -95,33 +121,55 @@ class OneActor(RuleBasedStateMachine):
             self.runner.run(node.stop())
         self.runner.close()
 
-    @rule(target=keys, is_bounded=st.booleans(), node=st.integers(0, 1))
-    def login(self, is_bounded: bool, node: int) -> Modelled:
-        sessions = self.sessions[node % len(self.sessions)]
+    def ruled(self, node: int, policy: Policy = UNLIMITED) -> Sessions:
+        """The rules under a policy, over one of the nodes."""
+        nodes = self.installation.nodes
+        return Sessions(nodes[node % len(nodes)], Rules(TTL_MS / 1000, policy=policy))
+
+    @rule(
+        target=keys,
+        is_bounded=st.booleans(),
+        policy=st.sampled_from(POLICIES),
+        node=st.integers(0, 1),
+    )
+    def login(
+        self, is_bounded: bool, policy: Policy, node: int
+    ) -> Modelled | MultipleResults[Modelled]:
+        assume(policy is UNLIMITED or not self.is_any_close_to_a_deadline())
+        sessions = self.ruled(node, policy)
         max_age_s = MAX_AGE_MS / 1000 if is_bounded else None
         key, new = sessions.prepare(Opening("alice", max_age_s=max_age_s))
-        [event] = self.runner.run(sessions.create(new))
+        error, events = self.outcome_of(sessions.create(new))
+        replaced = self.replaced_under(policy)
+        if replaced is None:
+            assert error == "sessionLimit"
+            assert self.happened() == []
+            return multiple()
         ends_at = self.now + MAX_AGE_MS if is_bounded else None
         opened = Modelled(key, new.id, self.now + TTL_MS, ends_at, self.now)
+        by = Successor(new.id, record_of(events[-1]).created_at)
+        assert [event.change for event in events[:-1]] == [
+            SessionUnset(other.id, "replaced", by) for other in replaced
+        ]
+        for other in replaced:
+            other.end("replaced", self.now)
         self.modelled.append(opened)
-        self.follows([event])
+        self.follows(events)
         return opened
 
     @rule(session=keys, node=st.integers(0, 1))
     def is_valid(self, session: Modelled, node: int) -> None:
         assume(not session.is_close_to_a_deadline(self.now))
         sessions = self.sessions[node % len(self.sessions)]
-        error = self.error_of(lambda: self.runner.run(sessions.check(session.key)))
+        error, records = self.outcome_of(as_list(sessions.check(session.key)))
         assert error == session.error_at(self.now)
+        assert [record.revision for record in records] == [session.revision] * len(records)
 
     @rule(session=keys, node=st.integers(0, 1))
     def restore(self, session: Modelled, node: int) -> None:
         assume(not session.is_close_to_a_deadline(self.now))
         sessions = self.sessions[node % len(self.sessions)]
-        events: list[StoredEvent] = []
-        error = self.error_of(
-            lambda: events.append(self.runner.run(sessions.restore(session.key)))
-        )
+        error, events = self.outcome_of(as_list(sessions.restore(session.key)))
         assert error == session.error_at(self.now)
         if error is None:
             session.extend(self.now)
@@ -145,7 +193,7 @@ class OneActor(RuleBasedStateMachine):
 
     @rule(node=st.integers(0, 1))
     def expire(self, node: int) -> None:
-        assume(not any(session.is_close_to_a_deadline(self.now) for session in self.modelled))
+        assume(not self.is_any_close_to_a_deadline())
         nodes = self.installation.nodes
         while self.runner.run(nodes[node % len(nodes)].expire()):
             pass
@@ -159,22 +207,57 @@ class OneActor(RuleBasedStateMachine):
                 # One that is forgotten may be gone, or still be found.
                 assert is_told or session.error_at(self.now) == "noSession"
                 if is_told:
-                    session.reason, session.ended_at = "expired", self.now
+                    session.end("expired", self.now)
         assert not ended
         self.follows(events)
 
     @rule(session=keys, scope=st.sampled_from(LogoutScope), node=st.integers(0, 1))
     def log_out(self, session: Modelled, scope: LogoutScope, node: int) -> None:
-        assume(not any(other.is_close_to_a_deadline(self.now) for other in self.modelled))
+        assume(not self.is_any_close_to_a_deadline())
         sessions = self.sessions[node % len(self.sessions)]
         ended = self.runner.run(sessions.log_out("alice", session.id, scope))
         expected = self.ended_by(session, scope)
         for other in expected:
-            other.reason, other.ended_at = "loggedOut", self.now
+            other.end("loggedOut", self.now)
         assert [event.change for event in ended] == [
             SessionUnset(other.id, "loggedOut") for other in expected
         ]
         self.follows(ended)
+
+    @rule(session=keys, revision=st.none() | st.integers(1, 3), node=st.integers(0, 1))
+    def change(self, session: Modelled, revision: int | None, node: int) -> None:
+        assume(not session.is_close_to_a_deadline(self.now))
+        sessions = self.sessions[node % len(self.sessions)]
+        changing = sessions.change(session.id, language="de", revision=revision)
+        error, events = self.outcome_of(as_list(changing))
+        if session.error_at(self.now) is not None:
+            assert error == "noSession"
+        elif revision not in (None, session.revision):
+            assert error == "RevisionConflict"
+        else:
+            session.revision += 1
+            [record] = map(record_of, events)
+            assert (record.id, record.language) == (session.id, "de")
+            assert record.revision == session.revision
+        self.follows(events)
+
+    @rule(session=keys, is_to_all=st.booleans(), node=st.integers(0, 1))
+    def emit(self, session: Modelled, is_to_all: bool, node: int) -> None:
+        assume(is_to_all or not session.is_close_to_a_deadline(self.now))
+        sessions = self.sessions[node % len(self.sessions)]
+        saying = (
+            sessions.emit("alice", "game.move", None)
+            if is_to_all
+            else sessions.emit_to_session(session.id, "game.move", None)
+        )
+        error, events = self.outcome_of(as_list(saying))
+        is_heard = is_to_all or session.error_at(self.now) is None
+        assert error == (None if is_heard else "noSession")
+        said: list[Change] = [
+            Emitted(None if is_to_all else session.id, "game.move", pack(None))
+        ]
+        assert [event.change for event in events] == said * is_heard
+        self.follows(events)
 
     @rule(ms=st.sampled_from([7_000, 19_000, 61_000, 1_100_000]))
     def time_passes(self, ms: int) -> None:
@@ -183,10 +266,20 @@ class OneActor(RuleBasedStateMachine):
 
     @invariant()
     def the_live_sessions_are_listed_in_the_order_they_were_opened(self) -> None:
-        if not any(session.is_close_to_a_deadline(self.now) for session in self.modelled):
+        if not self.is_any_close_to_a_deadline():
             for sessions in self.sessions:
                 listed = self.runner.run(sessions.of_actor("alice"))
                 assert [record.id for record in listed] == [s.id for s in self.live()]
+
+    def is_any_close_to_a_deadline(self) -> bool:
+        return any(session.is_close_to_a_deadline(self.now) for session in self.modelled)
+
+    def replaced_under(self, policy: Policy) -> list[Modelled] | None:
+        """Who has to go for one more session; None if that one is refused."""
+        live = self.live()
+        if policy.limit is None or len(live) < policy.limit:
+            return []
+        return None if policy.is_strict else live[: len(live) - policy.limit + 1]
 
     def live(self) -> list[Modelled]:
         return [session for session in self.modelled if session.error_at(self.now) is None]
@@ -213,14 +306,27 @@ class OneActor(RuleBasedStateMachine):
             assert event.previous in (self.cursor, 0)
             assert self.happened()[0] == event
             self.cursor = event.cursor
+        assert self.happened() == []
 
-    @staticmethod
-    def error_of(step: Callable[[], object]) -> str | None:
+    def outcome_of(self, step: Coroutine[Any, Any, list[T]]) -> tuple[str | None, list[T]]:
+        """How a step went: the code it was refused with, or what it returned."""
         try:
-            step()
+            return None, self.runner.run(step)
         except CommandError as error:
-            return error.code
-        return None
+            return error.code, []
+        except RevisionConflict:
+            return "RevisionConflict", []
+
+
+async def as_list(step: Coroutine[Any, Any, T]) -> list[T]:
+    """What a step returns, alone in a list."""
+    return [await step]
+
+
+def record_of(event: StoredEvent) -> Record:
+    """The session that an event tells of."""
+    assert isinstance(event.change, SessionSet)
+    return event.change.record
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "redis"])
@@ -238,8 +344,8 @@ def test_a_store_agrees_with_the_model(kind: str, tmp_path: Path, valkey: Valkey
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=25,
-            stateful_step_count=25,
+            max_examples=50,
+            stateful_step_count=30,
             deadline=None,
             derandomize=True,
             suppress_health_check=list(HealthCheck),
