@@ -117,7 +117,10 @@ class Hub:
         try:
             events = await opening()
             event = events[-1]
-            missed = await self._missed(event, after)
+            assert isinstance(event.change, SessionSet)
+            record = event.change.record
+            seat.session_id, seat.ttl_s = record.id, record.ttl_ms / 1000
+            missed = await self._missed(seat, event, after)
             await self.relay(events)
         except BaseException:
             self._give_up(seat)
@@ -229,17 +232,22 @@ class Hub:
         return self._frame(encode(Event(name, data, cursor)))
 
     async def _missed(
-        self, opening: StoredEvent, after: int | None
+        self, seat: Seat, opening: StoredEvent, after: int | None
     ) -> list[StoredEvent] | None:
         """What came after the cursor and before the opening; None if that is not known."""
         if after is None:
             return None
         history = await self._store.history(opening.actor_id, after)
-        missed = [event for event in history.events if event.cursor < opening.cursor]
+        missed = [
+            event
+            for event in history.events
+            if event.cursor < opening.cursor and seat.is_owed(event)
+        ]
         # More than a connection is allowed to have waiting would cut it off, every time.
-        if sum(bytes_of(event.change) for event in missed) > self._max_replay_bytes:
-            return None
-        return missed if history.complete else None
+        paths = seat.peer.paths
+        heard = [event.change for event in missed if heard_by(paths, name_of(event.change))]
+        is_too_much = sum(map(bytes_of, heard)) > self._max_replay_bytes
+        return missed if history.complete and not is_too_much else None
 
     async def _sit_down(self, peer: Peer, key: str) -> Seat:
         actor_id, _ = split_key(key)
@@ -264,14 +272,11 @@ class Hub:
 
         Returns whether all that it missed was sent.
         """
-        assert isinstance(opening.change, SessionSet)
         peer, audience = seat.peer, seat.audience
         held = self._release(seat, opening.cursor)
         self.unbind(peer)
         peer.seat = seat
         peer.was_bound = True
-        seat.session_id = opening.change.record.id
-        seat.ttl_s = opening.change.record.ttl_ms / 1000
         is_recovered = missed is not None and self._replay(seat, missed)
         seat.after = opening.cursor - 1
         self._deliver(seat, opening, {})
@@ -295,10 +300,7 @@ class Hub:
         """
         left, is_all = seat.peer.left, True
         if left is not None and left.audience.actor_id == seat.audience.actor_id:
-            is_all = all(
-                event.cursor > left.after or left.has_had(event) or not seat.is_owed(event)
-                for event in missed
-            )
+            is_all = all(event.cursor > left.after or left.has_had(event) for event in missed)
             seat.after = left.after
             is_same = left.session_id == seat.session_id
             seat.since = left.since if is_same else max(seat.since, left.after)

@@ -9,7 +9,7 @@ from typing import Any
 
 from keystay_protocol.codec import unpack
 from keystay_protocol.commands import LogoutScope
-from keystay_protocol.errors import BadVersion, InvalidParams, NoSession
+from keystay_protocol.errors import BadVersion, InvalidParams, NoSession, SessionLimit
 from keystay_protocol.session import split_key
 from keystay_server.fields import (
     checked_actor_id,
@@ -219,19 +219,21 @@ class Sessions:
         self, session_id: str, actor_id: str
     ) -> tuple[str, list[StoredEvent], list[StoredEvent]]:
         """
-        Give a session to another actor: a new one for them, and then the end of the old.
+        Give a session to another actor: the old one ends, and a new one opens for them.
 
-        The new one has the meta, language and version of the old, and begins its life
-        anew. Returns its key, the events of its opening, as `create` does, and that of
-        the end.
+        The new one has the meta, language, version and times to live of the old, and
+        begins its life anew. Returns its key, the event of the end, and those of the
+        opening, as `create` does.
 
-        Two actors are two places in the store. If the server dies in between, both
-        sessions live: nobody has the key of the new one, and the old can be given again.
+        Two actors are two places in the store. The end comes first, so that of several
+        that ask at once one succeeds, and the others change nothing. If the server
+        dies in between, the actor is logged out.
 
         Raises:
             NoSession: If there is no live session with this id.
             InvalidParams: If there can be no such actor, or it is the same one.
-            SessionLimit: If the policy refuses one more. The old one lives on.
+            SessionLimit: If the policy refuses one more. The old one lives on, unless
+                the last place was taken in this very moment.
         """
         old = await self.show(session_id)
         if actor_id == old.actor_id:
@@ -246,12 +248,16 @@ class Sessions:
                 max_age_s=old.ends_at and (old.ends_at - old.created_at) / 1000,
             )
         )
-        opened = await self.create(new)
-        ended = await self._store.end(old.actor_id, session_id, LogoutScope.THIS, "reassigned")
-        if not ended:
-            await self._store.end(new.actor_id, new.id, LogoutScope.THIS, "revoked")
-            raise NoSession("no live session has this id")
-        return key, opened, ended
+        await self._refuse_one_more(actor_id)
+        ended = await self.revoke(session_id, "reassigned")
+        return key, ended, await self.create(new)
+
+    async def _refuse_one_more(self, actor_id: str) -> None:
+        policy = self._rules.policy
+        if policy.limit is None or not policy.is_strict:
+            return
+        if len(await self._store.sessions(actor_id)) >= policy.limit:
+            raise SessionLimit
 
     async def emit(self, actor_id: str, name: str, data: object) -> StoredEvent:
         """

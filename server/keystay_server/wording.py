@@ -8,6 +8,8 @@ from keystay_protocol.codec import unpack
 from keystay_protocol.events import SESSION_SET, SESSION_UNSET
 from keystay_server.stores.base import Change, Emitted, SessionSet, SessionUnset
 
+_AROUND = 512  # What is about equally long in every event: a key, an id, names, times.
+
 
 def name_of(change: Change) -> str:
     """The name of the event."""
@@ -33,11 +35,11 @@ def data_of(change: Change, key: str) -> Any:
 
 
 def bytes_of(change: Change) -> int:
-    """About how much there is to tell."""
+    """How many bytes the event takes, about, and rather too many."""
     match change:
         case SessionSet(record):
-            return len(record.meta)
+            return _AROUND + len(record.meta)
         case SessionUnset():
-            return 0
+            return _AROUND
         case Emitted():
-            return len(change.data)
+            return _AROUND + len(change.data)

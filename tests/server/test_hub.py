@@ -171,7 +171,7 @@ async def test_a_replay_fits_into_what_may_wait() -> None:
         hub = Hub(node.store, bytes, max_replay_bytes=10_000)
         key = await node.open_session()
         cursor = (await node.extend(key)).cursor
-        for count, is_recovered in ((9, True), (2, False)):
+        for count, is_recovered in ((6, True), (2, False)):
             for _ in range(count):
                 await node.elsewhere.emit("alice", "game.map", "x" * 1000)
             wire = Wire()
@@ -181,6 +181,24 @@ async def test_a_replay_fits_into_what_may_wait() -> None:
             assert bound.is_recovered is is_recovered
             assert len(wire.events()) == (count if is_recovered else 0)
             hub.unbind(peer)
+
+
+async def test_a_replay_is_measured_by_what_is_sent() -> None:
+    """What is said to other sessions, or not subscribed to, takes nothing of its room."""
+    async with running_node() as node:
+        hub = Hub(node.store, bytes, max_replay_bytes=10_000)
+        key, other = await node.open_session(), await node.open_session()
+        cursor = (await node.extend(key)).cursor
+        id_ = (await node.sessions.check(other)).id
+        for _ in range(10):
+            await node.elsewhere.emit_to_session(id_, "game.map", "x" * 2000)
+            await node.elsewhere.emit("alice", "chat.line", "x" * 2000)
+        said = await node.elsewhere.emit("alice", "game.map", None)
+        wire = Wire()
+        peer = Peer(outbox_of(wire))
+        peer.paths = ("game",)
+        assert (await hub.bind(peer, key, restoring(node, key), cursor)).is_recovered
+        assert wire.events() == [("game.map", None, said.cursor)]
 
 
 async def test_restoring_the_same_session_again_hears_nothing_twice(node: MemoryNode) -> None:

@@ -2,6 +2,7 @@
 The rules of a session's life, whichever door a request comes through.
 """
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -14,12 +15,14 @@ from keystay_protocol.errors import (
     InvalidSessionKey,
     LoggedOut,
     NoSession,
+    Reassigned,
     Revoked,
     SessionEnded,
+    SessionLimit,
 )
 from keystay_server.keys import digest_of
 from keystay_server.sessions import Opening, Rules, Sessions
-from keystay_server.stores.base import Record
+from keystay_server.stores.base import Policy, Record
 from tests.server.memory_node import MemoryNode, record_of
 
 SECRET = "kst_" + "A" * 43
@@ -257,3 +260,27 @@ async def test_a_client_of_another_version_is_refused(node: MemoryNode) -> None:
     assert (await sessions.check(key)).expires_at == record.expires_at
     # Without a configured version nobody minds.
     await node.sessions.restore(key, "2.5.0")
+
+
+async def test_of_reassignments_at_once_one_is_made(node: MemoryNode) -> None:
+    """The others change nothing: what the target has under `single` is the winner's session."""
+    sessions = Sessions(node.store, Rules(60, policy=Policy(1)))
+    key, record = await opened(sessions, "guest")
+    answers = await asyncio.gather(
+        *(sessions.reassign(record.id, "alice") for _ in range(5)), return_exceptions=True
+    )
+    [(new_key, _, _)] = [answer for answer in answers if isinstance(answer, tuple)]
+    assert [type(answer) for answer in answers].count(NoSession) == 4
+    assert (await sessions.check(new_key)).actor_id == "alice"
+    with pytest.raises(Reassigned):
+        await sessions.check(key)
+
+
+async def test_no_session_is_given_to_who_may_have_no_more(node: MemoryNode) -> None:
+    """Under `deny:N` the old session lives on."""
+    sessions = Sessions(node.store, Rules(60, policy=Policy(1, is_strict=True)))
+    await opened(sessions, "alice")
+    key, record = await opened(sessions, "guest")
+    with pytest.raises(SessionLimit):
+        await sessions.reassign(record.id, "alice")
+    assert (await sessions.check(key)).id == record.id

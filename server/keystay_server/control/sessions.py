@@ -62,10 +62,10 @@ class SessionEndpoints:
         """`POST /v1/sessions/{id}/reassign`: a session for another actor in its place."""
         read_query(request, ())
         body = await read_object(request, ("actorId",))
-        key, opened, ended = await self.sessions.reassign(
+        key, ended, opened = await self.sessions.reassign(
             from_path(request, "id"), _actor_id(body.get("actorId"))
         )
-        await self.hub.relay([*opened, *ended])
+        await self.hub.relay([*ended, *opened])
         return _opened(opened[-1], key)
 
     async def end(self, request: Request) -> Response:

@@ -335,7 +335,7 @@ async def test_a_change_that_makes_no_sense_is_refused(
 async def test_a_session_is_given_to_another_actor(
     server: ServerProcess, backend: httpx.AsyncClient
 ) -> None:
-    """`reassign`: a session for the new actor, and `reassigned` for the holders of the old."""
+    """`reassign`: `reassigned` for the holders of the old, and a session for the new actor."""
     guest = await opened(
         backend, actorId="guest-1", meta={"cart": [1]}, language="de", version="1.2", ttl=60
     )

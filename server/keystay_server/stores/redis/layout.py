@@ -82,7 +82,7 @@ def decode_record(actor_id: str, fields: Sequence[Any]) -> Record:
         expires_at=int(expires_at),
         ends_at=None if ends_at is None else int(ends_at),
         ttl_ms=int(ttl_ms),
-        revision=int(revision),
+        revision=1 if revision is None else int(revision),
     )
 
 

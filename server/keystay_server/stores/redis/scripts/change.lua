@@ -12,7 +12,7 @@ local session = find_by_id(ARGV[5], now)
 if not session then
   return nil
 end
-local revision, expected = tonumber(session[REVISION]), tonumber(ARGV[6])
+local revision, expected = tonumber(session[REVISION] or 1), tonumber(ARGV[6])
 if expected and expected ~= revision then
   return revision
 end
