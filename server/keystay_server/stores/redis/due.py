@@ -30,7 +30,7 @@ SHARDS = (10, 3, 61, 43, 11, 2, 60, 42, 12, 1, 63, 41, 13, 0, 62, 40)
 What stands in braces, and so decides the hash slot: one in each sixteenth of the
 slots. All nodes must agree, and sessions outlive nodes: this never changes.
 """
-LEASE_MS = 1_000
+LEASE_MS = 700
 TAKEN_AT_ONCE = 256
 """From each shard."""
 
