@@ -125,7 +125,7 @@ class Hub:
         except BaseException:
             self._give_up(seat)
             raise
-        seat.since = event.cursor - 1 if after is None or missed is None else after
+        seat.since = after or 0
         return Bound(event, self._settle(seat, event, missed))
 
     def unbind(self, peer: Peer) -> None:
@@ -278,6 +278,8 @@ class Hub:
         peer.seat = seat
         peer.was_bound = True
         is_recovered = missed is not None and self._replay(seat, missed)
+        if not is_recovered:
+            seat.since = opening.cursor - 1
         seat.after = opening.cursor - 1
         self._deliver(seat, opening, {})
         last = opening.cursor
@@ -293,20 +295,21 @@ class Hub:
 
     def _replay(self, seat: Seat, missed: list[StoredEvent]) -> bool:
         """
-        Send what the connection missed; return whether that was all.
+        Send what the connection missed, and return True; or send nothing of it.
 
-        What it was sent before, be it under another session, it is not sent again;
-        and what is older than that would come out of order now.
+        What it was sent before, be it under another session, it is not sent again.
+        If it was not sent what is older than that, it would come out of order now.
         """
-        left, is_all = seat.peer.left, True
+        left = seat.peer.left
         if left is not None and left.audience.actor_id == seat.audience.actor_id:
-            is_all = all(event.cursor > left.after or left.has_had(event) for event in missed)
+            if any(event.cursor <= left.after and not left.has_had(event) for event in missed):
+                return False
             seat.after = left.after
             is_same = left.session_id == seat.session_id
             seat.since = left.since if is_same else max(seat.since, left.after)
         for event in missed:
             self._deliver(seat, event, {})
-        return is_all
+        return True
 
     def _release(self, seat: Seat, end: float = math.inf) -> list[StoredEvent]:
         """

@@ -176,12 +176,14 @@ class ConnectionModel:
             and event.session_id in (None, session.id)
             and not self.has_had(event)
         ]
+        if late:
+            return False
         if self.stay is not session:
             self.since = max(after, self.after)
         self.session = self.stay = session
         for event in missed:
             self.tell(event)
-        return not late
+        return True
 
     def open(self, session: SessionModel, opening: Happening) -> None:
         """What it is sent when it is bound to a session."""
@@ -241,10 +243,8 @@ class NodeModel:
         self.notice(actor, one)
         if one.actor is not actor:
             one.actor, one.stay, one.since, one.after = actor, None, -1, -1
-        if is_recovered:
-            assert after is not None
-            is_recovered = one.recover(session, after, missed[:-1])
-        else:
+        is_recovered = is_recovered and one.recover(session, after or 0, missed[:-1])
+        if not is_recovered:
             one.since = opening.cursor - 1
         one.open(session, opening)
         actor.relayed = opening.cursor

@@ -71,7 +71,10 @@ def _low(record: Record, truth: Truth, stay: Stay, life: Life) -> int:
     after, opened = stay.opening.after, stay.opened
     first = min((event.cursor for event in stay.heard if event.cursor), default=0)
     if opened is None or opened.cursor is None:
-        is_recovered = after is not None and _is_remembered(record, truth, life, after, first)
+        can_be_replayed = after is not None and after >= stay.newest
+        is_recovered = can_be_replayed and _is_remembered(
+            record, truth, life, after or 0, first
+        )
     else:
         is_recovered, first = opened.recovered, opened.cursor
     return after if is_recovered and after is not None else first - 1
@@ -88,7 +91,7 @@ def _check_recovery(
     after, opened = stay.opening.after, stay.opened
     if opened is None or opened.cursor is None or after is None or opened.recovered:
         return
-    if _is_remembered(record, truth, life, after, opened.cursor):
+    if after >= stay.newest and _is_remembered(record, truth, life, after, opened.cursor):
         yield Violation(Kind.NOT_RECOVERED, f"{stay} came with {after}: {opened}")
 
 

@@ -19,8 +19,10 @@ class Stay:
 
     `shared` are cursors of the application's events that came while the
     connection was moving from one session to another: either may have been
-    told of them. `told` are those that the connection had heard before: they
-    need not be sent again, whatever cursor the client came with.
+    told of them. `newest` is the greatest cursor of what it heard outside of
+    this stay and before it: nothing older can be replayed in order. `told` are
+    those that the connection had heard before: they need not be sent again,
+    whatever cursor the client came with.
     """
 
     connection: Connection
@@ -28,6 +30,7 @@ class Stay:
     heard: list[Heard] = field(default_factory=list)
     shared: list[int] = field(default_factory=list)
     told: frozenset[int] = frozenset()
+    newest: int = 0
     opened: Answered | None = None
     """The first reply that said it was bound; None: it broke before."""
     closed: Moment | None = None
@@ -57,6 +60,7 @@ class _Log:
         self._current: Stay | None = None
         self._coming: Stay | None = None
         self._told: set[int] = set()
+        self._newest = 0
 
     def read(self) -> list[Stay]:
         """Return the stays."""
@@ -71,6 +75,8 @@ class _Log:
                 case Heard() if not item.name.startswith("server."):
                     self._hear(item)
         self._close(self._current, self._connection.closed)
+        if self._coming is not None:
+            self._coming.newest = self._newest
         self._close(self._coming, self._connection.closed)
         return self.stays
 
@@ -83,6 +89,7 @@ class _Log:
         coming, self._coming = self._coming, None
         if coming is None:
             return
+        coming.newest = self._newest
         if item.error is not None:
             coming.is_refused = True
             self._close(coming, item.at)
@@ -90,6 +97,7 @@ class _Log:
         coming.opened = item
         self._close(self._current, item.at)
         self._current = coming
+        self._newest = max(self._newest, item.cursor or 0)
         if coming.closed is not None:
             self._close(coming, coming.closed)
             self._current = None
@@ -102,14 +110,19 @@ class _Log:
 
     def _hear(self, item: Heard) -> None:
         current, coming = self._current, self._coming
+        if coming is None:
+            self._newest = max(self._newest, item.cursor or 0)
         if item.number is not None and item.cursor is not None:
             self._told.add(item.cursor)
             if current and coming:
+                self._newest = max(self._newest, item.cursor)
                 current.shared.append(item.cursor)
                 coming.shared.append(item.cursor)
                 return
         is_current = current is not None and current.session_id == item.session_id
         stay = current if is_current else coming or current
+        if is_current:
+            self._newest = max(self._newest, item.cursor or 0)
         if stay is None:
             stay = Stay(self._connection, Asked(item.at, ""), [item], is_refused=True)
             self._close(stay, item.at)

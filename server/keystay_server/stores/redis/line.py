@@ -15,7 +15,7 @@ from itertools import islice
 from redis.exceptions import ConnectionError as ConnectionLost
 
 from keystay_server.stores.base import out_of_reach
-from keystay_server.stores.redis.wire import Wire, close, pack
+from keystay_server.stores.redis.wire import Wire, close, pack, send
 
 _COMMANDS_PER_WRITE = 1000
 
@@ -90,7 +90,7 @@ class Line:
                 packed = list(islice(self._outgoing, _COMMANDS_PER_WRITE))
                 for _ in packed:
                     self._outgoing.popleft()
-                await self._wire.send_packed_command(packed)
+                await send(self._wire, packed)
 
     async def read(self) -> None:
         """Take in confirmations and messages, until the connection breaks."""

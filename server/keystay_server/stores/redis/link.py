@@ -24,7 +24,7 @@ from keystay_protocol.errors import Unavailable
 from keystay_server.stores.base import out_of_reach
 from keystay_server.stores.redis.scripts import ALL, Script
 from keystay_server.stores.redis.tuning import LinkTuning
-from keystay_server.stores.redis.wire import Wire, Word, close, pack
+from keystay_server.stores.redis.wire import Wire, Word, close, pack, send
 
 log = logging.getLogger("keystay.store")
 
@@ -155,7 +155,7 @@ async def _make_ready(wire: Wire) -> None:
 
 async def _exchange(wire: Wire, packed: Sequence[bytes]) -> list[Any]:
     """Send commands and read an answer to each; a refusal is an answer: its error."""
-    await wire.send_packed_command(packed)
+    await send(wire, packed)
     answers: list[Any] = []
     for _ in packed:
         try:

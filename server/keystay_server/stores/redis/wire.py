@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from hiredis import pack_command
+from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import RedisError
 
 Word = bytes | str | int
@@ -39,6 +40,15 @@ def pack(*words: Word) -> bytes:
     """A command, as it goes over the wire."""
     packed: bytes = pack_command(words)  # type: ignore[arg-type]  # Typed as a tuple of one word.
     return packed
+
+
+async def send(wire: Wire, packed: Iterable[bytes]) -> None:
+    """Write commands."""
+    try:
+        await wire.send_packed_command(packed)
+    except RuntimeError as error:
+        # uvloop's word for a socket that was closed a moment ago.
+        raise ConnectionLost("the connection is closed") from error
 
 
 async def close(wire: Wire, *, nowait: bool = False) -> None:
