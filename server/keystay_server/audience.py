@@ -38,8 +38,8 @@ class Seat:
     A connection's place in the audience of its actor.
 
     Events up to `after` are not owed to it: they are older than its binding, or, from
-    `since` on, were sent. While the connection is being bound, `held` collects what
-    is announced.
+    `since` on, were dealt with; the last one that the connection heard is `sent`.
+    While the connection is being bound, `held` collects what is announced.
     """
 
     __slots__ = (
@@ -48,6 +48,7 @@ class Seat:
         "held",
         "key",
         "peer",
+        "sent",
         "session_id",
         "since",
         "touch_at",
@@ -61,6 +62,7 @@ class Seat:
         self.session_id = ""
         self.since = NOTHING_RELAYED
         self.after = NOTHING_RELAYED
+        self.sent = NOTHING_RELAYED
         self.held: list[StoredEvent] = []
         self.ttl_s = 0.0
         self.touch_at = 0.0  # by the loop's time; 0: not decided yet

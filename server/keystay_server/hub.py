@@ -225,6 +225,7 @@ class Hub:
                 data = data_of(event.change, key)
                 frame = frames[key] = self._encode(name_of(event.change), data, event.cursor)
             seat.peer.outbox.send(frame)
+            seat.sent = event.cursor
         if isinstance(event.change, SessionUnset):
             self.unbind(seat.peer)
 
@@ -277,7 +278,7 @@ class Hub:
         self.unbind(peer)
         peer.seat = seat
         peer.was_bound = True
-        is_recovered = missed is not None and self._replay(seat, missed)
+        is_recovered = self._replay(seat, missed or []) and missed is not None
         if not is_recovered:
             seat.since = opening.cursor - 1
         seat.after = opening.cursor - 1
@@ -302,11 +303,12 @@ class Hub:
         """
         left = seat.peer.left
         if left is not None and left.audience.actor_id == seat.audience.actor_id:
-            if any(event.cursor <= left.after and not left.has_had(event) for event in missed):
+            seat.sent = left.sent
+            if any(event.cursor <= left.sent and not left.has_had(event) for event in missed):
                 return False
-            seat.after = left.after
             is_same = left.session_id == seat.session_id
-            seat.since = left.since if is_same else max(seat.since, left.after)
+            seat.since = left.since if is_same else max(seat.since, left.sent)
+        seat.after = seat.sent
         for event in missed:
             self._deliver(seat, event, {})
         return True

@@ -124,6 +124,8 @@ class ConnectionModel:
     """From here on it has been told what it is owed of that session."""
     after: int = -1
     """Up to here it has been told what it is owed of that actor."""
+    sent: int = -1
+    """The last cursor of the actor that it heard."""
     paths: set[str] = field(default_factory=lambda: {"session"})
     shown: list[Shown] = field(default_factory=list)
     cursors: dict[str, list[int]] = field(default_factory=dict)
@@ -142,6 +144,7 @@ class ConnectionModel:
             return
         self.after = event.cursor
         if self.hears(event.name):
+            self.sent = event.cursor
             self.shown.append((event.name, event.cursor))
             self.cursors.setdefault(session.actor.id, []).append(event.cursor)
         if event.name == UNSET:
@@ -172,15 +175,16 @@ class ConnectionModel:
         late = [
             event
             for event in missed
-            if event.cursor <= self.after
+            if event.cursor <= self.sent
             and event.session_id in (None, session.id)
             and not self.has_had(event)
         ]
         if late:
             return False
         if self.stay is not session:
-            self.since = max(after, self.after)
+            self.since = max(after, self.sent)
         self.session = self.stay = session
+        self.after = self.sent
         for event in missed:
             self.tell(event)
         return True
@@ -242,7 +246,8 @@ class NodeModel:
         )
         self.notice(actor, one)
         if one.actor is not actor:
-            one.actor, one.stay, one.since, one.after = actor, None, -1, -1
+            one.actor, one.stay = actor, None
+            one.since = one.after = one.sent = -1
         is_recovered = is_recovered and one.recover(session, after or 0, missed[:-1])
         if not is_recovered:
             one.since = opening.cursor - 1
