@@ -149,6 +149,12 @@ class FarStore:
     async def history(self, actor_id: str, after: int) -> History:
         return await self._far("history", self._store.history(actor_id, after))
 
+    async def report(self, topic: str, node_id: str, data: bytes, ttl_ms: int) -> None:
+        await self._far("report", self._store.report(topic, node_id, data, ttl_ms))
+
+    async def reports(self, topic: str) -> dict[str, bytes]:
+        return await self._far("reports", self._store.reports(topic))
+
     async def watch(self, actor_id: str) -> None:
         await self._far("watch", self._store.watch(actor_id))
         self.watched.add(actor_id)

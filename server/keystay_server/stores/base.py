@@ -328,6 +328,17 @@ class Store(Protocol):
     def unwatch(self, actor_id: str) -> None:
         """Stop the announcements about the actor, and a `watch` under way. Does not block."""
 
+    async def report(self, topic: str, node_id: str, data: bytes, ttl_ms: int) -> None:
+        """
+        Leave word of a node where every node can read it, for `ttl_ms`.
+
+        It takes the place of what the node said on the topic before. It need not
+        outlive the store's server.
+        """
+
+    async def reports(self, topic: str) -> dict[str, bytes]:
+        """Return what nodes have left on the topic, by node, as far as its time is not over."""
+
 
 class StoreError(Exception):
     """The store cannot work as configured. The text says what to do, for an operator."""

@@ -54,6 +54,11 @@ def probe_channel(prefix: str, token: str) -> bytes:
     return f"{prefix}:probe:{{{token}}}".encode()
 
 
+def report_key(prefix: str, topic: str) -> str:
+    """What nodes have left on a topic."""
+    return f"{prefix}:report:{{{topic}}}"
+
+
 def due_key(prefix: str, shard: int) -> str:
     """A part of what tells which sessions are due."""
     return f"{prefix}:due:{{{shard}}}"

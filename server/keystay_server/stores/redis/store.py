@@ -35,6 +35,7 @@ from keystay_server.stores.redis.layout import (
     EVERYBODY,
     decode_event,
     decode_record,
+    report_key,
     root_of,
 )
 from keystay_server.stores.redis.sentinel import master
@@ -176,6 +177,16 @@ class RedisStore:
         """Read the actor's events with a cursor greater than `after`."""
         complete, events = await self._run(scripts.HISTORY, actor_id, after)
         return History([decode_event(actor_id, event) for event in events], complete == 1)
+
+    async def report(self, topic: str, node_id: str, data: bytes, ttl_ms: int) -> None:
+        """Leave word of a node, as `Store.report` says."""
+        key = report_key(self._prefix, topic)
+        await self._run_below(scripts.REPORT, key, node_id, data, ttl_ms)
+
+    async def reports(self, topic: str) -> dict[str, bytes]:
+        """Return what nodes have left on the topic, as `Store.reports` says."""
+        found = await self._run_below(scripts.REPORTS, report_key(self._prefix, topic))
+        return {node.decode(): data for node, data in zip(found[::2], found[1::2], strict=True)}
 
     async def watch(self, actor_id: str) -> None:
         """Have the actor's events announced, as `Store.watch` says."""

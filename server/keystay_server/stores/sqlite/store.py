@@ -66,6 +66,8 @@ class SqliteStore:
         # are refused from memory, and the ends written as soon as anything can be.
         self._unwritten: dict[bytes, tuple[Record, str]] = {}
         self._retry: asyncio.Future[Outcome] | None = None
+        # By topic and node, with the time when it is over. All nodes are this process.
+        self._reports: dict[str, dict[str, tuple[int, bytes]]] = {}
         self._forgetting: asyncio.Task[None] | None = None
 
     @classmethod
@@ -172,6 +174,15 @@ class SqliteStore:
     async def history(self, actor_id: str, after: int) -> History:
         return await self._read(lambda ops, now: ops.history(now, actor_id, after))
 
+    async def report(self, topic: str, node_id: str, data: bytes, ttl_ms: int) -> None:
+        now = self._clock()
+        for old in [old for old, left in self._reports.items() if not _current(left, now)]:
+            del self._reports[old]
+        self._reports.setdefault(topic, {})[node_id] = (now + ttl_ms, data)
+
+    async def reports(self, topic: str) -> dict[str, bytes]:
+        return _current(self._reports.get(topic, {}), self._clock())
+
     async def watch(self, actor_id: str) -> None:
         self._watched.add(actor_id)
 
@@ -254,3 +265,7 @@ class SqliteStore:
         for digest in digests:
             self._entries.pop(digest, None)
         return digests
+
+
+def _current(left: dict[str, tuple[int, bytes]], now: int) -> dict[str, bytes]:
+    return {node: data for node, (until, data) in left.items() if now < until}

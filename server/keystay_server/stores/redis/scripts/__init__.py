@@ -41,11 +41,15 @@ CHANGE = _script("change", *_WRITE)
 EMIT = _script("emit", *_WRITE)
 BROADCAST = _script("broadcast", *_WRITE)
 
+REPORT = _script("report", "clock")
+REPORTS = _script("reports", "clock")
+
 DUE_ADD = _script("due_add", "clock", "due")
 DUE_LEASE = _script("due_lease", "clock", "due")
 DUE_RELEASE = _script("due_release", "clock", "due")
 
 ALL = (
     *(CHECK, SESSIONS, HISTORY, CREATE, RESTORE, TOUCH, EXPIRE, END, CHANGE, EMIT, BROADCAST),
+    *(REPORT, REPORTS),
     *(DUE_ADD, DUE_LEASE, DUE_RELEASE),
 )
