@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help run test soak check bench bench-propagation format lock clean
+.PHONY: help run test soak fuzz-api check bench bench-propagation format lock clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -26,6 +26,9 @@ test: .venv/dev  ## Run every test.
 
 soak: .venv/dev  ## Run two nodes under chaos for 3 minutes, and check all that 500 clients were told.
 	@$(BIN)/python -m tests.soak
+
+fuzz-api: .venv/dev  ## Ask the HTTP API for thousands of things, right and wrong, that its description suggests.
+	@$(BIN)/python -m tests.server.control.fuzz --max-examples 500
 
 bench: .venv/dev  ## Measure what a command and a connection cost, beside a peer in the same run.
 	@$(BIN)/python -m benchmarks.commands --stores memory,sqlite,redis

@@ -146,6 +146,19 @@ async def test_the_authenticator_of_the_extending_page(tmp_path: Path) -> None:
         assert await server.terminate() == 0
 
 
+async def test_the_api_keys_on_the_operations_page(tmp_path: Path) -> None:
+    """The file that the page shows has two keys that are good, and the commands run."""
+    [keys] = blocks("docs/operations.md", "toml")
+    [retry] = [code for code in blocks("docs/operations.md", "sh") if "Idempotency-Key" in code]
+    (tmp_path / "keys.toml").write_text(keys)
+    (tmp_path / "keystay.key").write_text("the-key-of-the-shop\n")
+    async with serving("--api-keys-file", str(tmp_path / "keys.toml")) as server:
+        commands = retry.replace("http://127.0.0.1:8331", server.control)
+        output = await run("sh", "-c", f"cd {tmp_path}; {commands}")
+    assert output.count('"actorId":"player:8"') == 2
+    assert len(set(re.findall(r'"key":"([^"]+)"', output))) == 1
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     """Every relative link of the documentation leads to a file."""

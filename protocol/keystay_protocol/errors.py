@@ -220,7 +220,7 @@ def _leaves(cls: type[CommandError]) -> list[type[CommandError]]:
     return [cls] + [leaf for child in cls.__subclasses__() for leaf in _leaves(child)]
 
 
-_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
+REASON = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 
 _WITHOUT_CODE = (CommandError, SessionEnded, UnknownRefusal)
 
@@ -265,7 +265,7 @@ def is_reason(word: str) -> bool:
     an error code with another meaning.
     """
     cls = BY_CODE.get(word)
-    return _WORD.fullmatch(word) is not None and (cls is None or issubclass(cls, SessionEnded))
+    return REASON.fullmatch(word) is not None and (cls is None or issubclass(cls, SessionEnded))
 
 
 def _seconds(value: object) -> float | None:

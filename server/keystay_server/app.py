@@ -19,6 +19,7 @@ from keystay_server.config import Config, ConfigError, parse_address, parse_poli
 from keystay_server.connection import Node
 from keystay_server.context import Services
 from keystay_server.control.api_key import directory_beside, read_or_make_api_key
+from keystay_server.control.key_ring import KeyRing, read_keys
 from keystay_server.control.server import ControlServer
 from keystay_server.dispatch import Dispatcher
 from keystay_server.expiry import Activity, Expiry
@@ -50,7 +51,10 @@ class App:
         self, config: Config, authenticators: dict[str, Authenticator] | None = None
     ) -> None:
         self._config = config
-        self._tls = _tls_context(config)
+        self._tls = _tls_context("tls", config.tls_cert, config.tls_key)
+        self._control_tls = _tls_context(
+            "control_tls", config.control_tls_cert, config.control_tls_key
+        )
         self._store = _store(config)
         self._hub = Hub(self._store, frame, config.max_outbox_bytes // 2)
         self._expiry = Expiry(self._store, self._hub, Activity(config.activity))
@@ -108,18 +112,23 @@ class App:
 
     async def _open_doors(self) -> dict[str, Any]:
         config = self._config
-        api_key = read_or_make_api_key(directory_beside(config.store))
+        directory = directory_beside(config.store)
+        read_or_make_api_key(directory)
+        keys = KeyRing(partial(read_keys, directory, config.api_keys_file))
+        _on_hangup(keys.reload)
         listen = await _open(
             "listen", config.listen, partial(self._listener.start, tls=self._tls)
         )
         # Last: once a load balancer is told that this node is ready, it is.
         control = await _open(
-            "control", config.control, partial(self._control.start, api_key=api_key)
+            "control",
+            config.control,
+            partial(self._control.start, keys=keys, tls=self._control_tls),
         )
         return {
             "event": "ready",
             "listen": f"{'wss' if self._tls else 'ws'}://{listen}",
-            "control": f"http://{control}",
+            "control": f"{'https' if self._control_tls else 'http'}://{control}",
             "store": _without_password(config.store),
             "pid": os.getpid(),
         }
@@ -185,15 +194,18 @@ def _authenticators(config: Config) -> dict[str, Authenticator]:
     return ways
 
 
-def _tls_context(config: Config) -> ssl.SSLContext | None:
-    if not config.tls_cert:
+def _tls_context(settings: str, cert: str, key: str) -> ssl.SSLContext | None:
+    """TLS as the settings `..._cert` and `..._key` have it."""
+    if not cert:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context.load_cert_chain(config.tls_cert, config.tls_key)
+        context.load_cert_chain(cert, key)
     except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"tls_cert: cannot be loaded with tls_key: {error}") from error
+        raise ConfigError(
+            f"{settings}_cert: cannot be loaded with {settings}_key: {error}"
+        ) from error
     return context
 
 
@@ -207,6 +219,12 @@ def _stop_signal() -> asyncio.Event:
         except NotImplementedError:  # Windows
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(stopping.set))
     return stopping
+
+
+def _on_hangup(act: Callable[[], None]) -> None:
+    """Have SIGHUP, where there is one, do this in place of ending the process."""
+    if hasattr(signal, "SIGHUP"):
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, act)
 
 
 def _without_password(url: str) -> str:

@@ -50,6 +50,11 @@ class Config:
     control_insecure: bool = _setting(
         False, "let backends connect from other machines, in clear text"
     )
+    control_tls_cert: str = _setting("", "certificate chain for backends, a PEM file")
+    control_tls_key: str = _setting("", "its private key, a PEM file")
+    api_keys_file: str = _setting(
+        "", "more API keys, with names and scopes, a TOML file; read again at SIGHUP"
+    )
     store: str = _setting("sqlite:///keystay.db", "where sessions live: a store's URL")
     dev: bool = _setting(False, "for development: anonymous login, pages from this machine")
 
@@ -107,14 +112,18 @@ class Config:
     def __post_init__(self) -> None:
         parse_address("listen", self.listen)
         control_host, _ = parse_address("control", self.control)
-        if not self.control_insecure and not _is_loopback(control_host):
+        is_safe = self.control_tls_cert or _is_loopback(control_host)
+        if not self.control_insecure and not is_safe:
             raise ConfigError(
                 f"control: {control_host} can be reached from other machines, without TLS: "
-                "use a loopback address, or set control_insecure"
+                "use a loopback address, or set control_tls_cert, or control_insecure"
             )
-        if bool(self.tls_cert) != bool(self.tls_key):
-            missing = "tls_key" if self.tls_cert else "tls_cert"
-            raise ConfigError(f"{missing}: is needed too: TLS takes a certificate and its key")
+        for cert, key in (("tls_cert", "tls_key"), ("control_tls_cert", "control_tls_key")):
+            if bool(getattr(self, cert)) != bool(getattr(self, key)):
+                missing = key if getattr(self, cert) else cert
+                raise ConfigError(
+                    f"{missing}: is needed too: TLS takes a certificate and its key"
+                )
         for name in ("ttl_s", "command_timeout_s", "handshake_timeout_s", "close_timeout_s"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name}: must be more than 0")

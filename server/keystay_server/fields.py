@@ -19,14 +19,16 @@ MAX_DATA_BYTES = 16 * 1024
 _META_LIMITS = Limits(size=MAX_META_BYTES, depth=MAX_META_DEPTH)
 _DATA_LIMITS = Limits(size=MAX_DATA_BYTES, depth=MAX_META_DEPTH)
 
+MAX_SECONDS = 100 * 365 * 86_400
+"""A hundred years: every deadline is an exact integer where numbers are doubles."""
 MAX_LANGUAGE_LENGTH = 64
 MAX_VERSION_LENGTH = 64
 MAX_EVENT_NAME_LENGTH = 128
 RESERVED_WORDS = ("session", "server", "events")
 """What the protocol itself says begins with one of these (SPEC section 5)."""
 
-_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")  # BCP 47, by form
-_EVENT_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")  # BCP 47, by form
+EVENT_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
 
 def checked_actor_id(actor_id: str) -> str:
@@ -38,7 +40,7 @@ def checked_actor_id(actor_id: str) -> str:
 
 def checked_language(language: str) -> str:
     """A language tag."""
-    if len(language) > MAX_LANGUAGE_LENGTH or not _LANGUAGE.fullmatch(language):
+    if len(language) > MAX_LANGUAGE_LENGTH or not LANGUAGE.fullmatch(language):
         raise InvalidParams("language must be a BCP 47 tag")
     return language
 
@@ -59,7 +61,7 @@ def checked_reason(reason: str) -> str:
 
 def checked_event_name(name: str) -> str:
     """The name of a backend's event."""
-    if len(name) > MAX_EVENT_NAME_LENGTH or not _EVENT_NAME.fullmatch(name):
+    if len(name) > MAX_EVENT_NAME_LENGTH or not EVENT_NAME.fullmatch(name):
         raise InvalidParams("name must be words of letters, digits, - and _, joined by dots")
     if name.partition(".")[0] in RESERVED_WORDS:
         raise InvalidParams(f"name must not begin with {', '.join(RESERVED_WORDS)}")
@@ -78,8 +80,7 @@ def packed_data(data: object) -> bytes:
 
 def milliseconds(name: str, seconds: float) -> int:
     """A length of time, given in seconds."""
-    # The bound keeps every deadline an exact integer in languages whose numbers are doubles.
-    if not 0 < seconds <= 100 * 365 * 86_400:
+    if not 0 < seconds <= MAX_SECONDS:
         raise InvalidParams(f"{name} must be more than 0 seconds and at most a hundred years")
     return max(1, round(seconds * 1000))
 

@@ -4,7 +4,7 @@ backend's request, the command line.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from keystay_protocol.codec import unpack
@@ -21,7 +21,7 @@ from keystay_server.fields import (
     packed_data,
     packed_meta,
 )
-from keystay_server.keys import actor_of, digest_of, new_key, new_session_id
+from keystay_server.keys import Recipe, actor_of, digest_of, new_key, new_session_id
 from keystay_server.stores.base import (
     UNLIMITED,
     Changes,
@@ -29,9 +29,11 @@ from keystay_server.stores.base import (
     NewSession,
     Policy,
     Record,
+    SessionSet,
     Store,
     StoredEvent,
 )
+from keystay_server.stores.once import AskedBefore, Once
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,20 @@ class Rules:
     """The application's version: a session of another major.minor is no good any more."""
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """
+    A session that was opened for a backend, and the events that tell of it.
+
+    A repeat was opened by the same request before: this is how it is now.
+    """
+
+    key: str = field(repr=False)
+    record: Record
+    events: list[StoredEvent]
+    is_repeat: bool = False
+
+
 class Sessions:
     """Opens, checks, extends and ends sessions, as the rules say."""
 
@@ -66,9 +82,12 @@ class Sessions:
         self._store = store
         self._rules = rules
 
-    def prepare(self, opening: Opening) -> tuple[str, NewSession]:
+    def prepare(self, opening: Opening, recipe: Recipe | None = None) -> tuple[str, NewSession]:
         """
         Make the key and the record of a session that is to be opened.
+
+        Args:
+            recipe: For a request that may come twice: it is opened once.
 
         Raises:
             InvalidParams: If one of the fields is not acceptable; the text names it.
@@ -76,7 +95,7 @@ class Sessions:
         actor_id = checked_actor_id(opening.actor_id)
         rules = self._rules
         max_age_s = rules.max_age_s if opening.max_age_s is None else opening.max_age_s
-        key = new_key(actor_id)
+        key = new_key(actor_id) if recipe is None else recipe.key(actor_id)
         return key, NewSession(
             id=new_session_id(actor_id),
             actor_id=actor_id,
@@ -88,6 +107,7 @@ class Sessions:
             else checked_version(opening.version),
             ttl_ms=milliseconds("ttl", rules.ttl_s if opening.ttl_s is None else opening.ttl_s),
             max_age_ms=None if max_age_s is None else milliseconds("maxAge", max_age_s),
+            once=_once(recipe, actor_id),
         )
 
     async def create(self, new: NewSession) -> list[StoredEvent]:
@@ -96,8 +116,27 @@ class Sessions:
 
         Raises:
             SessionLimit: If the policy refuses one more.
+            AskedBefore, OnceReused: As `Store.create`, if it was prepared by a recipe.
         """
         return await self._store.create(new, self._rules.policy)
+
+    async def open(self, opening: Opening, recipe: Recipe | None = None) -> Opened:
+        """
+        Open a session for a backend; the one that it has, if it asks the same again.
+
+        Raises:
+            InvalidParams, SessionLimit: As `prepare` and `create` do.
+            OnceReused: If it has asked something else under the same name.
+            NoSession, SessionEnded: If it asks again, and the session has ended.
+        """
+        key, new = self.prepare(opening, recipe)
+        try:
+            events = await self.create(new)
+        except AskedBefore:
+            return Opened(key, await self.check(key), [], is_repeat=True)
+        change = events[-1].change
+        assert isinstance(change, SessionSet)
+        return Opened(key, change.record, events)
 
     async def check(self, key: str) -> Record:
         """
@@ -216,41 +255,42 @@ class Sessions:
         return await self._store.change(_actor_with(session_id), session_id, changes, revision)
 
     async def reassign(
-        self, session_id: str, actor_id: str
-    ) -> tuple[str, list[StoredEvent], list[StoredEvent]]:
+        self, session_id: str, actor_id: str, recipe: Recipe | None = None
+    ) -> Opened:
         """
         Give a session to another actor: the old one ends, and a new one opens for them.
 
         The new one has the meta, language, version and times to live of the old, and
-        begins its life anew. Returns its key, the event of the end, and those of the
-        opening, as `create` does.
+        begins its life anew. The event of the end is the first of its events.
 
         Two actors are two places in the store. The end comes first, so that of several
         that ask at once one succeeds, and the others change nothing. If the server
-        dies in between, the actor is logged out.
+        dies in between, the actor is logged out. A backend that has no answer and asks
+        the same again gets the session, if there is one.
 
         Raises:
             NoSession: If there is no live session with this id.
             InvalidParams: If there can be no such actor, or it is the same one.
             SessionLimit: If the policy refuses one more. The old one lives on, unless
                 the last place was taken in this very moment.
+            OnceReused, SessionEnded: As `open` does.
         """
+        if recipe is not None and (repeat := await self._opened_by(recipe, actor_id)):
+            return repeat
         old = await self.show(session_id)
-        if actor_id == old.actor_id:
+        if checked_actor_id(actor_id) == old.actor_id:
             raise InvalidParams("actorId is that of the session already")
-        key, new = self.prepare(
-            Opening(
-                actor_id,
-                meta=unpack(old.meta),
-                language=old.language,
-                version=old.version,
-                ttl_s=old.ttl_ms / 1000,
-                max_age_s=old.ends_at and (old.ends_at - old.created_at) / 1000,
-            )
-        )
         await self._refuse_one_more(actor_id)
         ended = await self.revoke(session_id, "reassigned")
-        return key, ended, await self.create(new)
+        opened = await self.open(_like(old, actor_id), recipe)
+        return replace(opened, events=[*ended, *opened.events])
+
+    async def _opened_by(self, recipe: Recipe, actor_id: str) -> Opened | None:
+        key = recipe.key(checked_actor_id(actor_id))
+        try:
+            return Opened(key, await self.check(key), [], is_repeat=True)
+        except NoSession:
+            return None
 
     async def _refuse_one_more(self, actor_id: str) -> None:
         policy = self._rules.policy
@@ -259,7 +299,9 @@ class Sessions:
         if len(await self._store.sessions(actor_id)) >= policy.limit:
             raise SessionLimit
 
-    async def emit(self, actor_id: str, name: str, data: object) -> StoredEvent:
+    async def emit(
+        self, actor_id: str, name: str, data: object, recipe: Recipe | None = None
+    ) -> StoredEvent:
         """
         Say something to all sessions of the actor.
 
@@ -268,11 +310,15 @@ class Sessions:
         Raises:
             InvalidParams: If there can be no such actor, or the name or the data is
                 not acceptable.
+            AskedBefore, OnceReused: As `Store.emit`, if there is a recipe.
         """
-        emitted = Emitted(None, checked_event_name(name), packed_data(data))
-        return await self._store.emit(checked_actor_id(actor_id), emitted)
+        once = _once(recipe, checked_actor_id(actor_id))
+        emitted = Emitted(None, checked_event_name(name), packed_data(data), once)
+        return await self._store.emit(actor_id, emitted)
 
-    async def emit_to_session(self, session_id: str, name: str, data: object) -> StoredEvent:
+    async def emit_to_session(
+        self, session_id: str, name: str, data: object, recipe: Recipe | None = None
+    ) -> StoredEvent:
         """
         Say something to one session; otherwise as `emit`.
 
@@ -280,8 +326,10 @@ class Sessions:
             NoSession: If there is no live session with this id.
             InvalidParams: If the name or the data is not acceptable.
         """
-        emitted = Emitted(session_id, checked_event_name(name), packed_data(data))
-        return await self._store.emit(_actor_with(session_id), emitted)
+        actor_id = _actor_with(session_id)
+        once = _once(recipe, actor_id)
+        emitted = Emitted(session_id, checked_event_name(name), packed_data(data), once)
+        return await self._store.emit(actor_id, emitted)
 
     async def broadcast(self, name: str, data: object) -> None:
         """
@@ -310,6 +358,24 @@ def _actor_with(session_id: str) -> str:
     if actor_id is None:
         raise NoSession("no live session has this id")
     return actor_id
+
+
+def _like(old: Record, actor_id: str) -> Opening:
+    """A session for the actor that is like another one, and begins its life anew."""
+    return Opening(
+        actor_id,
+        meta=unpack(old.meta),
+        language=old.language,
+        version=old.version,
+        ttl_s=old.ttl_ms / 1000,
+        max_age_s=old.ends_at and (old.ends_at - old.created_at) / 1000,
+    )
+
+
+def _once(recipe: Recipe | None, actor_id: str) -> Once | None:
+    if recipe is None:
+        return None
+    return Once(recipe.name_for(actor_id), recipe.content.hex())
 
 
 def _minor(version: str) -> list[str]:

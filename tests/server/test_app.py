@@ -72,6 +72,7 @@ def test_a_file_that_will_not_do_stops_the_start(tmp_path: Path) -> None:
         ({"jwt_key_file": path}, "jwt_key_file: a shared secret"),
         ({"tls_cert": path, "tls_key": path}, "tls_cert: "),
         ({"tls_cert": missing, "tls_key": missing}, "tls_cert: "),
+        ({"control_tls_cert": path, "control_tls_key": path}, "control_tls_cert: "),
         ({"store": "mysql://localhost"}, "store: "),
     ):
         with pytest.raises(ConfigError, match=named) as error:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 import pytest_asyncio
 
@@ -93,6 +94,20 @@ async def test_a_session_from_its_first_to_its_last_day(
         unset = await client.event()
         assert unset[:2] == ("session.unset", {"reason": "banned", "id": session["id"]})
         assert await client.call("session.isValid", session["key"]) == ("banned", None)
+
+
+async def test_a_long_list_is_asked_for_page_by_page(
+    server: ServerProcess, operator: Operator
+) -> None:
+    """An operator sees all sessions of an actor, however many there are."""
+    headers = {"Authorization": f"Bearer {API_KEY}"}
+    async with httpx.AsyncClient(
+        base_url=server.control, headers=headers, trust_env=False
+    ) as c:
+        for _ in range(201):
+            await c.post("/v1/sessions", json={"actorId": "crowd"})
+    listed = json.loads(operator.session("list", "crowd", "--json"))["sessions"]
+    assert len({session["id"] for session in listed}) == 201
 
 
 async def test_people_read_it_aligned(operator: Operator) -> None:

@@ -189,6 +189,10 @@ def test_tls_takes_both_halves() -> None:
         Config(tls_cert="cert.pem")
     with pytest.raises(ConfigError, match=r"^tls_cert: "):
         Config(tls_key="key.pem")
+    with pytest.raises(ConfigError, match=r"^control_tls_key: "):
+        Config(control_tls_cert="cert.pem")
+    with pytest.raises(ConfigError, match=r"^control_tls_cert: "):
+        Config(control_tls_key="key.pem")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ The rules of a session's life, whichever door a request comes through.
 """
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from keystay_protocol.errors import (
     SessionEnded,
     SessionLimit,
 )
-from keystay_server.keys import digest_of
+from keystay_server.keys import Recipe, digest_of
 from keystay_server.sessions import Opening, Rules, Sessions
 from keystay_server.stores.base import Policy, Record
 from tests.server.memory_node import MemoryNode, record_of
@@ -269,9 +270,9 @@ async def test_of_reassignments_at_once_one_is_made(node: MemoryNode) -> None:
     answers = await asyncio.gather(
         *(sessions.reassign(record.id, "alice") for _ in range(5)), return_exceptions=True
     )
-    [(new_key, _, _)] = [answer for answer in answers if isinstance(answer, tuple)]
+    [winner] = [answer for answer in answers if not isinstance(answer, BaseException)]
     assert [type(answer) for answer in answers].count(NoSession) == 4
-    assert (await sessions.check(new_key)).actor_id == "alice"
+    assert (await sessions.check(winner.key)).actor_id == "alice"
     with pytest.raises(Reassigned):
         await sessions.check(key)
 
@@ -284,3 +285,23 @@ async def test_no_session_is_given_to_who_may_have_no_more(node: MemoryNode) -> 
     with pytest.raises(SessionLimit):
         await sessions.reassign(record.id, "alice")
     assert (await sessions.check(key)).id == record.id
+
+
+RECIPE = Recipe(b"seed", ("a request",), b"content")
+
+
+async def test_a_reassignment_asked_for_again_is_the_same(sessions: Sessions) -> None:
+    """A retry gets the session that the first attempt opened; another request gets none."""
+    old = await sessions.open(Opening("guest", meta={"cart": 1}))
+    first = await sessions.reassign(old.record.id, "alice", RECIPE)
+    again = await sessions.reassign(old.record.id, "alice", RECIPE)
+    assert (again.key, again.record, again.is_repeat) == (first.key, first.record, True)
+    with pytest.raises(NoSession):
+        await sessions.reassign(old.record.id, "alice", replace(RECIPE, name=("another",)))
+    assert len(await sessions.of_actor("alice")) == 1
+
+
+async def test_what_was_opened_does_not_show_its_key(sessions: Sessions) -> None:
+    """Its repr may end up in a log."""
+    opened = await sessions.open(Opening("alice"))
+    assert opened.key not in repr(opened)

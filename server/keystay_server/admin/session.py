@@ -3,6 +3,7 @@
 """
 
 from argparse import Namespace
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -26,7 +27,7 @@ def create(control: ControlClient, options: Namespace) -> Answer:
 
 def list_(control: ControlClient, options: Namespace) -> Answer:
     """List the actor's live sessions, oldest first."""
-    document = control.ask("GET", f"/v1/actors/{_quoted(options.actor)}/sessions")
+    document = {"sessions": list(_all_of(control, options.actor))}
     rows = [_row(session) for session in document["sessions"]]
     if not rows:
         return Answer(document, f"{printable(options.actor)} has no session")
@@ -46,6 +47,17 @@ def end(control: ControlClient, options: Namespace) -> Answer:
         path += f"?reason={_quoted(options.reason)}"
     control.ask("DELETE", path)
     return Answer({"id": options.id, "ended": True}, f"{printable(options.id)} has ended")
+
+
+def _all_of(control: ControlClient, actor: str) -> Iterator[dict[str, Any]]:
+    """The actor's sessions, asked for page by page."""
+    path, after = f"/v1/actors/{_quoted(actor)}/sessions?limit=200", ""
+    while True:
+        page = control.ask("GET", path + after)
+        yield from page["sessions"]
+        if page["next"] is None:
+            return
+        after = f"&after={_quoted(page['next'])}"
 
 
 def _details(session: dict[str, Any]) -> str:

@@ -1,7 +1,8 @@
 """
 The backends' door: an HTTP API behind an API key.
 
-Start reading in `api`, the table of paths. `sessions` and `health` answer
-them; `auth`, `body`, `query` and `problems` are what every path has in common;
-`server` carries it all.
+Start reading in `api`, the table of paths. `sessions`, `events` and `health`
+answer them; `shapes` are what goes to and fro. `auth`, `body`, `schema` and
+`problems` are what every path has in common, `openapi` describes them all, and
+`server` carries them. Who asks is told by `bearer`, from the keys in `key_ring`.
 """

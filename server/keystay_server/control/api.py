@@ -1,29 +1,47 @@
 """
-THE TABLE OF PATHS: what backends can ask for, and who answers.
+THE TABLE OF PATHS: what backends can ask for, who answers, and which scope it takes.
 
-To add a path: write its answer in the module of its noun, and its row here.
-Whatever is below `/v1` needs the API key.
+To add a path: write its answer in the module of its noun, the shapes of what
+goes to and fro in `shapes`, and its row here. The description of the API
+(`openapi`) is made of these rows.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Mount, Route, Router
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from keystay_protocol.errors import Timeout
-from keystay_server.control.auth import BearerAuth
+from keystay_server.control.auth import Authentication, Authenticator, Right, require
 from keystay_server.control.events import EventEndpoints
 from keystay_server.control.health import HealthEndpoints
-from keystay_server.control.problems import HANDLERS
+from keystay_server.control.openapi import PROBLEM, describe
+from keystay_server.control.operation import Answer, Operation, Reply
+from keystay_server.control.problems import HANDLERS, MEDIA_TYPE
 from keystay_server.control.sessions import SessionEndpoints
+from keystay_server.control.shapes import (
+    AFTER,
+    CHANGE,
+    ENDED,
+    EVENT,
+    LIMIT,
+    OPENING,
+    REASON_PARAMETER,
+    REASSIGNMENT,
+    SAID,
+    SESSION,
+    SESSION_WITH_KEY,
+    SESSIONS,
+    STATUS,
+)
 
-Answer = Callable[[Request], Awaitable[Response]]
+_V1 = "/v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,39 +53,133 @@ class Endpoints:
     health: HealthEndpoints
 
 
-def make_api(endpoints: Endpoints, api_key: str, *, deadline_s: float) -> Starlette:
+def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
+    """The table."""
+    return (
+        *_of_sessions(endpoints.sessions),
+        *_of_actors(endpoints.sessions),
+        *_of_events(endpoints.events),
+        *_for_everybody(endpoints.health),
+    )
+
+
+def _of_sessions(sessions: SessionEndpoints) -> Iterable[Operation]:
+    opened = {201: Reply("the session, with its key", SESSION_WITH_KEY)}
+    shown = {200: Reply("the session as it is now", SESSION)}
+    one = "/v1/sessions/{id}"
+    yield Operation(
+        *("openSession", "POST", "/v1/sessions", sessions.create),
+        *("Open a session.", Right.SESSIONS, opened),
+        body=OPENING,
+        refusals=(404, 409, 410),
+        is_idempotent=True,
+    )
+    yield Operation(
+        *("showSession", "GET", one, sessions.show),
+        *("Show a session, without its key.", Right.READ, shown),
+    )
+    yield Operation(
+        *("changeSession", "PATCH", one, sessions.change),
+        *("Change meta and language, each as a whole.", Right.SESSIONS, shown),
+        body=CHANGE,
+        refusals=(409,),
+    )
+    yield Operation(
+        *("endSession", "DELETE", one, sessions.end),
+        *("End a session.", Right.SESSIONS, {204: Reply("it ended")}),
+        query=(REASON_PARAMETER,),
+    )
+    yield Operation(
+        *("reassignSession", "POST", f"{one}/reassign", sessions.reassign),
+        *("Open a session for another actor, and end this one.", Right.SESSIONS, opened),
+        body=REASSIGNMENT,
+        refusals=(409, 410),
+        is_idempotent=True,
+    )
+
+
+def _of_actors(sessions: SessionEndpoints) -> Iterable[Operation]:
+    path = "/v1/actors/{actorId}/sessions"
+    yield Operation(
+        *("listSessions", "GET", path, sessions.list_),
+        *("List the live sessions of an actor.", Right.READ),
+        {200: Reply("a page of them, the oldest first", SESSIONS)},
+        query=(LIMIT, AFTER),
+        refusals=(404,),
+    )
+    yield Operation(
+        *("endSessions", "DELETE", path, sessions.end_all),
+        *("End all sessions of an actor.", Right.SESSIONS),
+        {200: Reply("they ended", ENDED)},
+        query=(REASON_PARAMETER,),
+    )
+
+
+def _of_events(events: EventEndpoints) -> Iterable[Operation]:
+    said = {201: Reply("said, and kept in the actor's history", SAID)}
+    yield Operation(
+        *("tellSession", "POST", "/v1/sessions/{id}/events", events.to_session),
+        *("Say something to the connections of a session.", Right.EVENTS, said),
+        body=EVENT,
+        is_idempotent=True,
+    )
+    yield Operation(
+        *("tellActor", "POST", "/v1/actors/{actorId}/events", events.to_actor),
+        *("Say something to all sessions of an actor.", Right.EVENTS, said),
+        body=EVENT,
+        is_idempotent=True,
+    )
+    yield Operation(
+        *("tellAll", "POST", "/v1/events", events.to_all),
+        *("Say something to whoever is connected now.", Right.EVENTS, {202: Reply("said")}),
+        body=EVENT,
+    )
+
+
+def _for_everybody(health: HealthEndpoints) -> Iterable[Operation]:
+    status = {200: Reply("yes", STATUS)}
+    yield Operation(
+        *("isAlive", "GET", "/livez", health.livez),
+        *("Is the process alive?", None, status),
+    )
+    yield Operation(
+        *("isReady", "GET", "/readyz", health.readyz),
+        *("Should it be sent clients?", None),
+        {**status, 503: Reply("no", PROBLEM, MEDIA_TYPE)},
+    )
+
+
+def make_api(
+    endpoints: Endpoints,
+    ways: Sequence[Authenticator],
+    *,
+    deadline_s: float,
+    pages: Sequence[BaseRoute] = (),
+) -> Starlette:
     """
     Make the ASGI application.
 
     Args:
+        ways: How to tell who asks, the first that can tell counts.
         deadline_s: How long an answer may take before it is `timeout`.
+        pages: What is there beside the API.
     """
-
-    def row(path: str, **answers: Answer) -> Route:
-        return Route(path, _within(deadline_s, answers), methods=list(answers))
-
-    sessions, events, health = endpoints.sessions, endpoints.events, endpoints.health
-    v1 = [
-        row("/sessions", POST=sessions.create),
-        row("/sessions/{id}", GET=sessions.show, PATCH=sessions.change, DELETE=sessions.end),
-        row("/sessions/{id}/reassign", POST=sessions.reassign),
-        row("/sessions/{id}/events", POST=events.to_session),
-        row("/actors/{actorId}/sessions", GET=sessions.list_, DELETE=sessions.end_all),
-        row("/actors/{actorId}/events", POST=events.to_actor),
-        row("/events", POST=events.to_all),
-    ]
+    table = operations(endpoints)
+    guarded = [row for row in table if row.right is not None]
+    description = Route(f"{_V1}/openapi.json", _saying(describe(table)), methods=["GET"])
     return _strict(
-        row("/livez", GET=health.livez),
-        row("/readyz", GET=health.readyz),
+        *pages,
+        *_routes([row for row in table if row.right is None], deadline_s),
+        description,
         Mount(
-            "/v1",
-            Router(v1, redirect_slashes=False),
-            middleware=[Middleware(BearerAuth, api_key)],
+            _V1,
+            Router(_routes(guarded, deadline_s, below=_V1), redirect_slashes=False),
+            middleware=[Middleware(Authentication, ways)],
         ),
     )
 
 
-def _strict(*routes: Route | Mount) -> Starlette:
+def _strict(*routes: BaseRoute) -> Starlette:
     app = Starlette(
         routes=routes, middleware=[Middleware(RawPath)], exception_handlers=HANDLERS
     )
@@ -76,16 +188,40 @@ def _strict(*routes: Route | Mount) -> Starlette:
     return app
 
 
-def _within(deadline_s: float, answers: dict[str, Answer]) -> Answer:
-    """One path's answers, by method, under a deadline that includes reading the body."""
+def _routes(
+    table: Iterable[Operation], deadline_s: float, *, below: str = ""
+) -> list[BaseRoute]:
+    """A route for each path, which knows all of its methods."""
+    paths: dict[str, list[Operation]] = {}
+    for operation in table:
+        paths.setdefault(operation.path.removeprefix(below), []).append(operation)
+    return [
+        Route(path, _answering(rows, deadline_s), methods=[row.method for row in rows])
+        for path, rows in paths.items()
+    ]
+
+
+def _answering(rows: Iterable[Operation], deadline_s: float) -> Answer:
+    """One path's answers, under a deadline that includes reading the body."""
+    by_method = {row.method: row for row in rows}
 
     async def answer(request: Request) -> Response:
         method = "GET" if request.method == "HEAD" else request.method
+        operation = by_method[method]
+        if operation.right is not None:
+            require(request, operation.right)
         try:
-            async with asyncio.timeout(deadline_s):
-                return await answers[method](request)
+            async with asyncio.timeout(deadline_s if operation.has_deadline else None):
+                return await operation.answer(request)
         except TimeoutError:
             raise Timeout("it took too long; it may have been carried out") from None
+
+    return answer
+
+
+def _saying(document: dict[str, object]) -> Answer:
+    async def answer(_: Request) -> Response:
+        return JSONResponse(document)
 
     return answer
 

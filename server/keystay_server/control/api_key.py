@@ -51,10 +51,10 @@ def read_api_key(directory: Path, environment: Mapping[str, str] = os.environ) -
         ConfigError: If it is unusable, or the file cannot be read.
     """
     if environment.get(VARIABLE):
-        return _checked(environment[VARIABLE], VARIABLE)
+        return checked(environment[VARIABLE], VARIABLE)
     path = directory / FILE_NAME
     try:
-        return _checked(path.read_text(errors="replace").strip(), str(path))
+        return checked(path.read_text(errors="replace").strip(), str(path))
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -69,7 +69,13 @@ def _make(path: Path) -> str:
     return key
 
 
-def _checked(key: str, place: str) -> str:
+def checked(key: str, place: str) -> str:
+    """
+    Return the key, which is named by `place`.
+
+    Raises:
+        ConfigError: If it cannot be one. The text does not quote it.
+    """
     # It has to pass through an HTTP header as it is.
     if not key or not key.isascii() or not key.isprintable() or " " in key:
         raise ConfigError(f"{place}: an API key is visible ASCII, without spaces")

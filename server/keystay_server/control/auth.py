@@ -1,70 +1,135 @@
 """
-Who may use the API: whoever sends the API key, as a bearer token (RFC 6750).
+Who asks, and what they may do.
+
+Another way to say who asks than an API key, such as a cookie, is one more
+`Authenticator`: the operations see a `Principal` and nothing else.
 """
 
-import hashlib
-import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
 from http import HTTPStatus
+from typing import Protocol
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from keystay_protocol.session import SECRET_PREFIX
+from keystay_server.control.problems import Problem
+
+MAX_QUERY_PARAMETERS = 64
 
 # What people call a key when they put it where it does not belong.
 _KEY_PARAMETERS = frozenset(
     {"key", "api_key", "apikey", "api-key", "access_token", "token", "authorization"}
 )
+_PRINCIPAL = "keystay.principal"
 
 
-class BearerAuth:
-    """Passes on the requests that carry the API key, and refuses all others."""
+class Right(StrEnum):
+    """What a key may do: the scopes of the API."""
 
-    def __init__(self, app: ASGIApp, api_key: str) -> None:
+    READ = "read"
+    """See sessions, actors, the feed, and how the nodes are."""
+    SESSIONS = "sessions"
+    """Open, change, reassign and end sessions."""
+    EVENTS = "events"
+    """Say something to clients."""
+    ADMIN = "admin"
+    """All of these, and whatever else there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks. The name may be logged."""
+
+    name: str
+    rights: frozenset[Right]
+    seed: bytes | None = field(default=None, repr=False)
+    """What keys of sessions are derived from if a request may come twice; else it may not."""
+
+    def may(self, right: Right) -> bool:
+        """Tell whether they have this right."""
+        return right in self.rights or Right.ADMIN in self.rights
+
+
+class Authenticator(Protocol):
+    """One way to tell who asks."""
+
+    def principal(self, request: Request) -> Principal | None:
+        """
+        Tell who asks; None if the request says nothing of this kind.
+
+        Raises:
+            HTTPException: If what it says is wrong.
+        """
+
+    def knows(self, text: str) -> bool:
+        """Tell whether the text is a secret that somebody could use here."""
+
+
+class Authentication:
+    """Passes on the requests of which it is known who asks, and refuses all others."""
+
+    def __init__(self, app: ASGIApp, ways: Sequence[Authenticator]) -> None:
         self._app = app
-        self._digest = _digest(api_key)
+        self._ways = ways
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, as ASGI has it."""
         request = Request(scope)
         self._refuse_key_in_url(request)
-        self._check(request)
-        await self._app(scope, receive, send)
+        for way in self._ways:
+            principal = way.principal(request)
+            if principal is not None:
+                await self._app({**scope, _PRINCIPAL: principal}, receive, send)
+                return
+        raise unauthorized("send the API key as Authorization: Bearer", "")
 
     def _refuse_key_in_url(self, request: Request) -> None:
-        for name, value in request.query_params.multi_items():
+        items = request.query_params.multi_items()
+        if len(items) > MAX_QUERY_PARAMETERS:
+            raise Problem(
+                HTTPStatus.BAD_REQUEST,
+                f"there are more than {MAX_QUERY_PARAMETERS} query parameters",
+            )
+        for name, value in items:
             if (
                 name.lower() in _KEY_PARAMETERS
                 or SECRET_PREFIX in value
-                or self._is_api_key(value)
+                or any(way.knows(value) for way in self._ways)
             ):
-                raise HTTPException(
+                raise Problem(
                     HTTPStatus.BAD_REQUEST,
                     "never put a key into a URL, URLs end up in logs: "
                     "send it as Authorization: Bearer, and replace the one that was sent",
                 )
 
-    def _check(self, request: Request) -> None:
-        given = request.headers.getlist("authorization")
-        if not given:
-            raise _unauthorized("send the API key as Authorization: Bearer", "")
-        scheme, _, token = given[0].partition(" ")
-        if len(given) > 1 or scheme.lower() != "bearer" or not self._is_api_key(token.strip()):
-            raise _unauthorized("this is not the API key", ', error="invalid_token"')
 
-    def _is_api_key(self, text: str) -> bool:
-        # Digests: the time a comparison takes tells not even how long the key is.
-        return hmac.compare_digest(_digest(text), self._digest)
+def principal_of(request: Request) -> Principal:
+    """Who asks; known below `Authentication`."""
+    principal: Principal = request.scope[_PRINCIPAL]
+    return principal
 
 
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()
+def require(request: Request, right: Right) -> None:
+    """
+    Pass if who asks has this right.
+
+    Raises:
+        Problem: If not; it names the right.
+    """
+    if not principal_of(request).may(right):
+        why = f'Bearer realm="keystay", error="insufficient_scope", scope="{right}"'
+        raise Problem(
+            HTTPStatus.FORBIDDEN,
+            f"this needs the scope {right}, which the key has not",
+            {"WWW-Authenticate": why},
+            code="insufficientScope",
+        )
 
 
-def _unauthorized(detail: str, why: str) -> HTTPException:
-    return HTTPException(
-        HTTPStatus.UNAUTHORIZED,
-        detail,
-        {"WWW-Authenticate": f'Bearer realm="keystay"{why}'},
-    )
+def unauthorized(detail: str, why: str) -> Problem:
+    """The answer to a request of nobody knows whom."""
+    headers = {"WWW-Authenticate": f'Bearer realm="keystay"{why}'}
+    return Problem(HTTPStatus.UNAUTHORIZED, detail, headers)

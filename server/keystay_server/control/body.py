@@ -3,30 +3,29 @@ What a request carries: its path, its query, and its body, one JSON object of bo
 """
 
 import json
-from collections.abc import Collection
+from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 from urllib.parse import unquote
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
 from keystay_protocol.errors import InvalidParams
-
-T = TypeVar("T")
+from keystay_server.control.schema import Field, Shape, refuse_unknown
 
 MAX_BODY_BYTES = 64 * 1024
 
 
-async def read_object(request: Request, allowed: Collection[str]) -> dict[str, Any]:
+async def read_object(request: Request, shape: Shape) -> dict[str, Any]:
     """
-    Read the body, an object with no other fields than those allowed.
+    Read the body, an object of this shape; None stands for each field that was left out.
 
     Raises:
         HTTPException: If it is longer than 64 KiB, or never arrives.
         InvalidParams: If it is anything but such an object.
     """
-    text = await _read(request)
+    text = await read_bytes(request)
     try:
         value = json.loads(
             text.decode(), object_pairs_hook=_object, parse_constant=_refuse_constant
@@ -35,49 +34,26 @@ async def read_object(request: Request, allowed: Collection[str]) -> dict[str, A
         raise InvalidParams("the body must be JSON (RFC 8259)") from None
     if not isinstance(value, dict):
         raise InvalidParams("the body must be a JSON object")
-    _refuse_unknown("field", value, allowed)
-    return value
+    return shape.read(value)
 
 
-def read_query(request: Request, allowed: Collection[str]) -> dict[str, str]:
+def read_query(request: Request, allowed: Sequence[Field] = ()) -> dict[str, Any]:
     """
     Read the query, with no other parameters than those allowed, each once at most.
 
     Raises:
-        InvalidParams: If there are others.
+        InvalidParams: If there are others, or one is not what it must be.
     """
     items = request.query_params.multi_items()
     query = dict(items)
-    _refuse_unknown("query parameter", query, allowed)
+    refuse_unknown("query parameter", query, [known.name for known in allowed])
     if len(query) != len(items):
         raise InvalidParams("a query parameter is there twice")
-    return query
-
-
-def field(body: dict[str, Any], name: str, type_: type[T], words: str) -> T | None:
-    """
-    Take a field of exactly this type; None if it is left out, or null, which is the same.
-
-    Raises:
-        InvalidParams: If it is of another type; `words` say which it must be.
-    """
-    value = body.get(name)
-    if value is None or type(value) is type_:
-        return value
-    raise InvalidParams(f"{name} must be {words}")
-
-
-def seconds(body: dict[str, Any], name: str) -> float | None:
-    """
-    Take a field that is a number of seconds; None if it is left out or null.
-
-    Raises:
-        InvalidParams: If it is no number.
-    """
-    value = body.get(name)
-    if value is None or type(value) is int or type(value) is float:
-        return value
-    raise InvalidParams(f"{name} must be a number of seconds")
+    return {
+        known.name: known.read_text(query[known.name])
+        for known in allowed
+        if known.name in query
+    }
 
 
 def from_path(request: Request, name: str) -> str:
@@ -88,7 +64,13 @@ def from_path(request: Request, name: str) -> str:
         raise InvalidParams(f"{name} must be UTF-8, percent-encoded") from None
 
 
-async def _read(request: Request) -> bytearray:
+async def read_bytes(request: Request) -> bytearray:
+    """
+    Read the body as it is.
+
+    Raises:
+        HTTPException: If it is longer than 64 KiB, or never arrives.
+    """
     body = bytearray()
     try:
         async for chunk in request.stream():
@@ -114,9 +96,3 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(_: str) -> NoReturn:
     raise ValueError("NaN and Infinity are not JSON")
-
-
-def _refuse_unknown(kind: str, given: Collection[str], allowed: Collection[str]) -> None:
-    for name in given:
-        if name not in allowed:
-            raise InvalidParams(f"there is no {kind} {json.dumps(name[:64])}")

@@ -2,20 +2,20 @@
 What backends say to clients: `POST .../events`.
 """
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from keystay_protocol.errors import InvalidParams
-from keystay_server.control.body import field, from_path, read_object, read_query
+from keystay_server.control.body import from_path, read_object, read_query
+from keystay_server.control.idempotency import REPLAYED, recipe_of
+from keystay_server.control.shapes import EVENT
 from keystay_server.hub import Hub
 from keystay_server.sessions import Sessions
 from keystay_server.stores.base import StoredEvent
-
-_FIELDS = ("name", "data")
+from keystay_server.stores.once import AskedBefore
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,31 +27,36 @@ class EventEndpoints:
 
     async def to_session(self, request: Request) -> Response:
         """`POST /v1/sessions/{id}/events`: to the connections of one session."""
+        read_query(request)
         session_id = from_path(request, "id")
-        name, data = await _read(request)
-        return await self._told(await self.sessions.emit_to_session(session_id, name, data))
+        body = await read_object(request, EVENT)
+        recipe = recipe_of(request, body, "say to session", session_id)
+        return await self._told(
+            self.sessions.emit_to_session(session_id, **body, recipe=recipe)
+        )
 
     async def to_actor(self, request: Request) -> Response:
         """`POST /v1/actors/{actorId}/events`: to all sessions of an actor."""
+        read_query(request)
         actor_id = from_path(request, "actorId")
-        name, data = await _read(request)
-        return await self._told(await self.sessions.emit(actor_id, name, data))
+        body = await read_object(request, EVENT)
+        recipe = recipe_of(request, body, "say to actor")
+        return await self._told(self.sessions.emit(actor_id, **body, recipe=recipe))
 
     async def to_all(self, request: Request) -> Response:
         """`POST /v1/events`: to everybody who is connected; once at most, never recovered."""
-        name, data = await _read(request)
-        await self.sessions.broadcast(name, data)
+        read_query(request)
+        body = await read_object(request, EVENT)
+        await self.sessions.broadcast(**body)
         return Response(status_code=HTTPStatus.ACCEPTED)
 
-    async def _told(self, event: StoredEvent) -> Response:
-        await self.hub.relay([event])
-        return JSONResponse({"cursor": event.cursor}, HTTPStatus.CREATED)
-
-
-async def _read(request: Request) -> tuple[str, Any]:
-    read_query(request, ())
-    body = await read_object(request, _FIELDS)
-    name = field(body, "name", str, "a string")
-    if name is None:
-        raise InvalidParams("name must be a string")
-    return name, body.get("data")
+    async def _told(self, emitting: Awaitable[StoredEvent]) -> Response:
+        headers = {}
+        try:
+            event = await emitting
+        except AskedBefore as before:
+            cursor, headers = before.cursor, REPLAYED
+        else:
+            cursor = event.cursor
+            await self.hub.relay([event])
+        return JSONResponse({"cursor": cursor}, HTTPStatus.CREATED, headers)

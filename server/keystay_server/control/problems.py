@@ -3,10 +3,12 @@ What went wrong, as a problem document (RFC 9457), the same for every path.
 
 `code` is a code of the wire protocol (SPEC section 6) where the request failed
 for a reason that a client's command could have failed for too; the status says
-the rest. `revisionConflict` is this door's own. `retryAfter` is in seconds, as on the wire.
+the rest. `revisionConflict`, `idempotencyKeyReused` and `insufficientScope` are this door's
+own. `retryAfter` is in seconds, as on the wire.
 """
 
 import math
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -27,6 +29,7 @@ from keystay_protocol.errors import (
     Unavailable,
 )
 from keystay_server.stores.base import RevisionConflict
+from keystay_server.stores.once import OnceReused
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -39,6 +42,20 @@ _STATUS: dict[type[CommandError], HTTPStatus] = {
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     Timeout: HTTPStatus.GATEWAY_TIMEOUT,
 }
+
+
+class Problem(HTTPException):
+    """What is refused by this door alone; `extensions` stand in the document as they are."""
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        detail: str,
+        headers: Mapping[str, str] | None = None,
+        **extensions: Any,
+    ) -> None:
+        super().__init__(status, detail, headers)
+        self.extensions = extensions
 
 
 def status_of(error: CommandError) -> HTTPStatus:
@@ -73,9 +90,20 @@ async def _conflicted(_: Request, __: Exception) -> Response:
     )
 
 
+async def _reused(_: Request, __: Exception) -> Response:
+    return _problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "another request was sent with this Idempotency-Key",
+        {},
+        code="idempotencyKeyReused",
+    )
+
+
 async def _not_served(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return _problem(HTTPStatus(error.status_code), error.detail, dict(error.headers or {}))
+    extensions = error.extensions if isinstance(error, Problem) else {}
+    headers = dict(error.headers or {})
+    return _problem(HTTPStatus(error.status_code), error.detail, headers, **extensions)
 
 
 async def _failed(_: Request, error: Exception) -> Response:
@@ -95,6 +123,7 @@ def _problem(
 HANDLERS: dict[Any, ExceptionHandler] = {
     CommandError: _refused,
     RevisionConflict: _conflicted,
+    OnceReused: _reused,
     HTTPException: _not_served,
     Exception: _failed,
 }

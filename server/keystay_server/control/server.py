@@ -5,6 +5,7 @@ Carries the API: uvicorn, in the loop and under the command of this process.
 import asyncio
 import math
 import socket
+import ssl
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -12,8 +13,10 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from keystay_server.control.api import Endpoints, make_api
+from keystay_server.control.bearer import Bearer
 from keystay_server.control.events import EventEndpoints
 from keystay_server.control.health import HealthEndpoints
+from keystay_server.control.key_ring import KeyRing
 from keystay_server.control.sessions import SessionEndpoints
 from keystay_server.hub import Hub
 from keystay_server.sessions import Sessions
@@ -48,16 +51,24 @@ class ControlServer:
         self._uvicorn: _Uvicorn | None = None
         self._serving: asyncio.Task[None] | None = None
 
-    async def start(self, host: str, port: int, api_key: str) -> int:
+    async def start(
+        self, host: str, port: int, keys: KeyRing, tls: ssl.SSLContext | None = None
+    ) -> int:
         """
         Serve; return the port, which the system chose if 0 was given.
+
+        Args:
+            tls: None: in clear text.
 
         Raises:
             OSError: If the address cannot be listened on.
         """
         listening = await _listening_socket(host, port)
-        api = make_api(self._endpoints, api_key, deadline_s=self._deadline_s)
-        self._uvicorn = _Uvicorn(_configured(api, self._drain_s))
+        api = make_api(self._endpoints, [Bearer(keys)], deadline_s=self._deadline_s)
+        config = _configured(api, self._drain_s)
+        config.load()
+        config.ssl = tls
+        self._uvicorn = _Uvicorn(config)
         self._serving = asyncio.create_task(
             self._uvicorn.serve([listening]), name="serve backends"
         )

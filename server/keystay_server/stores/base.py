@@ -20,13 +20,14 @@ A store holds a digest of a key, never the key.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from keystay_protocol.codec import unpack
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import Unavailable
 from keystay_protocol.session import Session
+from keystay_server.stores.once import Once
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class NewSession:
     version: str | None
     ttl_ms: int
     max_age_ms: int | None
+    once: Once | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,8 @@ class Emitted:
     name: str
     data: bytes
     """Any MessagePack value; stores do not look inside."""
+    once: Once | None = field(default=None, compare=False)
+    """For `Store.emit` alone: no history keeps it."""
 
 
 Change = SessionSet | SessionUnset | Emitted
@@ -237,6 +241,9 @@ class Store(Protocol):
 
         Raises:
             SessionLimit: If the policy refuses one more. Nothing is changed.
+            AskedBefore: If it is to be done `once` and was done before, or if that has
+                been forgotten and there is, or was, a session with this digest.
+            OnceReused: If something else was done under the name of its `once`.
         """
 
     async def check(self, actor_id: str, digest: bytes) -> Record:
@@ -307,6 +314,7 @@ class Store(Protocol):
 
         Raises:
             NoSession: If it is for a session, and that is not live.
+            AskedBefore, OnceReused: As `create` does, by its `once`.
         """
 
     async def broadcast(self, emitted: Emitted) -> None:

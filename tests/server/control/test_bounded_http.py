@@ -9,6 +9,7 @@ import pytest
 
 from keystay_server.control import bounded_http
 from keystay_server.control.bounded_http import MAX_HEAD_BYTES
+from keystay_server.control.key_ring import KeyRing
 from keystay_server.control.server import ControlServer
 from keystay_server.hub import Hub
 from keystay_server.sessions import Rules, Sessions
@@ -71,7 +72,7 @@ async def test_a_head_that_never_ends_is_not_waited_for(
     store = open_store("memory://", Retention())
     sessions = Sessions(store, Rules(60))
     control = ControlServer(sessions, Hub(store, bytes), deadline_s=1, drain_s=1)
-    port = await control.start("127.0.0.1", 0, "key")
+    port = await control.start("127.0.0.1", 0, KeyRing(list))
     try:
         assert await answer_to(port, sent) == b""
     finally:

@@ -5,11 +5,14 @@
 import asyncio
 import re
 import signal
+import ssl
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
+from tests.certificate import make_certificate
 from tests.server_process import serving
 
 
@@ -45,3 +48,22 @@ async def test_other_machines_are_let_in_on_demand_only() -> None:
     ):
         port = urlsplit(server.control).port
         assert (await http.get(f"http://127.0.0.1:{port}/livez")).status_code == 200
+
+
+async def test_with_a_certificate_it_speaks_tls(tmp_path: Path) -> None:
+    """Then any address will do; clear text is not answered."""
+    cert, key = make_certificate(tmp_path)
+    context = ssl.create_default_context(cafile=str(cert))
+    flags = ("--control-tls-cert", str(cert), "--control-tls-key", str(key))
+    async with serving("--control", "0.0.0.0:0", *flags) as server:
+        assert server.control.startswith("https://0.0.0.0:")
+        port = urlsplit(server.control).port
+        async with httpx.AsyncClient(verify=context, trust_env=False) as http:
+            answer = await http.get(
+                f"https://localhost:{port}/v1/actors/a/sessions",
+                headers={"Authorization": "Bearer test-api-key"},
+            )
+            assert answer.status_code == 200
+            with pytest.raises(httpx.TransportError):
+                await http.get(f"http://localhost:{port}/livez")
+        assert await server.terminate() == 0

@@ -173,7 +173,7 @@ async def test_any_actor_can_be_named_in_a_path(
     assert not any("key" in session for session in listed)
     answer = await backend.delete(path)
     assert answer.json() == {"ended": len(listed)}
-    assert (await backend.get(path)).json() == {"sessions": []}
+    assert (await backend.get(path)).json()["sessions"] == []
 
 
 @pytest.mark.parametrize("part", ["%FF", "%C3", "x" * 129])
@@ -188,7 +188,7 @@ async def test_a_path_that_names_no_possible_actor_is_refused(
 
 async def test_an_actor_without_sessions_is_no_error(backend: httpx.AsyncClient) -> None:
     """Of an actor nobody has heard of there are no sessions, and none to end."""
-    assert (await backend.get("/v1/actors/nobody/sessions")).json() == {"sessions": []}
+    assert (await backend.get("/v1/actors/nobody/sessions")).json()["sessions"] == []
     assert (await backend.delete("/v1/actors/nobody/sessions")).json() == {"ended": 0}
 
 
@@ -263,7 +263,7 @@ async def test_a_reason_is_a_word_of_its_own(
     [
         ("POST", "/v1/sessions?actorId=alice"),
         ("DELETE", "/v1/sessions/some-id?reson=banned"),
-        ("GET", "/v1/actors/alice/sessions?limit=1"),
+        ("GET", "/v1/actors/alice/sessions?from=1"),
         ("DELETE", "/v1/actors/alice/sessions?reason=a&reason=b"),
     ],
 )
@@ -371,4 +371,4 @@ async def test_what_cannot_be_given_stays_where_it_is(backend: httpx.AsyncClient
     await backend.delete(path)
     answer = await backend.post(f"{path}/reassign", json={"actorId": "nobody"})
     assert answer.status_code == 404
-    assert (await backend.get(sessions_of("nobody"))).json() == {"sessions": []}
+    assert (await backend.get(sessions_of("nobody"))).json()["sessions"] == []

@@ -26,6 +26,7 @@ from keystay_server.stores.base import (
     RevisionConflict,
     StoredEvent,
 )
+from keystay_server.stores.once import AskedBefore, Once, OnceReused
 from keystay_server.stores.redis import scripts
 from keystay_server.stores.redis.address import Location
 from keystay_server.stores.redis.batches import each
@@ -109,13 +110,13 @@ class RedisStore:
             fields += ["version", new.version]
         times = (new.ttl_ms, _word(new.max_age_ms))
         allowed = (_word(policy.limit), "refuse" if policy.is_strict else "replace")
-        creation = self._run(
-            scripts.CREATE, new.actor_id, new.digest.hex(), new.id, *times, *allowed, *fields
-        )
+        words = (new.digest.hex(), new.id, *times, *allowed, *_once(new.once), *fields)
+        creation = self._run(scripts.CREATE, new.actor_id, *words)
         # In one go, and noted first: what was answered will not be overlooked when it is due.
         _, events = await asyncio.gather(self._due.add(new), creation)
         if events is None:
             raise SessionLimit
+        _refuse_again(events)
         return [decode_event(new.actor_id, event) for event in events]
 
     async def check(self, actor_id: str, digest: bytes) -> Record:
@@ -159,9 +160,9 @@ class RedisStore:
 
     async def emit(self, actor_id: str, emitted: Emitted) -> StoredEvent:
         """Append an event of a backend to the actor's history, as `Store.emit` says."""
-        answer = await self._run(
-            scripts.EMIT, actor_id, emitted.session_id or "", emitted.name, emitted.data
-        )
+        words = (emitted.session_id or "", emitted.name, emitted.data, *_once(emitted.once))
+        answer = await self._run(scripts.EMIT, actor_id, *words)
+        _refuse_again(answer)
         return decode_event(actor_id, _the_only_one(answer))
 
     async def broadcast(self, emitted: Emitted) -> None:
@@ -214,6 +215,20 @@ class RedisStore:
 def _word(number: int | None) -> Word:
     """A number as the scripts take it, which is nothing where there is none."""
     return "" if number is None else number
+
+
+def _once(once: Once | None) -> tuple[Word, Word]:
+    """What is to be done once, as the scripts take it."""
+    return ("", "") if once is None else (once.name, once.content)
+
+
+def _refuse_again(answer: Any) -> None:
+    """Raise if a script returned a number: what `done_before` in `_once.lua` said."""
+    match answer:
+        case 0:
+            raise OnceReused
+        case int(cursor):
+            raise AskedBefore(cursor)
 
 
 def _the_only_one(events: list[bytes] | None) -> bytes:

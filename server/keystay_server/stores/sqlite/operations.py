@@ -30,6 +30,7 @@ from keystay_server.stores.base import (
     Successor,
     next_cursor,
 )
+from keystay_server.stores.sqlite import once
 
 _RECORD = (
     "id, actor_id, meta, language, version, created_at, expires_at, ends_at, ttl_ms, revision"
@@ -76,6 +77,7 @@ class Operations:
 
     def create(self, now: int, new: NewSession, policy: Policy) -> Outcome:
         """Open a session, within the policy."""
+        once.refuse_opening(self.db, now, new)
         over = self._over_the_limit(now, new.actor_id, policy)
         ends_at = None if new.max_age_ms is None else now + new.max_age_ms
         record = Record(
@@ -97,6 +99,7 @@ class Operations:
             f" VALUES ({', '.join('?' * len(values))})",
             values,
         )
+        once.remember(self.db, now, event, new.once)
         return Outcome([*ended.events, event], {**ended.entries, new.digest: record})
 
     def restore(self, now: int, digest: bytes) -> Outcome | None:
@@ -163,9 +166,12 @@ class Operations:
 
     def emit(self, now: int, actor_id: str, emitted: Emitted) -> Outcome:
         """Append an event of a backend."""
+        once.refuse(self.db, now, actor_id, emitted.once)
         if emitted.session_id is not None:
             self._digest_of(now, actor_id, emitted.session_id)
-        return Outcome([self._append(now, actor_id, emitted)])
+        event = self._append(now, actor_id, emitted)
+        once.remember(self.db, now, event, emitted.once)
+        return Outcome([event])
 
     def sessions(self, now: int, actor_id: str) -> list[Record]:
         """The actor's live sessions, oldest first."""
@@ -209,6 +215,7 @@ class Operations:
             )
         ]
         self.db.executemany("DELETE FROM sessions WHERE digest = ?", [(d,) for d in digests])
+        once.forget(self.db, now)
         stale = (now - self.retention.history_ms) * 1024
         self.db.execute(
             "DELETE FROM events"

@@ -47,6 +47,17 @@ MIGRATIONS = (
     DELETE FROM events;
     UPDATE actors SET floor = last
     """,
+    """
+    CREATE TABLE once (
+        actor_id TEXT NOT NULL,
+        name TEXT NOT NULL,
+        content TEXT NOT NULL,
+        cursor INTEGER NOT NULL,     -- of the event that was written under this name
+        until INTEGER NOT NULL,      -- when it is forgotten
+        PRIMARY KEY (actor_id, name)
+    ) WITHOUT ROWID;
+    CREATE INDEX once_by_end ON once (until)
+    """,
 )
 """Step n takes a file from version n to n + 1. Steps are only ever added."""
 

@@ -18,6 +18,7 @@ from typing import Any, Generic, TypeVar
 
 from keystay_protocol.errors import CommandError, Unavailable
 from keystay_server.stores.base import RevisionConflict, StoreError, out_of_reach
+from keystay_server.stores.once import AskedBefore, OnceReused
 from keystay_server.stores.sqlite import schema
 
 T = TypeVar("T")
@@ -28,6 +29,9 @@ MAX_WAITING = 10_000
 
 MAX_GROUP = 256
 """Operations in one transaction."""
+
+# What an operation raises before it has changed anything.
+_REFUSALS = (CommandError, RevisionConflict, AskedBefore, OnceReused)
 
 log = logging.getLogger("keystay.store")
 
@@ -127,7 +131,7 @@ class Writer:
             for job in group:
                 try:
                     results.append(job.operation())
-                except (CommandError, RevisionConflict) as error:
+                except _REFUSALS as error:
                     results.append(error)
             db.execute("COMMIT")
         except Exception as error:

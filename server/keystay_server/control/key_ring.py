@@ -1,0 +1,158 @@
+"""
+The API keys that are good now: what each is called, and what it may do.
+
+One is called `default` and may do everything: that of `api_key`. More are in a
+TOML file, a table each:
+
+    [shop]
+    sha256 = "..."  # hexadecimal; or key = "..."
+    scopes = ["read", "sessions"]
+"""
+
+import hashlib
+import hmac
+import logging
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from keystay_server.config import ConfigError
+from keystay_server.control.api_key import FILE_NAME, VARIABLE, checked, read_api_key
+from keystay_server.control.auth import Right
+
+DEFAULT_NAME = "default"
+MAX_KEYS = 256
+"""A request is compared with each of them."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_DIGEST = re.compile(r"[0-9a-fA-F]{64}")
+
+log = logging.getLogger("keystay.control")
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key, as far as the server has to know it."""
+
+    name: str
+    digest: bytes = field(repr=False)
+    """Its SHA-256."""
+    rights: frozenset[Right]
+
+
+class KeyRing:
+    """
+    Finds the key that was sent, in a time that tells nothing about those that are good.
+
+    Args:
+        read: Reads the keys anew.
+
+    Raises:
+        ConfigError: If they cannot be read.
+    """
+
+    def __init__(self, read: Callable[[], list[ApiKey]]) -> None:
+        self._read = read
+        self._keys = read()
+
+    def find(self, token: str) -> ApiKey | None:
+        """The key that this is."""
+        digest = _digest(token)
+        found = None
+        for key in self._keys:  # To the end: it takes as long for the first as for the last.
+            if hmac.compare_digest(digest, key.digest):
+                found = key
+        return found
+
+    def name_of(self, token: str) -> str | None:
+        """What the key that this is is called; None if it is none."""
+        key = self.find(token)
+        return None if key is None else key.name
+
+    def named(self, name: str) -> ApiKey | None:
+        """The key that is called so."""
+        return next((key for key in self._keys if key.name == name), None)
+
+    def digest_of(self, name: str) -> bytes | None:
+        """The digest of the key that is called so: it changes when the key does."""
+        key = self.named(name)
+        return None if key is None else key.digest
+
+    def reload(self) -> None:
+        """Read the keys anew; if they cannot be read, those from before stay good."""
+        try:
+            self._keys = self._read()
+        except ConfigError as error:
+            log.error("the API keys stay as they were: %s", error)
+        else:
+            log.info("read the API keys: %s", ", ".join(key.name for key in self._keys))
+
+
+def read_keys(directory: Path, file: str) -> list[ApiKey]:
+    """
+    Read all keys: the default one, which has to be there, and those of the file.
+
+    Raises:
+        ConfigError: If one cannot be read. The text quotes none of them.
+    """
+    default = read_api_key(directory)
+    if default is None:
+        raise ConfigError(f"{VARIABLE}: is not set, and there is no {directory / FILE_NAME}")
+    keys = [ApiKey(DEFAULT_NAME, _digest(default), frozenset({Right.ADMIN}))]
+    if file:
+        keys += [_key(name, table) for name, table in _tables(file).items()]
+    if len(keys) > MAX_KEYS:
+        raise ConfigError(f"api_keys_file: {file}: there may be {MAX_KEYS - 1} keys")
+    seen: dict[bytes, str] = {}
+    for key in keys:
+        other = seen.setdefault(key.digest, key.name)
+        if other != key.name:
+            raise ConfigError(f"api_keys_file: [{key.name}] is the same key as {other}")
+    return keys
+
+
+def _tables(file: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(Path(file).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"api_keys_file: {file}: {error.strerror}") from error
+    except ValueError as error:
+        # A decoder's words may quote the line, and the key in it.
+        place = re.search(r" \(at .*\)$", str(error))
+        where = place[0] if place else ""
+        raise ConfigError(f"api_keys_file: {file}: not TOML{where}") from None
+
+
+def _key(name: str, table: Any) -> ApiKey:
+    place = f"api_keys_file: [{name[:64]}]"
+    if not _NAME.fullmatch(name) or name == DEFAULT_NAME:
+        raise ConfigError(f"{place}: a name is letters, digits, . _ and -, and not default")
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"{place}: must be a table with sha256 or key, and scopes")
+    for unknown in set(table) - {"key", "sha256", "scopes"}:
+        raise ConfigError(f"{place}: there is no {unknown}, only sha256 or key, and scopes")
+    return ApiKey(name, _digest_in(table, place), _rights_in(table, place))
+
+
+def _digest_in(table: Mapping[str, Any], place: str) -> bytes:
+    match table.get("key"), table.get("sha256"):
+        case str(key), None:
+            return _digest(checked(key, place))
+        case None, str(digest) if _DIGEST.fullmatch(digest):
+            return bytes.fromhex(digest)
+    raise ConfigError(f"{place}: must have either key, or sha256 with 64 hexadecimal digits")
+
+
+def _rights_in(table: Mapping[str, Any], place: str) -> frozenset[Right]:
+    scopes = table.get("scopes")
+    known = [str(right) for right in Right]
+    if not isinstance(scopes, list) or not scopes or any(s not in known for s in scopes):
+        raise ConfigError(f"{place}: scopes must be a list of {', '.join(known)}")
+    return frozenset(Right(scope) for scope in scopes)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
