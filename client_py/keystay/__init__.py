@@ -5,10 +5,23 @@ The Python SDK of Keystay: sessions that are pushed, over one connection.
         session = await client.login("anonymous")
 
 `client` is what a program holds; `link` is the conversation without I/O.
+A backend holds a `Control` instead, which speaks HTTP: `control`.
 """
 
 from keystay.client import Client, connect
 from keystay.connection import ConnectionState
+from keystay.control.client import Control
+from keystay.control.events import (
+    FeedEvent,
+    FeedLost,
+    SessionSet,
+    SessionUnset,
+    Successor,
+)
+from keystay.control.feed import FeedStream
+from keystay.control.session import ControlSession
+from keystay.control.stats import BoundConnection, NodeStats, Stats
+from keystay.control.webhooks import verify_webhook
 from keystay.errors import (
     ClientClosed,
     ClientError,
@@ -16,12 +29,18 @@ from keystay.errors import (
     ConnectFailed,
     ConnectionLost,
     EventsLost,
+    Forbidden,
+    IdempotencyKeyReused,
+    InvalidWebhook,
     QueueFull,
+    RevisionConflict,
+    Unauthorized,
+    UnexpectedAnswer,
 )
 from keystay.file_session_store import FileSessionStore
 from keystay.handlers import EVENTS_LOST, Handler
 from keystay.link import SESSION_RECOVERED
-from keystay.options import Options
+from keystay.options import ControlOptions, Options
 from keystay.questions import Callback
 from keystay.session_store import SessionStore, StoredSession
 from keystay.stream import Stream
@@ -59,6 +78,7 @@ __all__ = [
     "EVENTS_LOST",
     "SESSION_RECOVERED",
     "BadVersion",
+    "BoundConnection",
     "Callback",
     "Client",
     "ClientClosed",
@@ -68,14 +88,23 @@ __all__ = [
     "ConnectFailed",
     "ConnectionLost",
     "ConnectionState",
+    "Control",
+    "ControlOptions",
+    "ControlSession",
     "Event",
     "EventsLost",
     "Expired",
+    "FeedEvent",
+    "FeedLost",
+    "FeedStream",
     "FileSessionStore",
+    "Forbidden",
     "Handler",
+    "IdempotencyKeyReused",
     "InternalError",
     "InvalidParams",
     "InvalidSessionKey",
+    "InvalidWebhook",
     "KeyReused",
     "KeystayError",
     "LoggedOut",
@@ -84,22 +113,31 @@ __all__ = [
     "LogoutScope",
     "MalformedFrame",
     "NoSession",
+    "NodeStats",
     "Options",
     "QueueFull",
     "RateLimited",
     "Reassigned",
     "Replaced",
+    "RevisionConflict",
     "Revoked",
     "Session",
     "SessionEnded",
     "SessionLimit",
+    "SessionSet",
     "SessionStore",
+    "SessionUnset",
+    "Stats",
     "StoredSession",
     "Stream",
+    "Successor",
     "Timeout",
+    "Unauthorized",
     "Unavailable",
+    "UnexpectedAnswer",
     "UnknownCommand",
     "UnknownRefusal",
     "__version__",
     "connect",
+    "verify_webhook",
 ]

@@ -65,6 +65,7 @@ class Backoff:
         self._attempt += 1
         return at_least_s + bound_s * self._random()
 
-    def reset(self) -> None:
-        """Start over: the connection held."""
-        self._attempt = 0
+    def held(self, seconds: float) -> None:
+        """Start over if a connection held at least as long as the longest wait is."""
+        if seconds >= self._cap_s:
+            self._attempt = 0

@@ -236,8 +236,8 @@ class Connection:
         slot_at, self._slot_at = self._slot_at, None
         if slot_at is not None and slot_at <= now:
             return 0.0  # The server spread its clients over time already: no dice.
-        if self._opened_at is not None and now - self._opened_at >= self._options.backoff_cap_s:
-            self._backoff.reset()
+        if self._opened_at is not None:
+            self._backoff.held(now - self._opened_at)
         self._opened_at = None
         at_least_s = hangup.retry_after_s if slot_at is None else slot_at - now
         return self._backoff.next_s(at_least_s=at_least_s)

@@ -1,5 +1,5 @@
 """
-What can be tuned about a client.
+What can be tuned about a client, and about a backend's.
 """
 
 from dataclasses import dataclass, field
@@ -43,3 +43,27 @@ class Options:
 
     ssl: SSLContext | None = field(default=None, repr=False)
     """For `wss://` with a certificate authority of one's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class ControlOptions:
+    """The settings of a `Control` that a program rarely touches. Times in seconds."""
+
+    connect_timeout_s: float = 3.0
+    """For one attempt to connect."""
+    max_attempts: int = 5
+    """How often a request is sent at most, where that is safe and its time allows it."""
+    retry_base_s: float = 0.1
+    """Upper bound of the first wait before a request is sent again; then twice as long."""
+    retry_cap_s: float = 2.0
+    """Upper bound of every such wait, beside what the server asks for."""
+
+    feed_silence_s: float = 45.0
+    """A feed that is silent for so long counts as gone: the server says something every 15."""
+    feed_backoff_base_s: float = 0.5
+    """Upper bound of the first wait before a feed is opened again; then twice as long."""
+    feed_backoff_cap_s: float = 30.0
+    """Upper bound of every such wait. A feed that held this long starts over at the base."""
+
+    ssl: SSLContext | None = field(default=None, repr=False)
+    """For `https://` with a certificate authority or a client certificate of one's own."""

@@ -24,13 +24,14 @@ def test_a_wish_of_the_server_comes_on_top() -> None:
     assert backoff.next_s(at_least_s=10.0) == 10.5
 
 
-def test_a_connection_that_held_starts_over() -> None:
-    """After a reset the first wait is short again."""
+@pytest.mark.parametrize(("held_s", "wait_s"), [(30.0, 1.0), (29.9, 4.0), (0.0, 4.0)])
+def test_a_connection_that_held_starts_over(held_s: float, wait_s: float) -> None:
+    """After one that held as long as the longest wait, the first wait is short again."""
     backoff = Backoff(1.0, 30.0, lambda: 1.0)
     backoff.next_s()
     backoff.next_s()
-    backoff.reset()
-    assert backoff.next_s() == 1.0
+    backoff.held(held_s)
+    assert backoff.next_s() == wait_s
 
 
 def test_a_client_that_tries_for_months_does_not_overflow() -> None:

@@ -1,0 +1,36 @@
+"""
+A session as a backend sees it: with its revision.
+"""
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from keystay_protocol.errors import MalformedFrame
+from keystay_protocol.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class ControlSession(Session):
+    """
+    A `Session`, and how often it was changed.
+
+    `revision` is for `Control.change_session`. `key` is there in the one answer
+    that opens a session, and None in all others.
+    """
+
+    revision: int = field(kw_only=True)
+
+    @classmethod
+    def from_wire(cls, wire: Any) -> "ControlSession":
+        """
+        Read a session of the control plane. Fields of a later version are passed over.
+
+        Raises:
+            MalformedFrame: If a field is missing or of the wrong type.
+        """
+        session = Session.from_wire(wire)
+        revision = wire.get("revision")
+        if type(revision) is not int:
+            raise MalformedFrame("a session lacks its revision")
+        known = {entry.name: getattr(session, entry.name) for entry in fields(session)}
+        return cls(**known, revision=revision)
