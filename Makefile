@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help run test soak fuzz-api check bench bench-propagation format lock clean
+.PHONY: help run test soak fuzz-api check bench bench-propagation configuration format lock clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -42,6 +42,9 @@ check: .venv/dev  ## Lint, types, layers.
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+configuration: .venv/dev  ## Make docs/configuration.md from the schema.
+	@$(BIN)/python -m keystay_server.config_page > docs/configuration.md
 
 format: .venv/dev  ## Put the code into shape.
 	@$(BIN)/ruff check --fix .

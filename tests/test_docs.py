@@ -22,8 +22,10 @@ from keystay_server.commands.signature import Row, string
 from keystay_server.config import Config
 from keystay_server.context import Context
 from keystay_server.dispatch import Dispatcher
+from keystay_server.telemetry.catalogue import METRICS
 from tests.raw_client import connected
 from tests.server_process import ServerProcess, serving
+from tests.valkey import running_valkey
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/*.md")])
@@ -176,6 +178,46 @@ def test_every_promise_has_its_test() -> None:
     assert all("::test_" in row for row in rows if not row.startswith("| |"))
     for file, test in named:
         assert f"def {test}(" in (ROOT / file).read_text(), test
+
+
+def test_the_metrics_on_the_operations_page_are_those_of_the_code() -> None:
+    """Name, kind, labels and meaning, in the order of the table in the code."""
+    page = (ROOT / "docs/operations.md").read_text()
+    rows = re.findall(r"^\| `(keystay_\w+)` \| (\w+)(.*?) \| (.*) \|$", page, re.MULTILINE)
+    told = [
+        (name, kind, tuple(re.findall(r"`(\w+)`", labels)), meaning)
+        for name, kind, labels, meaning in rows
+    ]
+    assert told == [
+        (metric.name, metric.kind, metric.labels, metric.meaning) for metric in METRICS
+    ]
+    known = {metric.name for metric in METRICS}
+    assert set(re.findall(r"`(keystay_\w+)`", page)) <= known
+
+
+async def test_the_commands_on_the_operations_page(tmp_path: Path) -> None:
+    """Each line of the command line that the page shows is one that works."""
+    [shell] = [block for block in blocks("docs/operations.md", "sh") if "emit" in block]
+    [doctor] = [block for block in blocks("docs/operations.md", "sh") if "doctor" in block]
+    emit, *_ = shell.splitlines()
+    with running_valkey(tmp_path, "--appendonly", "yes") as valkey:
+        url = valkey.url().partition("?")[0]
+        words = shlex.split(doctor.replace("redis://127.0.0.1:6379/0", url))[1:]
+        said = await run(
+            *(sys.executable, "-m", "keystay_server.cli", *words), KEYSTAY_API_KEY="k" * 40
+        )
+    assert "can be reached" in said
+    async with serving() as server, connected(server.url) as client:
+        await client.call("events.subscribe", ["news"])
+        await client.login("player:8")
+        await client.event()
+        said = await run(
+            *(sys.executable, "-m", "keystay_server.cli", *shlex.split(emit)[1:]),
+            KEYSTAY_CONTROL=server.control,
+            KEYSTAY_API_KEY="test-api-key",
+        )
+        assert said.startswith("news.mail is on its way to player:8")
+        assert (await client.event())[:2] == ("news.mail", {"unread": 3})
 
 
 def test_the_settings_on_the_operations_page_exist() -> None:

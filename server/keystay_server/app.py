@@ -5,6 +5,7 @@ The composition root: who needs whom, and in which order things start and stop.
 import asyncio
 import logging
 import os
+import secrets
 import signal
 import ssl
 from collections.abc import Awaitable, Callable
@@ -14,17 +15,20 @@ from typing import Any
 
 from keystay_protocol.codec import Limits
 from keystay_server.authenticators import Anonymous, Authenticator, Jwt
-from keystay_server.commands import COMMANDS
 from keystay_server.config import Config, ConfigError, parse_address, parse_policy
 from keystay_server.connection import Node
 from keystay_server.context import Services
 from keystay_server.control.api_key import directory_beside, read_or_make_api_key
 from keystay_server.control.key_ring import KeyRing, read_keys
 from keystay_server.control.server import ControlServer
+from keystay_server.control.telemetry import TelemetryEndpoints
 from keystay_server.dispatch import Dispatcher
 from keystay_server.expiry import Activity, Expiry
+from keystay_server.heartbeat import Heartbeat
 from keystay_server.hub import Hub
+from keystay_server.instruments import instruments_for
 from keystay_server.limits import ConnectionLimits
+from keystay_server.masking import without_secrets
 from keystay_server.sessions import Rules, Sessions
 from keystay_server.stores import open_store
 from keystay_server.stores.base import Retention, Store, StoreError
@@ -55,20 +59,26 @@ class App:
         self._control_tls = _tls_context(
             "control_tls", config.control_tls_cert, config.control_tls_key
         )
-        self._store = _store(config)
-        self._hub = Hub(self._store, frame, config.max_outbox_bytes // 2)
-        self._expiry = Expiry(self._store, self._hub, Activity(config.activity))
+        instruments = instruments_for(config, _store(config))
+        self._store, counts = instruments.store, instruments.counts
+        self._loop_lag = instruments.loop_lag
+        self._heartbeat = Heartbeat(self._store, counts, secrets.token_hex(6))
+        self._hub = Hub(self._store, frame, config.max_outbox_bytes // 2, counts)
+        self._expiry = Expiry(self._store, self._hub, Activity(config.activity), counts)
         self._sessions = Sessions(self._store, _rules(config))
         services = Services(
             self._sessions, self._hub, {**_authenticators(config), **(authenticators or {})}
         )
         node = Node(
             services,
-            Dispatcher(COMMANDS, deadline_s=config.command_timeout_s),
+            Dispatcher(
+                instruments.commands, deadline_s=config.command_timeout_s, counts=counts
+            ),
             frame,
             Limits(config.max_message_bytes, config.max_message_depth),
             config.max_in_flight,
             config.max_outbox_bytes,
+            counts,
         )
         self._listener = Listener(
             node,
@@ -79,6 +89,7 @@ class App:
         self._control = ControlServer(
             self._sessions,
             self._hub,
+            TelemetryEndpoints(self._heartbeat, instruments.metrics),
             deadline_s=config.command_timeout_s,
             drain_s=config.drain_timeout_s,
         )
@@ -98,13 +109,17 @@ class App:
         try:
             self._hub.start()
             self._expiry.start()
+            self._loop_lag.start()
             ready(await self._open_doors())
             await stopping.wait()
             log.info("draining")
         finally:
             self._control.drain()
+            self._heartbeat.drain()
             await self._listener.stop(self._config.drain_timeout_s)
             await self._control.stop()
+            await self._heartbeat.stop()
+            self._loop_lag.stop()
             await self._expiry.stop()
             await self._hub.stop()
             await self._store.stop()
@@ -119,6 +134,8 @@ class App:
         listen = await _open(
             "listen", config.listen, partial(self._listener.start, tls=self._tls)
         )
+        listen = f"{'wss' if self._tls else 'ws'}://{listen}"
+        self._heartbeat.start(listen)
         # Last: once a load balancer is told that this node is ready, it is.
         control = await _open(
             "control",
@@ -127,9 +144,9 @@ class App:
         )
         return {
             "event": "ready",
-            "listen": f"{'wss' if self._tls else 'ws'}://{listen}",
+            "listen": listen,
             "control": f"{'https' if self._control_tls else 'http'}://{control}",
-            "store": _without_password(config.store),
+            "store": without_secrets(config.store),
             "pid": os.getpid(),
         }
 
@@ -225,9 +242,3 @@ def _on_hangup(act: Callable[[], None]) -> None:
     """Have SIGHUP, where there is one, do this in place of ending the process."""
     if hasattr(signal, "SIGHUP"):
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, act)
-
-
-def _without_password(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    user, at, place = rest.rpartition("@")
-    return f"{scheme}://{user.partition(':')[0]}{at}{place}"

@@ -8,6 +8,7 @@ defaults < file < environment < flags.
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -35,6 +36,14 @@ class ConfigError(Exception):
 
 def _setting(default: Any, help_: str) -> Any:
     return field(default=default, metadata={"help": help_})
+
+
+@dataclass(frozen=True, slots=True)
+class Sourced:
+    """What a setting was set to, and where, as an operator would look for it."""
+
+    value: Any
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +117,9 @@ class Config:
 
     log_level: str = _setting("info", "debug, info, warning or error")
     log_format: str = _setting("console", "console or json")
+    traces: bool = _setting(
+        False, "an OpenTelemetry span for each command, where the program sets up a provider"
+    )
 
     def __post_init__(self) -> None:
         parse_address("listen", self.listen)
@@ -147,28 +159,59 @@ def load(
     environment: Mapping[str, str] = os.environ,
 ) -> Config:
     """
-    Read all sources.
+    Read all sources, as `sourced` does, and check the settings together.
+
+    Raises:
+        ConfigError: If a setting is unknown or wrong, or the file cannot be read.
+    """
+    return configured(sourced(flags, file, environment))
+
+
+def sourced(
+    flags: Mapping[str, Any],
+    file: str | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> dict[str, Sourced]:
+    """
+    Read all sources; return what is set in them, by setting.
 
     Args:
         flags: What was given on the command line, by name of the setting.
         file: A TOML file, or None.
 
     Raises:
-        ConfigError: If a setting is unknown or wrong, or the file cannot be read.
+        ConfigError: If a setting is unknown or of the wrong type, or the file cannot be read.
     """
-    values: dict[str, Any] = {}
+    given: list[tuple[str, Any, str]] = []
     if file is not None:
-        for name, value in _read_file(file).items():
-            known = _known(name, file)
-            values[known] = _converted(known, value, f"in {file}")
-    for variable, text in environment.items():
+        text = _read_file(file)
+        given += [(name, value, _line(file, text, name)) for name, value in _parsed(file, text)]
+    for variable, value in environment.items():
         if variable.startswith(ENVIRONMENT_PREFIX) and variable not in _OTHER_VARIABLES:
-            name = _known(variable.removeprefix(ENVIRONMENT_PREFIX).lower(), "the environment")
-            values[name] = _converted(name, text, f"in {variable}")
-    for name, value in flags.items():
-        known = _known(name, "the flags")
-        values[known] = _converted(known, value, f"in --{name.replace('_', '-')}")
-    return Config(**values)
+            name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+            given.append((name, value, variable))
+    given += [(name, value, f"--{name.replace('_', '-')}") for name, value in flags.items()]
+    values: dict[str, Sourced] = {}
+    for name, value, source in given:
+        known = _known(name, source)
+        values[known] = Sourced(_converted(known, value, source), source)
+    return values
+
+
+def configured(values: Mapping[str, Sourced]) -> Config:
+    """
+    Check the settings together.
+
+    Raises:
+        ConfigError: If one of them is wrong.
+    """
+    try:
+        return Config(**{name: each.value for name, each in values.items()})
+    except ConfigError as error:
+        name = str(error).partition(":")[0]
+        if name not in values:
+            raise
+        raise ConfigError(f"{error}, in {values[name].source}") from None
 
 
 def parse_address(name: str, address: str) -> tuple[str, int]:
@@ -216,25 +259,41 @@ def _is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-def _read_file(file: str) -> dict[str, Any]:
+def _read_file(file: str) -> str:
     try:
-        return tomllib.loads(Path(file).read_text(encoding="utf-8"))
+        return Path(file).read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"config: {file}: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"config: {file}: not TOML, which is UTF-8: {error}") from error
+
+
+def _parsed(file: str, text: str) -> list[tuple[str, Any]]:
+    try:
+        return list(tomllib.loads(text).items())
     except ValueError as error:
         raise ConfigError(f"config: {file}: not TOML: {error}") from error
 
 
-def _known(name: str, place: str) -> str:
+def _line(file: str, text: str, name: str) -> str:
+    """The line of the file that a setting is on, where it is easily found."""
+    pattern = re.compile(rf"""\s*\[?\s*["']?{re.escape(name)}["']?\s*[]=.]""")
+    for number, line in enumerate(text.splitlines(), start=1):
+        if pattern.match(line):
+            return f"{file}:{number}"
+    return file
+
+
+def _known(name: str, source: str) -> str:
     names = [setting.name for setting in fields(Config)]
     if name in names:
         return name
     nearest = difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean {nearest[0]}?" if nearest else ""
-    raise ConfigError(f"{name}: no such setting, in {place}{hint}")
+    raise ConfigError(f"{name}: no such setting, in {source}{hint}")
 
 
-def _converted(name: str, value: Any, place: str) -> Any:
+def _converted(name: str, value: Any, source: str) -> Any:
     """The value as the type of its setting; text is read, other values must fit."""
     default = next(setting.default for setting in fields(Config) if setting.name == name)
     try:
@@ -257,7 +316,7 @@ def _converted(name: str, value: Any, place: str) -> Any:
     except (KeyError, ValueError):
         pass
     kind = {bool: "true or false", int: "a whole number", float: "a number of seconds"}
-    raise ConfigError(f"{name}: must be {kind.get(type(default), 'text')}, {place}")
+    raise ConfigError(f"{name}: must be {kind.get(type(default), 'text')}, in {source}")
 
 
 def _not_negative(number: Any) -> Any:

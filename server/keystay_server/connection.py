@@ -8,7 +8,7 @@ their replies leave in the order the commands came.
 from asyncio import Task
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from keystay_protocol.codec import DEFAULT_LIMITS, Limits, decode_command
@@ -17,6 +17,7 @@ from keystay_server.audience import Peer
 from keystay_server.context import Context, Services
 from keystay_server.dispatch import Dispatcher
 from keystay_server.outbox import MAX_OUTBOX_BYTES, Outbox
+from keystay_server.telemetry.counts import Counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Node:
     limits: Limits = DEFAULT_LIMITS
     max_in_flight: int = 32
     max_outbox_bytes: int = MAX_OUTBOX_BYTES
+    counts: Counts = field(default_factory=Counts)
 
 
 class Transport(Protocol):

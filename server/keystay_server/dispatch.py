@@ -7,7 +7,7 @@ that waits is finished by a task of its own, under a deadline.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Generator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from contextlib import suppress
 from types import coroutine
 from typing import Any, cast
@@ -17,6 +17,8 @@ from keystay_protocol.errors import CommandError, InternalError, Timeout, Unknow
 from keystay_protocol.frames import Command
 from keystay_server.commands.signature import Row
 from keystay_server.context import Context
+from keystay_server.telemetry.counts import Counts
+from keystay_server.telemetry.durations import Commands, clock
 
 log = logging.getLogger("keystay.dispatch")
 
@@ -27,26 +29,38 @@ class Dispatcher:
 
     Args:
         deadline_s: How long a command may take before it answers `timeout`.
+        counts: Where commands are counted.
     """
 
-    def __init__(self, table: Mapping[str, Row], *, deadline_s: float) -> None:
-        self._table = table
+    def __init__(
+        self, table: Mapping[str, Row], *, deadline_s: float, counts: Counts | None = None
+    ) -> None:
+        counts = counts or Counts()
+        counts.know(table)
+        self._table = {name: (row, counts.methods[name]) for name, row in table.items()}
+        self._unknown = None, counts.unknown
         self._deadline_s = deadline_s
         self._running: set[asyncio.Task[bytes]] = set()
 
     def run(self, context: Context, command: Command) -> "bytes | asyncio.Task[bytes]":
         """Return the encoded reply, or the task that will; it never fails."""
+        started = clock()
+        row, counted = self._table.get(command.method, self._unknown)
         try:
-            row = self._table.get(command.method)
             if row is None:
                 raise UnknownCommand("there is no such command")
             handling = cast("Coroutine[Any, Any, Any]", row.call(context, command.params))
             waits_for = handling.send(None)
         except StopIteration as done:
-            return _success(command, done.value)
+            reply = _success(command, done.value, counted)
+            counted.add(clock() - started)
+            return reply
         except Exception as error:
-            return _refusal(command, error)
-        task = asyncio.create_task(self._finish(command, handling, waits_for))
+            reply = _refusal(command, error, counted)
+            counted.add(clock() - started)
+            return reply
+        rest = _resumed(handling, waits_for)
+        task = asyncio.create_task(self._finish(command, counted, started, rest))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return task
@@ -63,16 +77,19 @@ class Dispatcher:
         await asyncio.gather(*late, return_exceptions=True)
 
     async def _finish(
-        self, command: Command, handling: Coroutine[Any, Any, Any], waits_for: Any
+        self, command: Command, counted: Commands, started: float, rest: Awaitable[Any]
     ) -> bytes:
         try:
             async with asyncio.timeout(self._deadline_s):
-                result = await _resumed(handling, waits_for)
+                result = await rest
         except TimeoutError:
-            return _refusal(command, Timeout())
+            reply = _refusal(command, Timeout(), counted)
         except Exception as error:
-            return _refusal(command, error)
-        return _success(command, result)
+            reply = _refusal(command, error, counted)
+        else:
+            reply = _success(command, result, counted)
+        counted.add(clock() - started)
+        return reply
 
 
 @coroutine
@@ -92,15 +109,16 @@ def _resumed(handling: Coroutine[Any, Any, Any], waits_for: Any) -> Generator[An
             return done.value
 
 
-def _success(command: Command, result: object) -> bytes:
+def _success(command: Command, result: object, counted: Commands) -> bytes:
     try:
         return encode_reply(command.id, None, result)
     except Exception as error:  # The handler returned what the wire has no form for.
-        return _refusal(command, error)
+        return _refusal(command, error, counted)
 
 
-def _refusal(command: Command, error: Exception) -> bytes:
+def _refusal(command: Command, error: Exception, counted: Commands) -> bytes:
     if not isinstance(error, CommandError):
         log.error("a handler failed", exc_info=error, extra={"method": command.method})
         error = InternalError()
+    counted.failed(error)
     return encode_reply(command.id, error.code, error.details())

@@ -18,6 +18,8 @@ from keystay_server.audience import Seat
 from keystay_server.hub import Hub
 from keystay_server.keys import digest_of
 from keystay_server.stores.base import Holding, Store
+from keystay_server.telemetry.counts import Counts
+from keystay_server.telemetry.durations import clock
 
 EXPIRE_EVERY_S = 0.25
 TOUCH_EVERY_S = 0.25
@@ -39,14 +41,18 @@ class Activity(StrEnum):
 class Expiry:
     """Ends sessions at their deadline, and extends those that are held on this node."""
 
-    def __init__(self, store: Store, hub: Hub, activity: Activity) -> None:
+    def __init__(
+        self, store: Store, hub: Hub, activity: Activity, counts: Counts | None = None
+    ) -> None:
         self._store = store
         self._hub = hub
         self._activity = activity
+        self._counts = counts or Counts()
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin. What became due while no node was running is made up for at once."""
+        self._counts.expired_at = clock()
         self._tasks = [
             asyncio.create_task(_repeat(self._expire, EXPIRE_EVERY_S), name="expire sessions")
         ]
@@ -62,8 +68,11 @@ class Expiry:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _expire(self) -> None:
-        while await self._store.expire():
-            pass
+        while True:
+            asked_at = clock()
+            if not await self._store.expire():
+                self._counts.expired_at = asked_at
+                return
 
     async def _touch(self) -> None:
         now = asyncio.get_running_loop().time()

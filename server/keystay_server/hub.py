@@ -12,6 +12,7 @@ not sent again, so that in doubt the hub reads too much rather than too little.
 
 import asyncio
 import math
+import time
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,7 @@ from keystay_server.audience import NOTHING_RELAYED, Audience, Peer, Seat
 from keystay_server.healer import Healer
 from keystay_server.keys import digest_of
 from keystay_server.stores.base import Emitted, SessionSet, SessionUnset, Store, StoredEvent
+from keystay_server.telemetry.counts import Counts
 from keystay_server.wording import bytes_of, data_of, name_of
 
 MAX_HELD = 1024
@@ -60,14 +62,20 @@ class Hub:
         frame: Makes the bytes of a message into what an outbox sends, so that
             an event is turned into bytes once, however many connections hear it.
         max_replay_bytes: How much is replayed at most; whoever missed more has missed it.
+        counts: Where connections and events are counted.
     """
 
     def __init__(
-        self, store: Store, frame: Callable[[bytes], bytes], max_replay_bytes: int = 512 * 1024
+        self,
+        store: Store,
+        frame: Callable[[bytes], bytes],
+        max_replay_bytes: int = 512 * 1024,
+        counts: Counts | None = None,
     ) -> None:
         self._store = store
         self._frame = frame
         self._max_replay_bytes = max_replay_bytes
+        self._counts = counts or Counts()
         self._peers: set[Peer] = set()
         self._audiences: dict[str, Audience] = {}
         self._healer = Healer(self._fill_hole)
@@ -83,10 +91,13 @@ class Hub:
     def enter(self, peer: Peer) -> None:
         """Let the connection hear what is said to all."""
         self._peers.add(peer)
+        self._counts.connections += 1
+        self._counts.connections_now = len(self._peers)
 
     def leave(self, peer: Peer) -> None:
         """Let it hear nothing any more."""
         self._peers.discard(peer)
+        self._counts.connections_now = len(self._peers)
         self.unbind(peer)
 
     async def bind(
@@ -126,7 +137,9 @@ class Hub:
             self._give_up(seat)
             raise
         seat.since = after or 0
-        return Bound(event, self._settle(seat, event, missed))
+        is_recovered = self._settle(seat, event, missed)
+        self._counts.recovered += is_recovered
+        return Bound(event, is_recovered)
 
     def unbind(self, peer: Peer) -> None:
         """Let the connection hear of no session any more."""
@@ -134,6 +147,7 @@ class Hub:
         if seat is not None:
             peer.left = seat
             self._stand_up(seat)
+            self._counts.bound_now -= 1
 
     async def look_again(self, peer: Peer) -> None:
         """
@@ -191,6 +205,7 @@ class Hub:
         for peer in tuple(self._peers):
             if heard_by(peer.paths, emitted.name):
                 peer.outbox.send(frame)
+                self._counts.events += 1
 
     def _take(self, audience: Audience, event: StoredEvent) -> None:
         if event.cursor <= audience.last:
@@ -204,6 +219,8 @@ class Hub:
 
     def _send(self, audience: Audience, event: StoredEvent) -> None:
         audience.last = event.cursor
+        # A cursor is the store's milliseconds x 1024, or a little more.
+        self._counts.propagation.add(max(0.0, time.time() - event.cursor / 1_024_000))
         frames: dict[str, bytes] = {}
         for seat in tuple(audience.seats):
             coming = seat.peer.coming
@@ -226,6 +243,7 @@ class Hub:
                 frame = frames[key] = self._encode(name_of(event.change), data, event.cursor)
             seat.peer.outbox.send(frame)
             seat.sent = event.cursor
+            self._counts.events += 1
         if isinstance(event.change, SessionUnset):
             self.unbind(seat.peer)
 
@@ -275,12 +293,15 @@ class Hub:
         """
         peer, audience = seat.peer, seat.audience
         held = self._release(seat, opening.cursor)
+        before = peer.seat
         self.unbind(peer)
         peer.seat = seat
         peer.was_bound = True
+        self._counts.bound_now += 1
         is_recovered = self._replay(seat, missed or []) and missed is not None
         if not is_recovered:
-            seat.since = opening.cursor - 1
+            is_same = before is not None and before.session_id == seat.session_id
+            seat.since = before.since if before and is_same else opening.cursor - 1
         seat.after = opening.cursor - 1
         self._deliver(seat, opening, {})
         last = opening.cursor
@@ -384,5 +405,6 @@ class Hub:
             return
         if heard_by(peer.paths, name):
             peer.outbox.send(self._encode(name, standing.data, None))
+            self._counts.events += 1
         if name == SESSION_UNSET:
             self.unbind(peer)

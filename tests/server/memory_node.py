@@ -22,6 +22,7 @@ from keystay_server.sessions import Opening, Rules, Sessions
 from keystay_server.stores.base import Retention, SessionSet, StoredEvent
 from keystay_server.stores.sqlite import SqliteStore
 from keystay_server.stores.sqlite.store import unix_ms
+from keystay_server.telemetry.counts import Counts
 from tests.server.far_store import FarStore
 from tests.server.wire import Wire, outbox_of
 
@@ -123,22 +124,26 @@ async def running_node(
     deadline_s: float = 5.0,
     frame: Callable[[bytes], bytes] = bytes,
     messages: Limits = DEFAULT_LIMITS,
+    watched: Callable[[FarStore], FarStore] = lambda store: store,
     **settings: Any,
 ) -> AsyncIterator[MemoryNode]:
     """
     Run a node.
 
     Args:
+        watched: Puts something around the store.
         settings: What the `Node` is to have beside its services.
     """
     clock = Clock()
     near = SqliteStore(":memory:", retention or Retention(), clock)
     store = FarStore(near)
-    hub = Hub(store, frame)
-    sessions, elsewhere = (Sessions(s, Rules(1800)) for s in (store, near))
+    seen = watched(store)
+    counts = Counts()
+    hub = Hub(seen, frame, counts=counts)
+    sessions, elsewhere = (Sessions(s, Rules(1800)) for s in (seen, near))
     services = Services(sessions, hub, authenticators or {"anonymous": Anonymous()})
-    dispatcher = Dispatcher(commands, deadline_s=deadline_s)
-    node = Node(services, dispatcher, frame, messages, **settings)
+    dispatcher = Dispatcher(commands, deadline_s=deadline_s, counts=counts)
+    node = Node(services, dispatcher, frame, messages, counts=counts, **settings)
     await store.start(hub)
     hub.start()
     memory_node = MemoryNode(node, store, hub, sessions, elsewhere, clock)

@@ -249,7 +249,7 @@ class NodeModel:
             one.actor, one.stay = actor, None
             one.since = one.after = one.sent = -1
         is_recovered = is_recovered and one.recover(session, after or 0, missed[:-1])
-        if not is_recovered:
+        if not is_recovered and one.session is not session:
             one.since = opening.cursor - 1
         one.open(session, opening)
         actor.relayed = opening.cursor

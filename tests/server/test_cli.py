@@ -3,11 +3,9 @@
 """
 
 import json
-import os
 import socket
 import subprocess
-import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import pytest_asyncio
 
 from keystay_protocol import __version__
 from tests.raw_client import connected
+from tests.server.shell import keystay
 from tests.server_process import ServerProcess, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -29,22 +28,6 @@ async def server() -> AsyncIterator[ServerProcess]:
     """A server that keeps sessions in memory."""
     async with serving(env={"KEYSTAY_API_KEY": API_KEY}) as running:
         yield running
-
-
-def keystay(
-    *arguments: str, env: Mapping[str, str], cwd: Path | None = None
-) -> subprocess.CompletedProcess[str]:
-    """Run `keystay` with nothing of ours in the environment but this."""
-    clean = {name: value for name, value in os.environ.items() if "KEYSTAY" not in name}
-    return subprocess.run(
-        [sys.executable, "-m", "keystay_server.cli", *arguments],
-        capture_output=True,
-        check=False,
-        cwd=cwd,
-        encoding="utf-8",
-        env={**clean, **env},
-        timeout=20,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +195,7 @@ async def test_no_command_shows_which_there_are(arguments: tuple[str, ...]) -> N
 @pytest.mark.parametrize(
     ("arguments", "shown"),
     [
-        (("--help",), ["serve", "session"]),
+        (("--help",), ["serve", "session", "emit", "watch", "stats", "config", "doctor"]),
         (("session", "end", "--help"), ["ID", "--reason", "--json", "KEYSTAY_CONTROL"]),
         (("serve", "--help"), ["--listen", "--control-insecure", "127.0.0.1:8330", "--config"]),
         (("--version",), [f"keystay {__version__}\n"]),

@@ -4,11 +4,12 @@ Asks a server's control plane, with nothing but the standard library.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from keystay_server.config import ConfigError
 from keystay_server.control.api_key import FILE_NAME, VARIABLE, read_api_key
@@ -20,6 +21,10 @@ ANSWER_S = 30.0
 
 class Refused(Exception):
     """The server refused, or could not be asked. The text is one line, for the operator."""
+
+
+class Unreachable(Refused):
+    """It could not be asked, or not now: it may be worth another attempt."""
 
 
 class ControlClient:
@@ -67,20 +72,50 @@ class ControlClient:
             document = json.loads(text) if text else None
         except OSError as error:
             why = error.strerror or str(error)
-            raise Refused(f"{self._url} cannot be reached: {why}") from error
+            raise Unreachable(f"{self._url} cannot be reached: {why}") from error
         except (HTTPException, ValueError) as error:
             raise Refused(f"{self._url} is not the control plane of a server") from error
         if status >= 300:  # It never redirects.
             raise Refused(_reason(status, document))
         return document
 
+    @contextmanager
+    def stream(
+        self, path: str, headers: Mapping[str, str], silence_s: float
+    ) -> Iterator[HTTPResponse]:
+        """
+        Get what goes on for as long as the server likes, to be read line by line.
+
+        Args:
+            silence_s: How long nothing may come before a read raises `TimeoutError`.
+
+        Raises:
+            Unreachable: If the server cannot be asked, or not now.
+            Refused: If it refuses.
+        """
+        connection = self._connection(silence_s)
+        try:
+            try:
+                sent = {"Authorization": f"Bearer {self._api_key}", **headers}
+                connection.request("GET", self._parts.path.rstrip("/") + path, None, sent)
+                answer = connection.getresponse()
+            except (OSError, HTTPException) as error:
+                why = getattr(error, "strerror", None) or str(error)
+                raise Unreachable(f"{self._url} cannot be reached: {why}") from error
+            if answer.status >= 300:
+                raise _refusal(answer)
+            yield answer
+        finally:
+            connection.close()
+
+    def _connection(self, timeout_s: float) -> HTTPConnection:
+        connection_type = HTTPSConnection if self._parts.scheme == "https" else HTTPConnection
+        return connection_type(str(self._parts.hostname), self._parts.port, timeout=timeout_s)
+
     def _exchange(
         self, method: str, path: str, body: Mapping[str, Any] | None
     ) -> tuple[int, bytes]:
-        connection_type = HTTPSConnection if self._parts.scheme == "https" else HTTPConnection
-        connection = connection_type(
-            str(self._parts.hostname), self._parts.port, timeout=ANSWER_S
-        )
+        connection = self._connection(ANSWER_S)
         try:
             connection.request(
                 method,
@@ -95,6 +130,21 @@ class ControlClient:
             return answer.status, answer.read()
         finally:
             connection.close()
+
+
+def quoted(text: str) -> str:
+    """The text as a part of a path, or a value in a query."""
+    return quote(text, safe="", errors="surrogateescape")
+
+
+def _refusal(answer: HTTPResponse) -> Refused:
+    try:
+        reason = _reason(answer.status, json.loads(answer.read()))
+    except (OSError, HTTPException, ValueError):
+        reason = _reason(answer.status, None)
+    # 429 and what the server could not help: it may be better soon.
+    is_passing = answer.status == 429 or answer.status >= 500
+    return Unreachable(reason) if is_passing else Refused(reason)
 
 
 def _split(url: str) -> SplitResult:

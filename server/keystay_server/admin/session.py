@@ -1,16 +1,56 @@
 """
-`keystay session ...`: the commands, each one request.
+`keystay session ...`: each command is one request.
 """
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import quote
 
-from keystay_server.admin.client import ControlClient
-from keystay_server.admin.text import Answer, aligned, printable, timestamp
+from keystay_server.admin.arguments import (
+    Command,
+    add_control_command,
+    asks,
+    commands_of,
+    json_object,
+    seconds,
+)
+from keystay_server.admin.client import ControlClient, quoted
+from keystay_server.admin.text import Answer, Table, aligned, printable, timestamp
 
 _COLUMNS = ("ID", "CREATED", "EXPIRES", "LANGUAGE", "VERSION", "META")
+
+
+def add_to(commands: Any) -> None:
+    """Add the commands to the command line."""
+    about = "Open, list, show and end sessions, through the control plane of a running server."
+    help_ = "open, list, show and end sessions"
+    subcommands = commands_of(commands.add_parser("session", help=help_, description=about))
+
+    def add(name: str, run: Command, help_: str) -> ArgumentParser:
+        parser = add_control_command(subcommands, name, help_)
+        parser.set_defaults(run=asks(run))
+        return parser
+
+    opening = add("create", create, "open a session, and show its key this once")
+    opening.add_argument("actor", metavar="ACTOR", help="whose session it is to be")
+    opening.add_argument(
+        "--meta", metavar="JSON", type=json_object, help="its public variables"
+    )
+    opening.add_argument(
+        "--ttl", metavar="S", type=seconds, help="how long it lives without activity"
+    )
+    opening.add_argument(
+        "--max-age", metavar="S", type=seconds, help="how long it lives at most"
+    )
+    listing = add("list", list_, "list the live sessions of an actor, oldest first")
+    listing.add_argument("actor", metavar="ACTOR", help="whose sessions")
+    showing = add("show", show, "show a live session")
+    showing.add_argument("id", metavar="ID", help="the session's id")
+    ending = add("end", end, "end a session: its key opens nothing any more")
+    ending.add_argument("id", metavar="ID", help="the session's id")
+    ending.add_argument(
+        "--reason", metavar="WORD", help="the word its holders are told (revoked)"
+    )
 
 
 def create(control: ControlClient, options: Namespace) -> Answer:
@@ -31,33 +71,33 @@ def list_(control: ControlClient, options: Namespace) -> Answer:
     rows = [_row(session) for session in document["sessions"]]
     if not rows:
         return Answer(document, f"{printable(options.actor)} has no session")
-    return Answer(document, aligned([_COLUMNS, *rows]))
+    return Answer.in_table(document, Table(_COLUMNS, rows))
 
 
 def show(control: ControlClient, options: Namespace) -> Answer:
     """Show one session."""
-    session = control.ask("GET", f"/v1/sessions/{_quoted(options.id)}")
+    session = control.ask("GET", f"/v1/sessions/{quoted(options.id)}")
     return Answer(session, _details(session))
 
 
 def end(control: ControlClient, options: Namespace) -> Answer:
     """End one session."""
-    path = f"/v1/sessions/{_quoted(options.id)}"
+    path = f"/v1/sessions/{quoted(options.id)}"
     if options.reason is not None:
-        path += f"?reason={_quoted(options.reason)}"
+        path += f"?reason={quoted(options.reason)}"
     control.ask("DELETE", path)
     return Answer({"id": options.id, "ended": True}, f"{printable(options.id)} has ended")
 
 
 def _all_of(control: ControlClient, actor: str) -> Iterator[dict[str, Any]]:
     """The actor's sessions, asked for page by page."""
-    path, after = f"/v1/actors/{_quoted(actor)}/sessions?limit=200", ""
+    path, after = f"/v1/actors/{quoted(actor)}/sessions?limit=200", ""
     while True:
         page = control.ask("GET", path + after)
         yield from page["sessions"]
         if page["next"] is None:
             return
-        after = f"&after={_quoted(page['next'])}"
+        after = f"&after={quoted(page['next'])}"
 
 
 def _details(session: dict[str, Any]) -> str:
@@ -85,7 +125,3 @@ def _row(session: dict[str, Any]) -> tuple[str, ...]:
         printable(session["version"]),
         printable(session["meta"]),
     )
-
-
-def _quoted(text: str) -> str:
-    return quote(text, safe="", errors="surrogateescape")

@@ -3,18 +3,38 @@ How answers are printed: for people aligned, and safe to look at.
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
+class Table:
+    """
+    Rows under columns.
+
+    `numbers` are the columns of numbers; `styles` says how some words look on a terminal.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numbers: Collection[str] = ()
+    styles: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
-    """What a command prints: a document for programs, or text for people."""
+    """What a command prints: a document for programs, or text for people, or a table."""
 
     document: Any
     text: str
+    table: Table | None = None
+
+    @classmethod
+    def in_table(cls, document: Any, table: Table) -> "Answer":
+        """An answer whose text is the table, aligned."""
+        return cls(document, aligned([table.columns, *table.rows]), table)
 
 
 def printable(value: Any) -> str:

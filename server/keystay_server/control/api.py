@@ -38,8 +38,10 @@ from keystay_server.control.shapes import (
     SESSION,
     SESSION_WITH_KEY,
     SESSIONS,
+    STATS,
     STATUS,
 )
+from keystay_server.control.telemetry import TelemetryEndpoints
 
 _V1 = "/v1"
 
@@ -51,6 +53,7 @@ class Endpoints:
     sessions: SessionEndpoints
     events: EventEndpoints
     health: HealthEndpoints
+    telemetry: TelemetryEndpoints
 
 
 def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
@@ -59,7 +62,8 @@ def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
         *_of_sessions(endpoints.sessions),
         *_of_actors(endpoints.sessions),
         *_of_events(endpoints.events),
-        *_for_everybody(endpoints.health),
+        *_of_nodes(endpoints.telemetry),
+        *_for_everybody(endpoints.health, endpoints.telemetry),
     )
 
 
@@ -136,7 +140,16 @@ def _of_events(events: EventEndpoints) -> Iterable[Operation]:
     )
 
 
-def _for_everybody(health: HealthEndpoints) -> Iterable[Operation]:
+def _of_nodes(telemetry: TelemetryEndpoints) -> Iterable[Operation]:
+    yield Operation(
+        *("showStats", "GET", "/v1/stats", telemetry.stats),
+        *("Show how all nodes are.", Right.READ, {200: Reply("all nodes", STATS)}),
+    )
+
+
+def _for_everybody(
+    health: HealthEndpoints, telemetry: TelemetryEndpoints
+) -> Iterable[Operation]:
     status = {200: Reply("yes", STATUS)}
     yield Operation(
         *("isAlive", "GET", "/livez", health.livez),
@@ -146,6 +159,11 @@ def _for_everybody(health: HealthEndpoints) -> Iterable[Operation]:
         *("isReady", "GET", "/readyz", health.readyz),
         *("Should it be sent clients?", None),
         {**status, 503: Reply("no", PROBLEM, MEDIA_TYPE)},
+    )
+    yield Operation(
+        *("readMetrics", "GET", "/metrics", telemetry.metrics),
+        *("Read the metrics of this node.", None),
+        {200: Reply("for Prometheus", media_type="text/plain")},
     )
 
 

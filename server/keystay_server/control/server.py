@@ -18,6 +18,7 @@ from keystay_server.control.events import EventEndpoints
 from keystay_server.control.health import HealthEndpoints
 from keystay_server.control.key_ring import KeyRing
 from keystay_server.control.sessions import SessionEndpoints
+from keystay_server.control.telemetry import TelemetryEndpoints
 from keystay_server.hub import Hub
 from keystay_server.sessions import Sessions
 
@@ -39,12 +40,19 @@ class ControlServer:
     """
 
     def __init__(
-        self, sessions: Sessions, hub: Hub, *, deadline_s: float, drain_s: float
+        self,
+        sessions: Sessions,
+        hub: Hub,
+        telemetry: TelemetryEndpoints,
+        *,
+        deadline_s: float,
+        drain_s: float,
     ) -> None:
         self._endpoints = Endpoints(
             SessionEndpoints(sessions, hub),
             EventEndpoints(sessions, hub),
             HealthEndpoints(sessions),
+            telemetry,
         )
         self._deadline_s = deadline_s
         self._drain_s = drain_s

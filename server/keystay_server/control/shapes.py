@@ -8,6 +8,7 @@ from keystay_server.control.schema import (
     ANY,
     NUMBER,
     OBJECT,
+    SWITCH,
     TEXT,
     WHOLE,
     Field,
@@ -153,3 +154,30 @@ SESSIONS = Shape(
 ENDED = Shape("Ended", (Field("ended", WHOLE, "how many there were", required=True),))
 SAID = Shape("Said", (Field("cursor", WHOLE, "its place among events", required=True),))
 STATUS = Shape("Status", (Field("status", TEXT, "alive, or ready", required=True),))
+NODE = Shape(
+    "Node",
+    (
+        Field("id", TEXT, "names the node until it restarts", required=True),
+        Field("version", TEXT, "of Keystay", required=True),
+        Field("listen", TEXT, "where clients connect", required=True),
+        Field("startedAt", _MILLISECONDS, "Unix milliseconds", required=True),
+        Field("seenAt", _MILLISECONDS, "Unix milliseconds", required=True),
+        Field("draining", SWITCH, "whether it is going away", required=True),
+        Field("connections", WHOLE, "open now", required=True),
+        Field("bound", WHOLE, "of these, with a session", required=True),
+        Field("commands", WHOLE, "since its start", required=True),
+        Field("commandsFailed", WHOLE, "since its start", required=True),
+        Field("events", WHOLE, "sent to clients since its start", required=True),
+        Field("recovered", WHOLE, "restores that brought all, since its start", required=True),
+        Field("slowClients", WHOLE, "cut off since its start", required=True),
+        Field("p50Ms", NUMBER.or_null(), "of commands in the last 10 s", required=True),
+        Field("p99Ms", NUMBER.or_null(), "of commands in the last 10 s", required=True),
+    ),
+)
+STATS = Shape(
+    "Stats",
+    (
+        Field("node", TEXT, "the id of the node that answers", required=True),
+        Field("nodes", list_of(NODE.answer()), "all nodes", required=True),
+    ),
+)

@@ -112,12 +112,14 @@ class Listener:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(CHECK_EVERY_S)
-            websockets = list(self._websockets)
+            websockets, waiting_bytes = list(self._websockets), 0
             for start in range(0, len(websockets), CHECK_AT_ONCE):
                 for websocket in websockets[start : start + CHECK_AT_ONCE]:
                     if websocket in self._websockets:
                         _check(websocket, loop.time())
+                        waiting_bytes += websocket.waiting_bytes
                 await asyncio.sleep(0)  # Commands go first.
+            self.node.counts.outbox_bytes_now = waiting_bytes
 
 
 def _check(websocket: WebSocket, now: float) -> None:

@@ -189,6 +189,7 @@ class WebSocket(asyncio.Protocol):
 
     def too_slow(self) -> None:
         """Close: the client does not take its events."""
+        self._listener.node.counts.slow_clients += 1
         self.close(CloseCode.TOO_SLOW, "too slow")
 
     def close(self, code: int, reason: str) -> None:
@@ -231,6 +232,11 @@ class WebSocket(asyncio.Protocol):
             self.too_slow()
         else:
             self.abort()
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How much the client has not taken yet."""
+        return self._transport.get_write_buffer_size()
 
     @property
     def is_refused(self) -> bool:
@@ -367,6 +373,7 @@ class WebSocket(asyncio.Protocol):
             self.connection = Connection(self._listener.node, self, self._outbox)
             log.info("connection opened", extra={"address": self.address})
         else:
+            self._listener.node.counts.refused += 1
             log.info(
                 "connection refused",
                 extra={"address": self.address, "status": response.status_code},

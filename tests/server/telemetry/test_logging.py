@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 import keystay_server.app  # noqa: F401  # All loggers are as in a server.
-from keystay_server.telemetry import ConsoleFormatter, JsonFormatter, configure_logging
+from keystay_server.telemetry.logging import ConsoleFormatter, JsonFormatter, configure_logging
 
 
 @pytest.fixture(autouse=True)

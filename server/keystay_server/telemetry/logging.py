@@ -1,5 +1,5 @@
 """
-What the server tells its operator: logs, on standard error.
+The logs, on standard error.
 
 Fields are passed as `extra`; there is never a key or a token among them.
 """

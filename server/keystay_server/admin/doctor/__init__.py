@@ -1,0 +1,90 @@
+"""
+`keystay doctor`: whether a server with these settings would be well here, and what to do.
+
+It looks at the store, this machine and the files that the settings name. It asks no
+running server, and changes nothing.
+"""
+
+import asyncio
+import os
+from argparse import Namespace
+from typing import Any
+
+from keystay_server.admin.arguments import add_command, add_settings, settings_of
+from keystay_server.admin.doctor.findings import Finding
+from keystay_server.admin.doctor.machine import (
+    check_certificate,
+    check_database,
+    check_key,
+    check_key_file,
+    check_open_files,
+    check_settings,
+)
+from keystay_server.admin.doctor.store import judge
+from keystay_server.admin.screen import BAD, GOOD, WORSE, show, waiting
+from keystay_server.admin.text import Answer, Table, printable
+from keystay_server.config import Config, ConfigError, load
+from keystay_server.stores import EMBEDDED
+from keystay_server.stores.base import StoreError
+
+_STYLES = {"good": GOOD, "doubtful": WORSE, "bad": BAD}
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to the command line."""
+    parser = add_command(
+        commands,
+        "doctor",
+        "look at what a server with these settings would depend on here, and say what to do",
+    )
+    add_settings(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: Namespace) -> int:
+    """Show what was found; 1 if any of it is bad."""
+    config = load(*settings_of(options))
+    with waiting("looking at the store and at this machine"):
+        findings = examined(config, dict(os.environ))
+    is_well = all(finding.level != "bad" for finding in findings)
+    document = {"ok": is_well, "findings": [each.to_document() for each in findings]}
+    rows = [
+        (each.level, each.about, printable(each.found), printable(each.advice) or "-")
+        for each in findings
+    ]
+    table = Table(("", "ABOUT", "FOUND", "WHAT TO DO"), rows, styles=_STYLES)
+    show(Answer.in_table(document, table), as_json=options.json)
+    return 0 if is_well else 1
+
+
+def examined(config: Config, environment: dict[str, str]) -> list[Finding]:
+    """
+    All findings.
+
+    Raises:
+        ConfigError: If the store's URL is wrong.
+    """
+    perhaps = [check_certificate(config), check_key_file(config)]
+    return [
+        *_check_store(config),
+        check_open_files(config),
+        *(finding for finding in perhaps if finding is not None),
+        check_key(config, environment),
+        *check_settings(config),
+    ]
+
+
+def _check_store(config: Config) -> list[Finding]:
+    if config.store.partition(":")[0] in EMBEDDED:
+        return check_database(config)
+    # Imported late: an embedded store needs no redis package.
+    from keystay_server.stores import open_store
+    from keystay_server.stores.base import Retention
+    from keystay_server.stores.examination import examine
+
+    try:
+        open_store(config.store, Retention())  # A wrong URL is said as the server says it.
+        servers = asyncio.run(examine(config.store))
+    except StoreError as error:
+        raise ConfigError(f"store: {error}") from error
+    return [finding for server in servers for finding in judge(server)]

@@ -1,0 +1,78 @@
+"""
+What can be seen of a Redis from outside. Nothing is changed.
+"""
+
+import asyncio
+import time
+
+from redis.exceptions import ResponseError
+
+from keystay_protocol.errors import Unavailable
+from keystay_server.stores.examination import Examined
+from keystay_server.stores.redis.address import Address, Location
+from keystay_server.stores.redis.layout import probe_channel, root_of
+from keystay_server.stores.redis.link import Link
+from keystay_server.stores.redis.scripts import SESSIONS
+from keystay_server.stores.redis.sentinel import master
+from keystay_server.stores.redis.server import any_token
+from keystay_server.stores.redis.trouble import advice, reason
+from keystay_server.stores.redis.tuning import DEFAULT, LinkTuning
+
+SETTINGS = ("appendonly", "appendfsync", "save", "maxmemory-policy")
+
+
+async def examine_redis(url: str) -> list[Examined]:
+    """
+    Look at the server, the sentinels' master, or the nodes of a cluster that the URL names.
+
+    Raises:
+        StoreError: If the URL is wrong.
+    """
+    location = Location.parse(url, DEFAULT.connect_s)
+    if location.topology == "cluster":
+        # A token of one's own is in the slots of one node only: what runs there is not asked.
+        nodes = [_examine(location.server(*host), None) for host in location.hosts]
+        return await asyncio.gather(*nodes)
+    if location.topology == "sentinel":
+        return [await _examine(master(location), location.prefix)]
+    [host] = location.hosts
+    return [await _examine(location.server(*host), location.prefix)]
+
+
+async def _examine(address: Address, prefix: str | None) -> Examined:
+    link = Link(address.wire, LinkTuning(lanes=1))
+    link.start()
+    try:
+        if prefix is not None:
+            token = any_token()
+            await link.run(SESSIONS, root_of(prefix, token), 0, 0, 0, 0)
+            await link.send("SPUBLISH", probe_channel(prefix, token), b"")
+        ahead_ms = await _ahead_ms(link)
+        settings = await _settings(link)
+    except Unavailable as error:
+        cause = error.__cause__ or error
+        return Examined(address.where, advice(cause) or f"no use: {reason(cause)}")
+    finally:
+        await link.stop()
+    return Examined(address.where, None, ahead_ms, settings)
+
+
+async def _ahead_ms(link: Link) -> float:
+    before = time.time()
+    seconds, microseconds = await link.send("TIME")
+    here = (before + time.time()) / 2
+    return (here - int(seconds) - int(microseconds) / 1_000_000) * 1000
+
+
+async def _settings(link: Link) -> dict[str, str] | None:
+    found: dict[str, str] = {}
+    for name in SETTINGS:
+        try:
+            answer = await link.send("CONFIG", "GET", name)
+        except Unavailable as error:
+            if isinstance(error.__cause__, ResponseError):
+                return None
+            raise
+        if len(answer) > 1:
+            found[name] = answer[1].decode()
+    return found

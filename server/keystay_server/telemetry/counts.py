@@ -1,0 +1,58 @@
+"""
+What a node has done since it started, as plain numbers.
+
+Each has one owner that changes it; everybody may read them.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from keystay_server.telemetry.durations import Commands, Durations, Operations
+
+UNKNOWN_METHOD = "unknown"
+"""What stands for every method that is not in the command table: clients choose those."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """The numbers. `*_now` go up and down, the others only up."""
+
+    # The hub's.
+    connections_now: int = 0
+    connections: int = 0
+    bound_now: int = 0
+    events: int = 0
+    recovered: int = 0
+    """Restores that brought all that was missed."""
+    propagation: Durations = field(default_factory=Durations)
+    """From the store's clock, when it wrote an event, to this node's, when it was relayed."""
+
+    # The transports'.
+    refused: int = 0
+    slow_clients: int = 0
+    outbox_bytes_now: int = 0
+    """Looked at twice a second."""
+
+    # The dispatcher's.
+    methods: dict[str, Commands] = field(default_factory=dict)
+    unknown: Commands = field(default_factory=Commands)
+
+    # The store's, by operation.
+    operations: dict[str, Operations] = field(default_factory=dict)
+
+    # The loop's.
+    loop_lag: Durations = field(default_factory=Durations)
+
+    expired_at: float = 0.0
+    """When no session was found overdue the last time, or the search began, by `clock`."""
+
+    is_draining: bool = False
+
+    def know(self, methods: Iterable[str]) -> None:
+        """Count these methods each by itself."""
+        for method in methods:
+            self.methods.setdefault(method, Commands())
+
+    def each_method(self) -> dict[str, Commands]:
+        """All commands, by method."""
+        return {**self.methods, UNKNOWN_METHOD: self.unknown}

@@ -1,0 +1,84 @@
+"""
+How long something took, over and over: a histogram of plain numbers.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from time import perf_counter
+
+from keystay_protocol.errors import CommandError
+
+BOUNDS_S = (
+    *(0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5),
+    *(0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05),
+    *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
+)
+"""The upper bounds of the buckets; what is above the last is in one more."""
+
+clock = perf_counter
+"""Seconds, for durations."""
+
+
+class Durations:
+    """
+    How often each duration was seen.
+
+    `counts` has a number for each of `BOUNDS_S`, and one for what is above them.
+    """
+
+    __slots__ = ("counts", "seconds")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BOUNDS_S) + 1)
+        self.seconds = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Count one that took so long."""
+        self.counts[bisect_left(BOUNDS_S, seconds)] += 1
+        self.seconds += seconds
+
+    @property
+    def total(self) -> int:
+        """How many were counted."""
+        return sum(self.counts)
+
+
+class Commands(Durations):
+    """The commands of one method: how long they took, and how those ended that failed."""
+
+    __slots__ = ("failures",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failures: dict[str, int] = {}
+        """By the code that was answered."""
+
+    def failed(self, error: CommandError) -> None:
+        """Count one that was refused; how long it took is counted too."""
+        self.failures[error.code] = self.failures.get(error.code, 0) + 1
+
+
+class Operations(Durations):
+    """The calls of one of the store's operations, and how many found it out of reach."""
+
+    __slots__ = ("errors",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.errors = 0
+
+
+def quantile(counts: Sequence[int], part: float) -> float | None:
+    """
+    The duration, in seconds, that this part of what was counted did not exceed.
+
+    Within a bucket all durations are taken to be equally likely. None if nothing was counted.
+    """
+    rank, passed = part * sum(counts), 0
+    for number, count in enumerate(counts):
+        if count and passed + count >= rank:
+            low = BOUNDS_S[number - 1] if number else 0.0
+            high = BOUNDS_S[min(number, len(BOUNDS_S) - 1)]
+            return low + (high - low) * max(0.0, rank - passed) / count
+        passed += count
+    return None

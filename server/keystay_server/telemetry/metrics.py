@@ -1,0 +1,128 @@
+"""
+The metrics as Prometheus reads them.
+
+Nothing is prepared while the server works: each reading is made of the counts
+as they are, by a collector on a registry that belongs to this node alone.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.registry import Collector
+
+from keystay_server.telemetry.catalogue import METRICS
+from keystay_server.telemetry.counts import Counts
+from keystay_server.telemetry.durations import BOUNDS_S, Durations, clock
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+
+_FAMILIES = {
+    "counter": CounterMetricFamily,
+    "gauge": GaugeMetricFamily,
+    "histogram": HistogramMetricFamily,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """What runs: for the labels of `keystay_build_info`."""
+
+    version: str
+    store: str
+    """Its kind, which is its URL's scheme."""
+
+
+class Metrics:
+    """The metrics of one node."""
+
+    def __init__(self, counts: Counts, build: Build) -> None:
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(_CountsCollector(counts, build))
+        ProcessCollector(registry=self._registry)
+
+    def exposed(self) -> bytes:
+        """All of them now, in the Prometheus text format."""
+        return generate_latest(self._registry)
+
+
+class _CountsCollector(Collector):
+    def __init__(self, counts: Counts, build: Build) -> None:
+        self._counts = counts
+        self._build = build
+
+    def collect(self) -> Iterator[Family]:
+        families = {
+            metric.name: _FAMILIES[metric.kind](
+                metric.name, metric.meaning, labels=metric.labels
+            )
+            for metric in METRICS
+        }
+        _collect_build(families, self._build)
+        _collect_plain(families, self._counts)
+        _collect_commands(families, self._counts)
+        _collect_store(families, self._counts)
+        _add_histogram(families["keystay_propagation_seconds"], (), self._counts.propagation)
+        _add_histogram(families["keystay_loop_lag_seconds"], (), self._counts.loop_lag)
+        yield from families.values()
+
+
+def _collect_build(families: dict[str, Family], build: Build) -> None:
+    _add(families["keystay_build_info"], 1, build.version, build.store)
+
+
+def _collect_plain(families: dict[str, Family], counts: Counts) -> None:
+    plain = {
+        "keystay_draining": int(counts.is_draining),
+        "keystay_connections": counts.connections_now,
+        "keystay_bound_connections": counts.bound_now,
+        "keystay_connections_opened_total": counts.connections,
+        "keystay_connections_refused_total": counts.refused,
+        "keystay_slow_clients_total": counts.slow_clients,
+        "keystay_outbox_bytes": counts.outbox_bytes_now,
+        "keystay_events_sent_total": counts.events,
+        "keystay_restores_recovered_total": counts.recovered,
+        "keystay_expiry_late_seconds": clock() - counts.expired_at,
+    }
+    for name, value in plain.items():
+        _add(families[name], value)
+
+
+def _collect_commands(families: dict[str, Family], counts: Counts) -> None:
+    for method, commands in counts.each_method().items():
+        failures = dict(commands.failures)
+        _add(
+            families["keystay_commands_total"],
+            commands.total - sum(failures.values()),
+            *(method, "ok"),
+        )
+        for code, count in failures.items():
+            _add(families["keystay_commands_total"], count, method, code)
+        _add_histogram(families["keystay_command_seconds"], (method,), commands)
+
+
+def _collect_store(families: dict[str, Family], counts: Counts) -> None:
+    for name, operations in counts.operations.items():
+        _add(families["keystay_store_errors_total"], operations.errors, name)
+        _add_histogram(families["keystay_store_operation_seconds"], (name,), operations)
+
+
+def _add(family: Family, value: float, *labels: str) -> None:
+    assert isinstance(family, CounterMetricFamily | GaugeMetricFamily)
+    family.add_metric(labels, value)
+
+
+def _add_histogram(family: Family, labels: Sequence[str], durations: Durations) -> None:
+    assert isinstance(family, HistogramMetricFamily)
+    bounds = [*(f"{bound:g}" for bound in BOUNDS_S), "+Inf"]
+    family.add_metric(
+        labels, list(zip(bounds, accumulate(durations.counts), strict=True)), durations.seconds
+    )
