@@ -15,6 +15,7 @@ from typing import Any
 
 from keystay_protocol.codec import Limits
 from keystay_server.authenticators import Anonymous, Authenticator, Jwt
+from keystay_server.census import Census
 from keystay_server.config import Config, ConfigError, parse_address, parse_policy
 from keystay_server.connection import Node
 from keystay_server.context import Services
@@ -64,6 +65,7 @@ class App:
         self._loop_lag = instruments.loop_lag
         self._heartbeat = Heartbeat(self._store, counts, secrets.token_hex(6))
         self._hub = Hub(self._store, frame, config.max_outbox_bytes // 2, counts)
+        self._census = Census(self._store, self._hub, self._heartbeat.node_id)
         self._expiry = Expiry(self._store, self._hub, Activity(config.activity), counts)
         self._sessions = Sessions(self._store, _rules(config))
         services = Services(
@@ -90,6 +92,7 @@ class App:
             self._sessions,
             self._hub,
             TelemetryEndpoints(self._heartbeat, instruments.metrics),
+            self._census,
             deadline_s=config.command_timeout_s,
             drain_s=config.drain_timeout_s,
         )
@@ -108,6 +111,7 @@ class App:
             raise ConfigError(f"store: {error}") from error
         try:
             self._hub.start()
+            self._census.start()
             self._expiry.start()
             self._loop_lag.start()
             ready(await self._open_doors())
@@ -121,6 +125,7 @@ class App:
             await self._heartbeat.stop()
             self._loop_lag.stop()
             await self._expiry.stop()
+            await self._census.stop()
             await self._hub.stop()
             await self._store.stop()
         log.info("stopped")

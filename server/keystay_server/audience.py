@@ -21,10 +21,20 @@ class Peer:
     where it was bound before.
     """
 
-    __slots__ = ("coming", "has_spoken", "left", "outbox", "paths", "seat", "was_bound")
+    __slots__ = (
+        "address",
+        "coming",
+        "has_spoken",
+        "left",
+        "outbox",
+        "paths",
+        "seat",
+        "was_bound",
+    )
 
-    def __init__(self, outbox: Outbox) -> None:
+    def __init__(self, outbox: Outbox, address: str = "") -> None:
         self.outbox = outbox
+        self.address = address
         self.paths: tuple[str, ...] = DEFAULT_PATHS
         self.seat: Seat | None = None
         self.coming: Seat | None = None
@@ -39,7 +49,8 @@ class Seat:
 
     Events up to `after` are not owed to it: they are older than its binding, or, from
     `since` on, were dealt with; the last one that the connection heard is `sent`.
-    While the connection is being bound, `held` collects what is announced.
+    While the connection is being bound, `held` collects what is announced. `opening`
+    is the cursor with which its stay in the session began.
     """
 
     __slots__ = (
@@ -47,6 +58,7 @@ class Seat:
         "audience",
         "held",
         "key",
+        "opening",
         "peer",
         "sent",
         "session_id",
@@ -60,6 +72,7 @@ class Seat:
         self.audience = audience
         self.key = key
         self.session_id = ""
+        self.opening = NOTHING_RELAYED
         self.since = NOTHING_RELAYED
         self.after = NOTHING_RELAYED
         self.sent = NOTHING_RELAYED

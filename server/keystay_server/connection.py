@@ -67,10 +67,12 @@ class Connection:
         "_transport",
     )
 
-    def __init__(self, node: Node, transport: Transport, outbox: Outbox) -> None:
+    def __init__(
+        self, node: Node, transport: Transport, outbox: Outbox, address: str = ""
+    ) -> None:
         self._node = node
         self._transport = transport
-        self._context = Context(node.services, Peer(outbox))
+        self._context = Context(node.services, Peer(outbox, address))
         self._task: Task[bytes] | None = None
         # Not decoded before its turn: 64 KiB of empty maps are 5 MB of objects.
         # Most connections never need one.

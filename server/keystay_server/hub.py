@@ -29,6 +29,9 @@ from keystay_server.stores.base import Emitted, SessionSet, SessionUnset, Store,
 from keystay_server.telemetry.counts import Counts
 from keystay_server.wording import bytes_of, data_of, name_of
 
+BETWEEN_NODES = "server."
+"""Backends cannot send names that begin so, and nodes broadcast nothing else to clients."""
+
 MAX_HELD = 1024
 """
 Events of an actor that are held back while a connection is being bound to it.
@@ -78,6 +81,8 @@ class Hub:
         self._counts = counts or Counts()
         self._peers: set[Peer] = set()
         self._audiences: dict[str, Audience] = {}
+        # What nodes say to each other on the way that events to everybody take, by name.
+        self._between_nodes: dict[str, Callable[[bytes], None]] = {}
         self._healer = Healer(self._fill_hole)
 
     def start(self) -> None:
@@ -172,6 +177,12 @@ class Hub:
                 if seat.peer.seat is seat:
                     yield seat
 
+    def seats_of(self, actor_id: str) -> list[Seat]:
+        """The seats of the connections that are bound here to sessions of the actor."""
+        audience = self._audiences.get(actor_id)
+        seats = [] if audience is None else audience.seats
+        return [seat for seat in seats if seat.peer.seat is seat]
+
     async def relay(self, events: list[StoredEvent]) -> None:
         """Send events that a command of this node caused; return when they are on their way."""
         for event in events:
@@ -199,8 +210,18 @@ class Hub:
             else:
                 self._healer.tear(audience, audience.last)
 
+    def hear_nodes(self, name: str, listener: Callable[[bytes], None]) -> None:
+        """Have the data of what nodes broadcast under this `server.` name; no client has it."""
+        self._between_nodes[name] = listener
+
     def announced_to_all(self, emitted: Emitted) -> None:
         """Send an event to every connection of this node that hears it."""
+        if emitted.name.startswith(BETWEEN_NODES):
+            # One that nobody here knows is a newer node's: it is not for clients either.
+            listener = self._between_nodes.get(emitted.name)
+            if listener is not None:
+                listener(emitted.data)
+            return
         frame = self._encode(emitted.name, data_of(emitted, ""), None)
         for peer in tuple(self._peers):
             if heard_by(peer.paths, emitted.name):
@@ -298,9 +319,10 @@ class Hub:
         peer.seat = seat
         peer.was_bound = True
         self._counts.bound_now += 1
+        is_same = before is not None and before.session_id == seat.session_id
+        seat.opening = before.opening if before and is_same else opening.cursor
         is_recovered = self._replay(seat, missed or []) and missed is not None
         if not is_recovered:
-            is_same = before is not None and before.session_id == seat.session_id
             seat.since = before.since if before and is_same else opening.cursor - 1
         seat.after = opening.cursor - 1
         self._deliver(seat, opening, {})

@@ -3,6 +3,7 @@ The rules of a session's life, the same for every door: a client's command, a
 backend's request, the command line.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -34,6 +35,8 @@ from keystay_server.stores.base import (
     StoredEvent,
 )
 from keystay_server.stores.once import AskedBefore, Once
+
+_LOOKS, _LOOK_AGAIN_S = 5, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,11 +280,16 @@ class Sessions:
         """
         if recipe is not None and (repeat := await self._opened_by(recipe, actor_id)):
             return repeat
-        old = await self.show(session_id)
-        if checked_actor_id(actor_id) == old.actor_id:
-            raise InvalidParams("actorId is that of the session already")
-        await self._refuse_one_more(actor_id)
-        ended = await self.revoke(session_id, "reassigned")
+        try:
+            old = await self.show(session_id)
+            if checked_actor_id(actor_id) == old.actor_id:
+                raise InvalidParams("actorId is that of the session already")
+            await self._refuse_one_more(actor_id)
+            ended = await self.revoke(session_id, "reassigned")
+        except NoSession:
+            if recipe is not None and (repeat := await self._opened_soon(recipe, actor_id)):
+                return repeat
+            raise
         opened = await self.open(_like(old, actor_id), recipe)
         return replace(opened, events=[*ended, *opened.events])
 
@@ -291,6 +299,14 @@ class Sessions:
             return Opened(key, await self.check(key), [], is_repeat=True)
         except NoSession:
             return None
+
+    async def _opened_soon(self, recipe: Recipe, actor_id: str) -> Opened | None:
+        """Wait a moment for the same request, which may be about to open the session."""
+        for _ in range(_LOOKS):
+            await asyncio.sleep(_LOOK_AGAIN_S)
+            if repeat := await self._opened_by(recipe, actor_id):
+                return repeat
+        return None
 
     async def _refuse_one_more(self, actor_id: str) -> None:
         policy = self._rules.policy

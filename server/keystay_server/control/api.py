@@ -19,6 +19,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from keystay_protocol.errors import Timeout
 from keystay_server.control.auth import Authentication, Authenticator, Right, require
+from keystay_server.control.caching import NoStore
+from keystay_server.control.connections import ConnectionEndpoints
 from keystay_server.control.events import EventEndpoints
 from keystay_server.control.health import HealthEndpoints
 from keystay_server.control.openapi import PROBLEM, describe
@@ -28,6 +30,7 @@ from keystay_server.control.sessions import SessionEndpoints
 from keystay_server.control.shapes import (
     AFTER,
     CHANGE,
+    CONNECTIONS,
     ENDED,
     EVENT,
     LIMIT,
@@ -52,6 +55,7 @@ class Endpoints:
 
     sessions: SessionEndpoints
     events: EventEndpoints
+    connections: ConnectionEndpoints
     health: HealthEndpoints
     telemetry: TelemetryEndpoints
 
@@ -60,7 +64,7 @@ def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
     """The table."""
     return (
         *_of_sessions(endpoints.sessions),
-        *_of_actors(endpoints.sessions),
+        *_of_actors(endpoints.sessions, endpoints.connections),
         *_of_events(endpoints.events),
         *_of_nodes(endpoints.telemetry),
         *_for_everybody(endpoints.health, endpoints.telemetry),
@@ -102,7 +106,9 @@ def _of_sessions(sessions: SessionEndpoints) -> Iterable[Operation]:
     )
 
 
-def _of_actors(sessions: SessionEndpoints) -> Iterable[Operation]:
+def _of_actors(
+    sessions: SessionEndpoints, connections: ConnectionEndpoints
+) -> Iterable[Operation]:
     path = "/v1/actors/{actorId}/sessions"
     yield Operation(
         *("listSessions", "GET", path, sessions.list_),
@@ -116,6 +122,11 @@ def _of_actors(sessions: SessionEndpoints) -> Iterable[Operation]:
         *("End all sessions of an actor.", Right.SESSIONS),
         {200: Reply("they ended", ENDED)},
         query=(REASON_PARAMETER,),
+    )
+    yield Operation(
+        *("listConnections", "GET", "/v1/actors/{actorId}/connections", connections.list_),
+        *("List the connections of an actor, over all nodes.", Right.READ),
+        {200: Reply("those bound to its sessions", CONNECTIONS)},
     )
 
 
@@ -199,7 +210,9 @@ def make_api(
 
 def _strict(*routes: BaseRoute) -> Starlette:
     app = Starlette(
-        routes=routes, middleware=[Middleware(RawPath)], exception_handlers=HANDLERS
+        routes=routes,
+        middleware=[Middleware(NoStore), Middleware(RawPath)],
+        exception_handlers=HANDLERS,
     )
     # A path with a slash too many is another path, and its redirect would trust `Host`.
     app.router.redirect_slashes = False

@@ -12,8 +12,12 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
+from keystay_server.census import Census
 from keystay_server.control.api import Endpoints, make_api
 from keystay_server.control.bearer import Bearer
+from keystay_server.control.connections import ConnectionEndpoints
+from keystay_server.control.dashboard.routes import make_pages, make_tickets
+from keystay_server.control.dashboard.visitors import Visitors
 from keystay_server.control.events import EventEndpoints
 from keystay_server.control.health import HealthEndpoints
 from keystay_server.control.key_ring import KeyRing
@@ -27,7 +31,7 @@ IDLE_S = 65
 START_S = 5.0
 GOODBYE_S = 1.0
 
-_HEADERS = [("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")]
+_HEADERS = [("X-Content-Type-Options", "nosniff")]
 
 
 class ControlServer:
@@ -44,6 +48,7 @@ class ControlServer:
         sessions: Sessions,
         hub: Hub,
         telemetry: TelemetryEndpoints,
+        census: Census,
         *,
         deadline_s: float,
         drain_s: float,
@@ -51,6 +56,7 @@ class ControlServer:
         self._endpoints = Endpoints(
             SessionEndpoints(sessions, hub),
             EventEndpoints(sessions, hub),
+            ConnectionEndpoints(census),
             HealthEndpoints(sessions),
             telemetry,
         )
@@ -72,7 +78,13 @@ class ControlServer:
             OSError: If the address cannot be listened on.
         """
         listening = await _listening_socket(host, port)
-        api = make_api(self._endpoints, [Bearer(keys)], deadline_s=self._deadline_s)
+        tickets = make_tickets(keys)
+        api = make_api(
+            self._endpoints,
+            [Visitors(tickets, keys), Bearer(keys)],
+            deadline_s=self._deadline_s,
+            pages=make_pages(tickets),
+        )
         config = _configured(api, self._drain_s)
         config.load()
         config.ssl = tls

@@ -181,3 +181,16 @@ STATS = Shape(
         Field("nodes", list_of(NODE.answer()), "all nodes", required=True),
     ),
 )
+CONNECTION = Shape(
+    "Connection",
+    (
+        Field("node", TEXT, "which node it is on", required=True),
+        Field("sessionId", TEXT, "which session it holds", required=True),
+        Field("address", TEXT, "where it comes from", required=True),
+        Field("since", _MILLISECONDS, "Unix milliseconds", required=True),
+    ),
+)
+CONNECTIONS = Shape(
+    "Connections",
+    (Field("connections", list_of(CONNECTION.answer()), "200 at most", required=True),),
+)

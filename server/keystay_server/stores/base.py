@@ -364,3 +364,8 @@ def out_of_reach(why: str, *, retry_after_s: float = 1.0) -> Unavailable:
 def next_cursor(last: int, now_ms: int) -> int:
     """The cursor after `last`: the store's clock, or one more where that has not moved on."""
     return max(last + 1, now_ms * 1024)
+
+
+def moment_of(cursor: int) -> int:
+    """When the event of this cursor was written: Unix milliseconds by the store's clock."""
+    return cursor // 1024

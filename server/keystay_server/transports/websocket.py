@@ -370,7 +370,7 @@ class WebSocket(asyncio.Protocol):
         request.headers.clear()
         if self._is_open:
             self._watch.opened(self._loop.time())
-            self.connection = Connection(self._listener.node, self, self._outbox)
+            self.connection = Connection(self._listener.node, self, self._outbox, self.address)
             log.info("connection opened", extra={"address": self.address})
         else:
             self._listener.node.counts.refused += 1

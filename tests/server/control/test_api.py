@@ -11,7 +11,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
         "/nothing",
         "/livez/",
         "/v1",

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from keystay_server.census import Census
 from keystay_server.config import Config
 from keystay_server.control import bounded_http
 from keystay_server.control.bounded_http import MAX_HEAD_BYTES
@@ -79,7 +80,9 @@ async def test_a_head_that_never_ends_is_not_waited_for(
     telemetry = TelemetryEndpoints(
         Heartbeat(store, instruments.counts, "node"), instruments.metrics
     )
-    control = ControlServer(sessions, Hub(store, bytes), telemetry, deadline_s=1, drain_s=1)
+    hub = Hub(store, bytes)
+    census = Census(store, hub, "node")
+    control = ControlServer(sessions, hub, telemetry, census, deadline_s=1, drain_s=1)
     port = await control.start("127.0.0.1", 0, KeyRing(list))
     try:
         assert await answer_to(port, sent) == b""

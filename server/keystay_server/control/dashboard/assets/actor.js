@@ -1,0 +1,310 @@
+// One actor: its sessions, who holds them, what happens to them, and what can be done about it.
+
+import { ask, ofActor, serverNow } from "./api.js";
+import { confirmEnd, writeEvent } from "./dialogs.js";
+import { announce, el, say } from "./element.js";
+import { follow } from "./feed.js";
+import { shortId } from "./format.js";
+import { EventLog } from "./log.js";
+import { SessionCard } from "./sessions.js";
+import { pause } from "./waiting.js";
+
+const SESSIONS_EVERY_MS = 2000;
+const WITHOUT_FEED_MS = 1000;
+const CONNECTIONS_EVERY_MS = 2000;
+const SETTLE_MS = 60;
+
+/** The view of an actor; it is live from `open` to `close`. */
+export class ActorView {
+  constructor(actorId) {
+    this.actorId = actorId;
+    this.leaving = new AbortController();
+    this.cards = new Map();
+    this.known = null;
+    this.log = new EventLog();
+    this.followed = false;
+    this.title = el("h1", { tabindex: "-1" }, el("code", {}, actorId));
+    this.summary = el("p", { class: "soft", role: "status" }, "Looking…");
+    this.notice = el("p", { class: "notice", hidden: true, role: "alert" });
+    this.list = el("ul", { class: "sessions", "aria-label": "Live sessions" });
+    this.empty = el("div", { class: "panel empty", hidden: true });
+    this.feedState = el("span", { class: "state", "data-state": "waiting" }, "connecting");
+    this.endAll = el(
+      "button",
+      { type: "button", class: "danger-quiet", disabled: true, onclick: () => this.#endAll() },
+      "End all…",
+    );
+    this.root = this.#layout();
+  }
+
+  #layout() {
+    return el(
+      "div",
+      {},
+      el(
+        "p",
+        { class: "crumb" },
+        el("a", { href: "#/" }, "Overview"),
+        el("span", { "aria-hidden": "true" }, " / "),
+        "Actor",
+      ),
+      el(
+        "div",
+        { class: "section-head" },
+        el("div", { class: "actor-title" }, this.title, this.summary),
+        el(
+          "div",
+          { class: "actions" },
+          el(
+            "button",
+            { type: "button", onclick: () => this.#emit({ actorId: this.actorId }) },
+            "Send event…",
+          ),
+          this.endAll,
+        ),
+      ),
+      this.notice,
+      el(
+        "div",
+        { class: "columns" },
+        el(
+          "section",
+          { "aria-labelledby": "sessions-title" },
+          el("div", { class: "section-head" }, el("h2", { id: "sessions-title" }, "Sessions")),
+          this.empty,
+          this.list,
+        ),
+        el(
+          "section",
+          { class: "side", "aria-labelledby": "log-title" },
+          el(
+            "div",
+            { class: "section-head" },
+            el("h2", { id: "log-title" }, "Live events"),
+            this.feedState,
+          ),
+          el(
+            "div",
+            {
+              class: "panel log-box",
+              tabindex: "0",
+              role: "region",
+              "aria-labelledby": "log-title",
+            },
+            this.log.root,
+          ),
+        ),
+      ),
+    );
+  }
+
+  /** Begin to show what is, and what happens from now on. */
+  open() {
+    this.#follow();
+    this.#keepUp();
+    this.#keepConnections();
+    this.ticking = setInterval(() => this.cards.forEach((card) => card.tick()), 1000);
+  }
+
+  close() {
+    this.leaving.abort();
+    clearInterval(this.ticking);
+  }
+
+  // What is.
+
+  async #keepUp() {
+    const { signal } = this.leaving;
+    while (!signal.aborted) {
+      if (!document.hidden) await this.#refresh();
+      await pause(
+        this.followed && this.notice.hidden ? SESSIONS_EVERY_MS : WITHOUT_FEED_MS,
+        signal,
+      );
+    }
+  }
+
+  async #keepConnections() {
+    const { signal } = this.leaving;
+    while (!signal.aborted) {
+      if (!document.hidden && this.cards.size) await this.#refreshConnections();
+      await pause(this.cards.size ? CONNECTIONS_EVERY_MS : 200, signal);
+    }
+  }
+
+  async #refresh() {
+    const { signal } = this.leaving;
+    try {
+      const { sessions, next } = await ask("GET", ofActor(this.actorId, "sessions"), { signal });
+      if (signal.aborted) return;
+      this.notice.hidden = true;
+      this.hasMore = Boolean(next); // Of hundreds, the first page is enough to look at.
+      this.#show(sessions);
+    } catch (error) {
+      if (!signal.aborted) this.#complain(error);
+    }
+  }
+
+  async #refreshConnections() {
+    const { signal } = this.leaving;
+    try {
+      const { connections } = await ask("GET", ofActor(this.actorId, "connections"), { signal });
+      this.connections = connections;
+    } catch {
+      this.connections = null; // The sessions' own refresh says what is wrong.
+    }
+    this.cards.forEach((card) => card.updateConnections(this.connections));
+    this.#summarize();
+  }
+
+  #show(sessions) {
+    const before = this.known;
+    this.known = new Map(sessions.map((session) => [session.id, session]));
+    for (const [id, card] of this.cards) if (!this.known.has(id)) this.#remove(id, card);
+    for (const session of sessions) {
+      const card = this.cards.get(session.id);
+      if (card) card.update(session);
+      else this.#addCard(session);
+    }
+    if (before && !this.followed) this.#logDifference(before);
+    this.endAll.disabled = sessions.length === 0;
+    this.empty.hidden = sessions.length > 0;
+    this.empty.replaceChildren(
+      el("p", { class: "empty-title" }, "No live sessions"),
+      el(
+        "p",
+        { class: "soft" },
+        "Nobody is logged in as this actor. Ids are matched exactly, capital letters included. A session that is opened now appears here by itself.",
+      ),
+    );
+    this.#summarize();
+  }
+
+  #addCard(session) {
+    const card = new SessionCard(session, {
+      onEnd: (which) => this.#end(which),
+      onEmit: (which) => this.#emit({ session: which }),
+    });
+    if (this.connections) card.updateConnections(this.connections);
+    this.cards.set(session.id, card);
+    this.list.append(card.root);
+  }
+
+  #remove(id, card) {
+    // Whoever was in there must not fall out of the page.
+    if (card.root.contains(document.activeElement)) this.title.focus();
+    card.root.remove();
+    this.cards.delete(id);
+  }
+
+  #summarize() {
+    if (!this.known) return;
+    const sessions = this.known.size;
+    const connections = (this.connections ?? []).filter(({ sessionId }) =>
+      this.known.has(sessionId),
+    ).length;
+    const words = [
+      sessions === 1 ? "1 session" : sessions ? `${sessions} sessions` : "Not logged in",
+      ...(this.hasMore ? ["the oldest of more"] : []),
+    ];
+    if (sessions && this.connections)
+      words.push(connections === 1 ? "1 connection" : `${connections} connections`);
+    say(this.summary, words.join(", "));
+  }
+
+  #complain(error) {
+    this.notice.hidden = false;
+    say(this.notice, error.message);
+    if (!this.known) say(this.summary, "Not known");
+  }
+
+  // What happens.
+
+  async #follow() {
+    const { signal } = this.leaving;
+    const hasFeed = await follow(this.actorId, {
+      signal,
+      onState: (state) => {
+        this.followed = state === "live";
+        this.#feedIs(state, state === "live" ? "live" : "trying again");
+      },
+      onEvent: (name, data) => this.#happened(name, data),
+    });
+    if (!hasFeed) this.#feedIs("live", "looking every second");
+  }
+
+  #feedIs(state, word) {
+    this.feedState.dataset.state = state;
+    say(this.feedState, word);
+  }
+
+  #happened(name, data) {
+    if (name === "session.set") {
+      const isNew = !this.known?.has(data.session.id);
+      this.log.add(name, data.at, {
+        sessionId: data.session.id,
+        more: isNew ? "opened" : "restored or changed",
+      });
+    } else if (name === "session.unset") this.#hasEnded(data.at, data.id, data.reason);
+    else if (name === "feed.lost")
+      this.log.add(name, serverNow(), { more: "some events may be missing here" });
+    this.#lookSoon();
+  }
+
+  #hasEnded(at, id, reason) {
+    this.log.add("session.unset", at, { sessionId: id, more: reason });
+    announce(`Session ${shortId(id)} has ended: ${reason}`);
+    this.known?.delete(id);
+    const card = this.cards.get(id);
+    if (card) this.#remove(id, card);
+  }
+
+  /** Events come in bunches: look once for all of them. */
+  async #lookSoon() {
+    if (this.isLooking) return;
+    this.isLooking = true;
+    await pause(SETTLE_MS, this.leaving.signal);
+    this.isLooking = false;
+    await this.#refresh();
+    await this.#refreshConnections();
+  }
+
+  #logDifference(before) {
+    for (const [id] of before) {
+      if (!this.known.has(id))
+        this.#hasEnded(serverNow(), id, this.endedFor?.get(id) ?? "ended or expired");
+    }
+    for (const [id, session] of this.known) {
+      const old = before.get(id);
+      if (!old) this.log.add("session.set", session.createdAt, { sessionId: id, more: "opened" });
+      else if (old.revision !== session.revision)
+        this.log.add("session.set", serverNow(), { sessionId: id, more: "changed" });
+    }
+  }
+
+  // What can be done.
+
+  async #end(session) {
+    await this.#endThese([session.id], { session });
+  }
+
+  async #endAll() {
+    const ids = [...this.known.keys()];
+    await this.#endThese(ids, { count: this.hasMore ? Infinity : ids.length });
+  }
+
+  async #endThese(ids, what) {
+    const onReason = (reason) => {
+      this.endedFor = new Map(ids.map((id) => [id, reason]));
+    };
+    const reason = await confirmEnd({ actorId: this.actorId, ...what, onReason });
+    if (reason !== null) await this.#refresh();
+  }
+
+  async #emit(target) {
+    const name = await writeEvent({ actorId: this.actorId, ...target });
+    if (name === null) return;
+    this.log.add("sent", serverNow(), { sessionId: target.session?.id, more: name });
+    announce(`Event ${name} was sent`);
+  }
+}

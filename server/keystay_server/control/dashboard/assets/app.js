@@ -1,0 +1,70 @@
+// The page: what its address shows, the search, and the way out.
+
+import { ActorView } from "./actor.js";
+import { request } from "./api.js";
+import { say } from "./element.js";
+import { Overview } from "./overview.js";
+import { soughtActor } from "./search.js";
+
+const ACTOR = "#/actors/";
+
+const overview = document.getElementById("overview");
+const place = document.getElementById("actor");
+const search = document.getElementById("find-actor");
+let view = null;
+
+function route() {
+  const actorId = location.hash.startsWith(ACTOR) ? decoded(location.hash.slice(ACTOR.length)) : "";
+  if (view && view.actorId === actorId) return;
+  view?.close();
+  view = actorId ? new ActorView(actorId) : null;
+  overview.hidden = view !== null;
+  place.hidden = view === null;
+  place.replaceChildren(...(view ? [view.root] : []));
+  document.title = view ? `${actorId} · Keystay` : "Keystay";
+  if (view) search.value = actorId;
+  view?.open();
+  view?.title.focus();
+  scrollTo(0, 0);
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+const find = document.getElementById("find");
+find.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const actorId = soughtActor(search.value);
+  search.value = actorId;
+  if (actorId) location.hash = ACTOR + encodeURIComponent(actorId);
+});
+
+// Not before it works: the browser would send the form in its own way.
+for (const control of find.elements) control.disabled = false;
+
+document.getElementById("skip").addEventListener("click", (event) => {
+  event.preventDefault(); // The address is what is shown, not where one is on the page.
+  document.getElementById("main").focus();
+});
+
+document.getElementById("logout").addEventListener("click", async () => {
+  await request("POST", "/logout").catch(() => {}); // Without a connection, nothing can be asked any more either.
+  location.assign("/");
+});
+
+const link = document.getElementById("link");
+const numbers = new Overview((state, word, more = "") => {
+  link.dataset.state = state;
+  say(document.getElementById("link-text"), word);
+  say(document.getElementById("link-more"), more);
+});
+
+if (location.search) history.replaceState(null, "", location.pathname + location.hash);
+addEventListener("hashchange", route);
+route();
+numbers.run();

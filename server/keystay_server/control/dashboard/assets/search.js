@@ -1,0 +1,25 @@
+// What people put into the search field, and which actor they mean by it.
+
+const SECRET = /:kst_[\w-]*$/;
+const SESSION_ID = /^([\w-]+)\.[\w-]{16}$/;
+
+/**
+ * The actor that is sought, "" for none: by its id, or by the id of one of its sessions, which names
+ * it. Of a key that was pasted, which is a secret, the actor's id alone is left.
+ */
+export function soughtActor(text) {
+  const sought = text.trim().replace(SECRET, "");
+  const match = SESSION_ID.exec(sought);
+  return (match && actorIn(match[1])) || sought;
+}
+
+function actorIn(encoded) {
+  try {
+    const bytes = Uint8Array.from(atob(encoded.replaceAll("-", "+").replaceAll("_", "/")), (c) =>
+      c.charCodeAt(0),
+    );
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    return null; // It only looked like one.
+  }
+}

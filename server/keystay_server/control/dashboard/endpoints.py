@@ -1,0 +1,132 @@
+"""
+The dashboard's own paths: its page, logging in and out, and the assets.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from http import HTTPStatus
+from urllib.parse import parse_qs, urlsplit
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import RedirectResponse, Response
+
+from keystay_server.control.dashboard.files import (
+    Asset,
+    answer_asset,
+    page,
+    read_assets,
+    read_page,
+)
+from keystay_server.control.dashboard.guard import (
+    COOKIE,
+    check_is_from_our_page,
+    ticket_of,
+    visitor,
+)
+from keystay_server.control.dashboard.ticket import VALID_S, Tickets
+from keystay_server.control.wrong_keys import RETRY_AFTER_S, WrongKeys
+
+HOME = "/"
+MAX_FORM_BYTES = 4096
+FORM_S = 10.0
+
+_WRONG = "That is not an API key of this server."
+_TOO_OFTEN = "Too many wrong keys came from your address. Wait a little, then try again."
+
+
+class DashboardEndpoints:
+    """The answers, which need no API key: without a cookie there is the log-in page only."""
+
+    def __init__(self, tickets: Tickets, wrong_keys: WrongKeys) -> None:
+        self._tickets = tickets
+        self._wrong_keys = wrong_keys
+        self._assets: Mapping[str, Asset] = read_assets()
+        self._dashboard, self._login = read_page("dashboard.html"), read_page("login.html")
+
+    async def home(self, request: Request) -> Response:
+        """`GET /`: the dashboard, or the way there."""
+        ticket = ticket_of(request, self._tickets)
+        if ticket is None:
+            return self._login_page(request)
+        return page(
+            self._dashboard,
+            token=self._tickets.token_of(ticket),
+            key=self._tickets.name_of(ticket) or "",
+        )
+
+    async def login(self, request: Request) -> Response:
+        """`POST /login`: a form with the API key; the cookie, or the same page again."""
+        check_is_from_our_page(request)
+        ticket = self._tickets.issue(await _key_in(request))
+        if ticket is None:
+            return self._wrong_key(request)
+        answer = RedirectResponse(HOME, HTTPStatus.SEE_OTHER)
+        self._set_cookie(request, answer, ticket, VALID_S)
+        return answer
+
+    async def to_home(self, _: Request) -> Response:
+        """`GET /login`: where a wrong key left the browser, and somebody comes back to."""
+        return RedirectResponse(HOME, HTTPStatus.SEE_OTHER)
+
+    async def logout(self, request: Request) -> Response:
+        """`POST /logout`: forget the cookie."""
+        if visitor(request, self._tickets) is None:
+            check_is_from_our_page(request)
+        answer = Response(status_code=HTTPStatus.NO_CONTENT)
+        self._set_cookie(request, answer, "", 0)
+        return answer
+
+    async def asset(self, request: Request) -> Response:
+        """`GET /assets/{name}`."""
+        asset = self._assets.get(request.path_params["name"])
+        if asset is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        return answer_asset(asset, request.headers.get("if-none-match"))
+
+    def _wrong_key(self, request: Request) -> Response:
+        address = request.client.host if request.client else ""
+        if self._wrong_keys.note(address):
+            return self._login_page(request, HTTPStatus.FORBIDDEN, _WRONG)
+        answer = self._login_page(request, HTTPStatus.TOO_MANY_REQUESTS, _TOO_OFTEN)
+        answer.headers["Retry-After"] = str(RETRY_AFTER_S)
+        return answer
+
+    def _login_page(
+        self, request: Request, status: HTTPStatus = HTTPStatus.OK, error: str = ""
+    ) -> Response:
+        # A strict cookie stays at home when a link on another site leads here: the page
+        # then asks once more by itself, and comes in if there is a cookie.
+        site = request.headers.get("sec-fetch-site", "")
+        is_crossing = site in ("cross-site", "same-site") and request.method == "GET"
+        return page(self._login, status, error=error, crossing="yes" if is_crossing else "no")
+
+    def _set_cookie(self, request: Request, answer: Response, value: str, valid_s: int) -> None:
+        # Behind a proxy that speaks TLS, it is the browser's word that knows of it.
+        schemes = (request.url.scheme, urlsplit(request.headers.get("origin", "")).scheme)
+        answer.set_cookie(
+            COOKIE,
+            value,
+            max_age=valid_s,
+            path=HOME,
+            secure="https" in schemes,
+            httponly=True,
+            samesite="strict",
+        )
+
+
+async def _key_in(request: Request) -> str:
+    """The key in a form that was sent; empty if there is none, or anything else was sent."""
+    form = bytearray()
+    try:
+        async with asyncio.timeout(FORM_S):
+            async for chunk in request.stream():
+                form += chunk
+                if len(form) > MAX_FORM_BYTES:
+                    raise HTTPException(
+                        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "", {"Connection": "close"}
+                    )
+        fields = parse_qs(form.decode("ascii"), max_num_fields=4)
+    except (ClientDisconnect, TimeoutError, ValueError):
+        return ""
+    return fields.get("key", [""])[0].strip()

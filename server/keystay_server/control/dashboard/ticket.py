@@ -1,0 +1,87 @@
+"""
+The cookie that a browser has in place of an API key: signed, and good for a while.
+
+No I/O and no state. A ticket is `v1.<until>.<name of the key>.<signature>`, and
+signed with a secret that is derived from the key it stands for: so it outlives a
+restart, every node knows it, and it dies with its key. The key cannot be had from
+it. The token against cross-site requests is a second signature, of the ticket.
+"""
+
+import hashlib
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
+from typing import Protocol
+
+VALID_S = 12 * 60 * 60
+MAX_TICKET_LENGTH = 512
+
+_VERSION = "v1"
+
+
+class Keyring(Protocol):
+    """The API keys of this installation."""
+
+    def name_of(self, key: str, /) -> str | None:
+        """Return the name of the key, in constant time; None if it is none of them."""
+
+    def digest_of(self, name: str, /) -> bytes | None:
+        """Return a digest of the key with this name; None if there is none."""
+
+
+class Tickets:
+    """
+    Issues tickets, and tells good ones from others.
+
+    Args:
+        clock: Unix time in seconds.
+    """
+
+    def __init__(self, keyring: Keyring, clock: Callable[[], float]) -> None:
+        self._keyring = keyring
+        self._clock = clock
+
+    def issue(self, key: str) -> str | None:
+        """Return a ticket for whoever has this API key; None if it is none."""
+        name = self._keyring.name_of(key)
+        if name is None:
+            return None
+        until = int(self._clock()) + VALID_S
+        claim = f"{_VERSION}.{until}.{urlsafe_b64encode(name.encode()).decode()}"
+        return f"{claim}.{self._signature(name, 'ticket', claim)}"
+
+    def name_of(self, ticket: str) -> str | None:
+        """Return the name of the key that the ticket stands for; None if it is no good."""
+        claim, _, signature = ticket[:MAX_TICKET_LENGTH].rpartition(".")
+        match claim.split("."):
+            case [version, until, encoded] if version == _VERSION:
+                name = _decoded(encoded)
+            case _:
+                return None
+        if name is None or not self._is_signed(name, claim, signature):
+            return None
+        return name if self._clock() < int(until) else None
+
+    def token_of(self, ticket: str) -> str:
+        """Return the token that a page must send along with this good ticket."""
+        return self._signature(self.name_of(ticket) or "", "token", ticket)
+
+    def _is_signed(self, name: str, claim: str, signature: str) -> bool:
+        expected = self._signature(name, "ticket", claim)
+        return bool(expected) and hmac.compare_digest(signature.encode(), expected.encode())
+
+    def _signature(self, name: str, purpose: str, text: str) -> str:
+        """Sign with the key of this name; empty if there is none."""
+        digest = self._keyring.digest_of(name)
+        if digest is None:
+            return ""
+        secret = hmac.digest(digest, b"keystay dashboard", hashlib.sha256)
+        signature = hmac.digest(secret, f"{purpose}\n{text}".encode(), hashlib.sha256)
+        return urlsafe_b64encode(signature).rstrip(b"=").decode()
+
+
+def _decoded(text: str) -> str | None:
+    try:
+        return urlsafe_b64decode(text.encode("ascii")).decode()
+    except ValueError:
+        return None

@@ -1,0 +1,90 @@
+"""
+A real browser, Debian's Chromium, and one server with a dashboard for all these tests.
+"""
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+
+from tests.server_process import ServerProcess, serving
+
+API_KEY = "the-api-key-of-the-dashboard"
+PHONE, LAPTOP = (360, 740), (1366, 860)
+SOON_MS = 5000
+
+
+def chromium() -> str:
+    """The browser. Without one these tests are skipped, but never in CI."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None and not os.environ.get("CI"):
+        pytest.skip("there is no Chromium here: apt-get install chromium")
+    assert program, "Chromium must be there in CI"
+    return program
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """A browser without a window."""
+    is_root = hasattr(os, "geteuid") and os.geteuid() == 0
+    async with async_playwright() as playwright:
+        running = await playwright.chromium.launch(
+            executable_path=chromium(), args=["--no-sandbox"] if is_root else []
+        )
+        try:
+            yield running
+        finally:
+            await running.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def server() -> AsyncIterator[ServerProcess]:
+    """A server that keeps sessions in memory."""
+    async with serving(env={"KEYSTAY_API_KEY": API_KEY}) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def backend(server: ServerProcess) -> AsyncIterator[httpx.AsyncClient]:
+    """An HTTP client that sends the API key."""
+    async with httpx.AsyncClient(
+        base_url=server.control,
+        headers={"Authorization": f"Bearer {API_KEY}"},
+        trust_env=False,
+    ) as client:
+        yield client
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    """A page with cookies of its own. Whatever breaks in it breaks the test."""
+    width, height = LAPTOP
+    context = await browser.new_context(
+        viewport={"width": width, "height": height}, reduced_motion="reduce"
+    )
+    context.set_default_timeout(SOON_MS)
+    page = await context.new_page()
+    broken: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        # That a server refuses something is an error to the console, and none of the page.
+        if message.type == "error" and not message.text.startswith("Failed to load resource"):
+            broken.append(message.text)
+
+    page.on("pageerror", lambda error: broken.append(str(error)))
+    page.on("console", note)
+    yield page
+    await context.close()
+    assert broken == []
+
+
+async def log_in(page: Page, server: ServerProcess, place: str = "/") -> None:
+    """Open a place of the dashboard, and log in where it asks for that."""
+    await page.goto(server.control + place)
+    await page.get_by_label("API key").fill(API_KEY)
+    await page.get_by_role("button", name="Log in").click()
+    await page.get_by_role("button", name="Log out").wait_for()
