@@ -3,6 +3,7 @@ Every example in the documentation does what it says.
 """
 
 import asyncio
+import base64
 import json
 import logging
 import os
@@ -10,6 +11,7 @@ import re
 import shlex
 import sys
 import textwrap
+import time
 from asyncio.subprocess import PIPE
 from dataclasses import fields
 from pathlib import Path
@@ -22,6 +24,7 @@ from keystay_server.commands.signature import Row, string
 from keystay_server.config import Config
 from keystay_server.context import Context
 from keystay_server.dispatch import Dispatcher
+from keystay_server.signing import Signer
 from keystay_server.telemetry.catalogue import METRICS
 from tests.raw_client import connected
 from tests.server_process import ServerProcess, serving
@@ -159,6 +162,47 @@ async def test_the_api_keys_on_the_operations_page(tmp_path: Path) -> None:
         output = await run("sh", "-c", f"cd {tmp_path}; {commands}")
     assert output.count('"actorId":"player:8"') == 2
     assert len(set(re.findall(r'"key":"([^"]+)"', output))) == 1
+
+
+def test_the_check_of_a_webhook_on_the_operations_page() -> None:
+    """It accepts what the server signs, and neither another body nor an old request."""
+    [code] = blocks("docs/operations.md", "python")
+    names: dict[str, Any] = {}
+    exec(code, names)
+    secret, now = bytes(range(32)), round(time.time())
+    text = f"whsec_{base64.b64encode(secret).decode()}"
+    for at, body, is_genuine in ((now, b"{}", True), (now, b"[]", False), (1, b"{}", False)):
+        headers = Signer(secret).headers("msg_1", at, b"{}")
+        assert names["is_genuine"](headers, body, text) is is_genuine
+
+
+async def test_the_secret_of_a_webhook_on_the_operations_page(tmp_path: Path) -> None:
+    """The command makes a file that the server takes."""
+    [command] = [code for code in blocks("docs/operations.md", "sh") if "whsec_" in code]
+    await run("sh", "-c", f"cd {tmp_path} && {command}")
+    Signer.from_file(tmp_path / "webhook.secret")
+
+
+async def test_the_feed_on_the_operations_page() -> None:
+    """curl prints what becomes of a session, in the form that the page shows."""
+    [command] = [code for code in blocks("docs/operations.md", "sh") if "/v1/feed" in code]
+    async with serving() as server:
+        command = command.replace("http://127.0.0.1:8331", server.control)
+        command = command.replace("$(cat keystay.key)", "test-api-key")
+        listening = await asyncio.create_subprocess_shell(f"exec {command}", stdout=PIPE)
+        assert listening.stdout is not None
+        try:
+            async with asyncio.timeout(SOON_S):
+                await listening.stdout.readuntil(b"\n\n")
+                async with connected(server.url) as client:
+                    await client.login("player:8")
+                lines = (await listening.stdout.readuntil(b"\n\n")).decode().split("\n")
+        finally:
+            listening.kill()
+            await listening.communicate()
+    names = [line.partition(": ")[0] for line in lines if line]
+    assert (names, lines[1]) == (["id", "event", "data"], "event: session.set")
+    assert json.loads(lines[2].removeprefix("data: "))["actorId"] == "player:8"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

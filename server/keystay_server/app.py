@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keystay_protocol.codec import Limits
 from keystay_server.authenticators import Anonymous, Authenticator, Jwt
@@ -25,18 +25,23 @@ from keystay_server.control.server import ControlServer
 from keystay_server.control.telemetry import TelemetryEndpoints
 from keystay_server.dispatch import Dispatcher
 from keystay_server.expiry import Activity, Expiry
+from keystay_server.feed import Feed
 from keystay_server.heartbeat import Heartbeat
 from keystay_server.hub import Hub
 from keystay_server.instruments import instruments_for
 from keystay_server.limits import ConnectionLimits
 from keystay_server.masking import without_secrets
 from keystay_server.sessions import Rules, Sessions
+from keystay_server.signing import Signer
 from keystay_server.stores import open_store
-from keystay_server.stores.base import Retention, Store, StoreError
+from keystay_server.stores.base import FEED_EVENTS, Retention, Store, StoreError
 from keystay_server.transports.handshake import OriginPolicy
 from keystay_server.transports.listener import Listener
 from keystay_server.transports.watch import Timings
 from keystay_server.transports.websocket import frame
+
+if TYPE_CHECKING:
+    from keystay_server.webhooks import Webhooks
 
 log = logging.getLogger("keystay")
 
@@ -88,13 +93,17 @@ class App:
             OriginPolicy(frozenset(config.origins), loopback=config.dev),
             ConnectionLimits(config.max_connections, config.max_connections_per_address),
         )
+        self._feed = Feed(self._store)
+        self._webhooks = _webhooks(config, self._store)
         self._control = ControlServer(
             self._sessions,
             self._hub,
             TelemetryEndpoints(self._heartbeat, instruments.metrics),
             self._census,
+            self._feed,
             deadline_s=config.command_timeout_s,
             drain_s=config.drain_timeout_s,
+            slow_s=config.slow_timeout_s or None,
         )
 
     async def run(self, ready: Callable[[dict[str, Any]], None]) -> None:
@@ -114,11 +123,15 @@ class App:
             self._census.start()
             self._expiry.start()
             self._loop_lag.start()
+            if self._webhooks is not None:
+                self._webhooks.start()
             ready(await self._open_doors())
             await stopping.wait()
             log.info("draining")
         finally:
             self._control.drain()
+            # Its listeners go on at another node, where they miss nothing.
+            await self._feed.stop()
             self._heartbeat.drain()
             await self._listener.stop(self._config.drain_timeout_s)
             await self._control.stop()
@@ -126,6 +139,8 @@ class App:
             self._loop_lag.stop()
             await self._expiry.stop()
             await self._census.stop()
+            if self._webhooks is not None:
+                await self._webhooks.stop()
             await self._hub.stop()
             await self._store.stop()
         log.info("stopped")
@@ -171,6 +186,7 @@ def _store(config: Config) -> Store:
         history_events=config.history_events,
         history_ms=round(config.history_s * 1000),
         tombstone_ms=round(config.tombstone_s * 1000),
+        feed_events=FEED_EVENTS if config.feed else 0,
     )
     try:
         return open_store(config.store, retention)
@@ -214,6 +230,21 @@ def _authenticators(config: Config) -> dict[str, Authenticator]:
         except ValueError as error:
             raise ConfigError(f"jwt_key_file: {error}") from error
     return ways
+
+
+def _webhooks(config: Config, store: Store) -> "Webhooks | None":
+    if not config.webhook_url:
+        return None
+    # Imported late: who has no webhook needs no HTTP client in memory.
+    from keystay_server.webhooks import Webhooks
+
+    try:
+        signer = Signer.from_file(Path(config.webhook_secret_file))
+    except OSError as error:
+        raise ConfigError(f"webhook_secret_file: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"webhook_secret_file: {error}") from None
+    return Webhooks(store, config.webhook_url, signer, config.webhook_timeout_s)
 
 
 def _tls_context(settings: str, cert: str, key: str) -> ssl.SSLContext | None:

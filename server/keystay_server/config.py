@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, fields
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from keystay_protocol.errors import InvalidParams
 from keystay_server.fields import checked_version
@@ -93,6 +94,13 @@ class Config:
         86_400.0, "how long an ended session's key is told the reason"
     )
 
+    feed: bool = _setting(
+        True, "keep the feed of all sessions, for GET /v1/feed and webhooks; on all nodes alike"
+    )
+    webhook_url: str = _setting("", "where the feed is POSTed to, http:// or https://")
+    webhook_secret_file: str = _setting("", "file with the secret that signs it, whsec_...")
+    webhook_timeout_s: float = _setting(10.0, "how long a webhook may take to be answered")
+
     jwt_key_file: str = _setting("", "login with JWT: file with the secret or public key")
     jwt_audience: str = _setting("", "the audience that a JWT must name")
     jwt_issuer: str = _setting("", "the issuer that a JWT must have")
@@ -136,7 +144,11 @@ class Config:
                 raise ConfigError(
                     f"{missing}: is needed too: TLS takes a certificate and its key"
                 )
-        for name in ("ttl_s", "command_timeout_s", "handshake_timeout_s", "close_timeout_s"):
+        _check_webhook(self)
+        for name in (
+            *("ttl_s", "command_timeout_s", "handshake_timeout_s", "close_timeout_s"),
+            "webhook_timeout_s",
+        ):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name}: must be more than 0")
         for name in ("history_events", "max_in_flight", "max_message_depth"):
@@ -329,6 +341,22 @@ def _check_origins(origins: tuple[str, ...]) -> None:
     for origin in origins:
         if origin != "*" and "://" not in origin:
             raise ConfigError(f"origins: {origin!r} is neither * nor like https://HOST")
+
+
+def _check_webhook(config: Config) -> None:
+    if not config.webhook_url:
+        return
+    try:
+        parts = urlsplit(config.webhook_url)
+        is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_url = False
+    if not is_url:
+        raise ConfigError("webhook_url: must be http://HOST... or https://HOST...")
+    if not config.webhook_secret_file:
+        raise ConfigError("webhook_secret_file: is needed too: what is POSTed is signed")
+    if not config.feed:
+        raise ConfigError("feed: is needed for webhook_url: what is POSTed is the feed")
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

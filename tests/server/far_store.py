@@ -12,6 +12,7 @@ from keystay_server.stores.base import (
     UNLIMITED,
     Changes,
     Emitted,
+    FeedPage,
     History,
     Holding,
     Listener,
@@ -22,6 +23,7 @@ from keystay_server.stores.base import (
     StoredEvent,
     out_of_reach,
 )
+from keystay_server.stores.position import Position
 from tests.server.wire import WAIT_S
 
 T = TypeVar("T")
@@ -148,6 +150,19 @@ class FarStore:
 
     async def history(self, actor_id: str, after: int) -> History:
         return await self._far("history", self._store.history(actor_id, after))
+
+    async def read_feed(self, after: Position | None, most: int) -> FeedPage:
+        return await self._far("read_feed", self._store.read_feed(after, most))
+
+    async def lease(self, name: str, node_id: str, ttl_ms: int) -> bool:
+        return await self._far("lease", self._store.lease(name, node_id, ttl_ms))
+
+    async def save_position(self, name: str, node_id: str, position: Position) -> bool:
+        saving = self._store.save_position(name, node_id, position)
+        return await self._far("save_position", saving)
+
+    async def saved_position(self, name: str) -> Position | None:
+        return await self._far("saved_position", self._store.saved_position(name))
 
     async def report(self, topic: str, node_id: str, data: bytes, ttl_ms: int) -> None:
         await self._far("report", self._store.report(topic, node_id, data, ttl_ms))

@@ -18,6 +18,20 @@ from tests.server_process import serving
 SECRET = "a shared secret of 32 bytes, and more"
 
 
+@pytest.mark.parametrize("content", [None, "hunter2"])
+def test_the_secret_of_webhooks_is_read_at_the_start(
+    tmp_path: Path, content: str | None
+) -> None:
+    """A file that is not there, or is none, is named; what is in it is not."""
+    file = tmp_path / "secret"
+    if content is not None:
+        file.write_text(content)
+    flags = {"webhook_url": "http://localhost/hook", "webhook_secret_file": str(file)}
+    with pytest.raises(ConfigError, match=r"^webhook_secret_file: ") as refused:
+        App(load({**flags, "store": "memory://"}, None, {}))
+    assert "hunter2" not in str(refused.value)
+
+
 async def test_settings_reach_the_door(tmp_path: Path) -> None:
     """Origins, the limits of messages and connections, deadlines, and the ways to log in."""
     key_file = tmp_path / "jwt.key"

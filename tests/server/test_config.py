@@ -224,6 +224,24 @@ def test_a_policy_is_a_word_and_a_number(text: str, policy: Policy) -> None:
     assert parse_policy(load({"policy": text}, None, {}).policy) == policy
 
 
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        ({"webhook_url": "ftp://example.com"}, "webhook_url"),
+        ({"webhook_url": "http://"}, "webhook_url"),
+        ({"webhook_url": "http://[::1"}, "webhook_url"),
+        ({"webhook_url": "http://x:port"}, "webhook_url"),
+        ({"webhook_url": "https://example.com/hook"}, "webhook_secret_file"),
+        ({"webhook_url": "http://x", "webhook_secret_file": "s", "feed": "false"}, "feed"),
+        ({"webhook_timeout_s": "0"}, "webhook_timeout_s"),
+    ],
+)
+def test_a_webhook_has_a_url_a_secret_and_a_feed(flags: dict[str, str], named: str) -> None:
+    """Each of them is asked for by name."""
+    with pytest.raises(ConfigError, match=f"^{named}: "):
+        load(flags, None, {})
+
+
 def test_a_value_that_may_be_a_secret_is_not_repeated() -> None:
     """An error about another setting never shows the store's password, nor does its own."""
     url = "redis://user:hunter2@localhost"

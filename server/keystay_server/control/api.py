@@ -22,10 +22,12 @@ from keystay_server.control.auth import Authentication, Authenticator, Right, re
 from keystay_server.control.caching import NoStore
 from keystay_server.control.connections import ConnectionEndpoints
 from keystay_server.control.events import EventEndpoints
+from keystay_server.control.feed import FeedEndpoints
 from keystay_server.control.health import HealthEndpoints
 from keystay_server.control.openapi import PROBLEM, describe
 from keystay_server.control.operation import Answer, Operation, Reply
 from keystay_server.control.problems import HANDLERS, MEDIA_TYPE
+from keystay_server.control.schema import TEXT, Field
 from keystay_server.control.sessions import SessionEndpoints
 from keystay_server.control.shapes import (
     AFTER,
@@ -56,6 +58,7 @@ class Endpoints:
     sessions: SessionEndpoints
     events: EventEndpoints
     connections: ConnectionEndpoints
+    feed: FeedEndpoints
     health: HealthEndpoints
     telemetry: TelemetryEndpoints
 
@@ -66,7 +69,7 @@ def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
         *_of_sessions(endpoints.sessions),
         *_of_actors(endpoints.sessions, endpoints.connections),
         *_of_events(endpoints.events),
-        *_of_nodes(endpoints.telemetry),
+        *_of_nodes(endpoints.telemetry, endpoints.feed),
         *_for_everybody(endpoints.health, endpoints.telemetry),
     )
 
@@ -151,10 +154,18 @@ def _of_events(events: EventEndpoints) -> Iterable[Operation]:
     )
 
 
-def _of_nodes(telemetry: TelemetryEndpoints) -> Iterable[Operation]:
+def _of_nodes(telemetry: TelemetryEndpoints, feed: FeedEndpoints) -> Iterable[Operation]:
     yield Operation(
         *("showStats", "GET", "/v1/stats", telemetry.stats),
         *("Show how all nodes are.", Right.READ, {200: Reply("all nodes", STATS)}),
+    )
+    yield Operation(
+        *("follow", "GET", "/v1/feed", feed.listen),
+        *("Follow what becomes of sessions.", Right.READ),
+        {200: Reply("server-sent events", media_type="text/event-stream")},
+        query=(Field("actor", TEXT, "whose sessions, may be repeated; else everybody's"),),
+        refusals=(404, 503),
+        has_deadline=False,
     )
 
 

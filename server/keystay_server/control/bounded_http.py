@@ -45,6 +45,8 @@ class BoundedHttp(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._head_arrived()
         super().on_headers_complete()
+        # To be rid of a client that takes nothing: closing would wait for it.
+        self.scope["extensions"] = {"keystay": {"abort": self.transport.abort}}
 
     def _await_head(self) -> None:
         if self._head_timer is None:

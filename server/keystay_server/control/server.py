@@ -19,10 +19,12 @@ from keystay_server.control.connections import ConnectionEndpoints
 from keystay_server.control.dashboard.routes import make_pages, make_tickets
 from keystay_server.control.dashboard.visitors import Visitors
 from keystay_server.control.events import EventEndpoints
+from keystay_server.control.feed import FeedEndpoints
 from keystay_server.control.health import HealthEndpoints
 from keystay_server.control.key_ring import KeyRing
 from keystay_server.control.sessions import SessionEndpoints
 from keystay_server.control.telemetry import TelemetryEndpoints
+from keystay_server.feed import Feed
 from keystay_server.hub import Hub
 from keystay_server.sessions import Sessions
 
@@ -41,6 +43,7 @@ class ControlServer:
     Args:
         deadline_s: How long a request may take.
         drain_s: How long requests under way may take when the server stops.
+        slow_s: How long a listener of the feed may leave its events untaken.
     """
 
     def __init__(
@@ -49,14 +52,17 @@ class ControlServer:
         hub: Hub,
         telemetry: TelemetryEndpoints,
         census: Census,
+        feed: Feed,
         *,
         deadline_s: float,
         drain_s: float,
+        slow_s: float | None = 10.0,
     ) -> None:
         self._endpoints = Endpoints(
             SessionEndpoints(sessions, hub),
             EventEndpoints(sessions, hub),
             ConnectionEndpoints(census),
+            FeedEndpoints(feed, slow_s),
             HealthEndpoints(sessions),
             telemetry,
         )

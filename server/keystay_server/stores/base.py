@@ -12,6 +12,8 @@ whole installation is kept inside one of its methods:
 4. A feed that may have missed something says so, and what was missed can be
    read by cursor, as far back as the history reaches.
 5. A write that was answered survives a SIGKILL of the server.
+6. The opening, change and end of each session is once in the feed, in the order of
+   its actor, soon after it happened, whatever becomes of the node that wrote it.
 
 `tests/stores/test_store_contract.py` states and proves them for each store.
 
@@ -28,6 +30,10 @@ from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import Unavailable
 from keystay_protocol.session import Session
 from keystay_server.stores.once import Once
+from keystay_server.stores.position import Position
+
+FEED_EVENTS = 65_536
+"""About how many entries a feed has, unless it is said otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,13 @@ class Retention:
     """How old an actor's newest event may be before its history is forgotten."""
     tombstone_ms: int = 24 * 60 * 60 * 1000
     """How long the holder of an ended session's key is told why it ended."""
+    feed_events: int = FEED_EVENTS
+    """About how many entries the feed has, the newest; 0: no feed is kept."""
+
+    @property
+    def feed_ms(self) -> int:
+        """How old an entry of the feed may be before it is forgotten."""
+        return max(self.history_ms, 60_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +207,38 @@ class History:
     complete: bool
 
 
+@dataclass(frozen=True, slots=True)
+class FeedEntry:
+    """
+    One entry of the feed: the entry `number` of its log.
+
+    A `change` of None says that entries of this actor were lost before they
+    could be written; without an actor: of any.
+    """
+
+    log: int
+    number: int
+    actor_id: str
+    cursor: int
+    change: SessionSet | SessionUnset | None
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPage:
+    """
+    A part of the feed, and the position after it.
+
+    Not `complete` if entries between the position that was given and the first
+    of these were forgotten, or the position is of another feed. At the `end` if
+    there was nothing more when this was read.
+    """
+
+    entries: list[FeedEntry]
+    position: Position
+    is_complete: bool
+    is_end: bool
+
+
 class Listener(Protocol):
     """
     Who a store announces to: the hub of this node.
@@ -336,6 +381,30 @@ class Store(Protocol):
     def unwatch(self, actor_id: str) -> None:
         """Stop the announcements about the actor, and a `watch` under way. Does not block."""
 
+    async def read_feed(self, after: Position | None, most: int) -> FeedPage:
+        """
+        Read the entries of the feed after a position, of all actors, `most` at most.
+
+        The entries of one actor are in their order, those of several as they were
+        written, more or less. None stands for now: nothing is read but the position.
+
+        Raises:
+            NoFeed: If none is kept.
+        """
+
+    async def lease(self, name: str, node_id: str, ttl_ms: int) -> bool:
+        """
+        Have something for oneself for `ttl_ms`, if nobody else has; with 0 give it back.
+
+        Whoever has it may ask again, for longer.
+        """
+
+    async def save_position(self, name: str, node_id: str, position: Position) -> bool:
+        """Keep a position with what a node has leased; False, and no change, if it has not."""
+
+    async def saved_position(self, name: str) -> Position | None:
+        """Return what was saved last."""
+
     async def report(self, topic: str, node_id: str, data: bytes, ttl_ms: int) -> None:
         """
         Leave word of a node where every node can read it, for `ttl_ms`.
@@ -350,6 +419,10 @@ class Store(Protocol):
 
 class StoreError(Exception):
     """The store cannot work as configured. The text says what to do, for an operator."""
+
+
+class NoFeed(Exception):
+    """This installation keeps no feed."""
 
 
 class RevisionConflict(Exception):

@@ -350,7 +350,8 @@ async def test_neither_key_is_logged(
     server: ServerProcess, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Not even at DEBUG, which httpx has a lot to say at; nor is it in a repr."""
-    caplog.set_level(logging.DEBUG)
+    for name in ("", "httpx", "httpcore", "keystay"):
+        caplog.set_level(logging.DEBUG, logger=name)
     async with trying(server.control) as control:
         session = await control.create_session("logged")
         assert session.key is not None

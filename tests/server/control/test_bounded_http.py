@@ -7,19 +7,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from keystay_server.census import Census
-from keystay_server.config import Config
 from keystay_server.control import bounded_http
 from keystay_server.control.bounded_http import MAX_HEAD_BYTES
-from keystay_server.control.key_ring import KeyRing
-from keystay_server.control.server import ControlServer
-from keystay_server.control.telemetry import TelemetryEndpoints
-from keystay_server.heartbeat import Heartbeat
-from keystay_server.hub import Hub
-from keystay_server.instruments import instruments_for
+from keystay_server.feed import Feed
 from keystay_server.sessions import Rules, Sessions
 from keystay_server.stores import open_store
 from keystay_server.stores.base import Retention
+from tests.server.control.in_process import control_over, one_key
 from tests.server_process import ServerProcess
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -76,14 +70,8 @@ async def test_a_head_that_never_ends_is_not_waited_for(
     monkeypatch.setattr(bounded_http, "HEAD_S", 0.05)
     store = open_store("memory://", Retention())
     sessions = Sessions(store, Rules(60))
-    instruments = instruments_for(Config(store="memory://"), store)
-    telemetry = TelemetryEndpoints(
-        Heartbeat(store, instruments.counts, "node"), instruments.metrics
-    )
-    hub = Hub(store, bytes)
-    census = Census(store, hub, "node")
-    control = ControlServer(sessions, hub, telemetry, census, deadline_s=1, drain_s=1)
-    port = await control.start("127.0.0.1", 0, KeyRing(list))
+    control = control_over(store, sessions, Feed(store), deadline_s=1, drain_s=1)
+    port = await control.start("127.0.0.1", 0, one_key())
     try:
         assert await answer_to(port, sent) == b""
     finally:

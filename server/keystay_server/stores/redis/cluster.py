@@ -107,6 +107,15 @@ class Cluster:
             await self._map_is_read()
         raise out_of_reach("the store does not answer")
 
+    def post(self, script: Script, root: str, *words: Word) -> "asyncio.Future[Any]":
+        """Send a script, as `Link.post` does, to where the root was last seen."""
+        return self._server_of(root.encode()).link.post(script, root, *words)
+
+    def are_together(self, root: str, other: str) -> bool:
+        """Whether both are on the same node, as far as is known."""
+        node = node_of(root.encode(), self._slots)
+        return node is not None and node == node_of(other.encode(), self._slots)
+
     def beside(self, root: str, others: Sequence[str]) -> Sequence[str]:
         """Those of the others that are on the same node; all if none is."""
         return neighbours(root, others, self._slots)

@@ -35,7 +35,7 @@ TAKEN_AT_ONCE = 256
 """From each shard."""
 
 Run = Callable[..., Awaitable[Any]]
-"""`Servers.run`."""
+"""`Servers.run`, and a write that the feed tells of."""
 Beside = Callable[[str, Sequence[str]], Sequence[str]]
 """`Servers.beside`."""
 
@@ -52,9 +52,10 @@ class _Due:
 class DueIndex:
     """The sessions by when they are due."""
 
-    def __init__(self, prefix: str, run: Run, beside: Beside) -> None:
+    def __init__(self, prefix: str, run: Run, write: Run, beside: Beside) -> None:
         self._prefix = prefix
         self._run = run
+        self._write = write
         self._beside = beside
         self._shards = [due_key(prefix, shard) for shard in SHARDS]
 
@@ -99,7 +100,7 @@ class DueIndex:
     async def _expire(self, due: _Due) -> Any:
         """What `expire.lua` returns."""
         actor_id, digest = read_due_name(due.name)
-        return await self._run(scripts.EXPIRE, root_of(self._prefix, actor_id), digest.hex())
+        return await self._write(scripts.EXPIRE, actor_id, digest.hex())
 
     async def _release(self, words: Sequence[Word]) -> None:
         shard, *rest = words
@@ -112,7 +113,11 @@ def _by_shard(due: Sequence[_Due], answers: Sequence[Any]) -> list[list[Word]]:
     for one, answer in zip(due, answers, strict=True):
         # What is unknown comes up again when the lease runs out.
         if not isinstance(answer, Unavailable):
-            left_ms, ttl_ms = answer if isinstance(answer, list) else ("", "")
+            match answer:
+                case [int(left_ms), int(ttl_ms)]:
+                    when: tuple[Word, Word] = (left_ms, ttl_ms)
+                case _:
+                    when = ("", "")
             shard = words.setdefault(one.shard, [one.shard, one.lease])
-            shard += [one.name, left_ms, ttl_ms]
+            shard += [one.name, *when]
     return list(words.values())

@@ -74,6 +74,16 @@ def read_due_name(name: bytes) -> tuple[str, bytes]:
     return name[_DIGEST_BYTES:].decode(), name[:_DIGEST_BYTES]
 
 
+def feed_root(prefix: str, shard: int) -> str:
+    """What the name of every key of a part of the feed starts with."""
+    return f"{prefix}:feed:{{{shard}}}"
+
+
+def lease_key(prefix: str, name: str) -> str:
+    """Who has something for itself, and how far it is with it."""
+    return f"{prefix}:lease:{{{name}}}"
+
+
 def decode_record(actor_id: str, fields: Sequence[Any]) -> Record:
     """Read the fields that a script returns for a session."""
     id_, meta, language, version, created_at, expires_at, ends_at, ttl_ms, revision = fields[:9]
@@ -103,6 +113,19 @@ def decode_event(actor_id: str, event: bytes) -> StoredEvent:
             change = _decode_change(actor_id, kind, values)
             return StoredEvent(actor_id, int(cursor), int(previous), change)
     raise ValueError("not an event")
+
+
+def read_head(event: bytes) -> tuple[bytes, int, bool]:
+    """Its cursor, the one before it, and whether it is about a session, not a backend's."""
+    values: list[bytes] = []
+    start = 0
+    for _ in range(3):
+        colon = event.index(b":", start)
+        end = colon + 1 + int(event[start:colon])
+        values.append(event[colon + 1 : end])
+        start = end
+    cursor, previous, kind = values
+    return cursor, int(previous), kind != b"emitted"
 
 
 def _decode_change(actor_id: str, kind: bytes, values: list[bytes | None]) -> Change:

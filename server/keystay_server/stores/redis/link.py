@@ -65,6 +65,19 @@ class Link:
         """Run a script on what is below a root; otherwise as `send`."""
         return await self.send("EVALSHA", script.sha, 1, root, *words)
 
+    def post(self, script: Script, root: str, *words: Word) -> "asyncio.Future[Any]":
+        """
+        Send a script at once, ahead of all that is sent later in this turn of the loop.
+
+        The future may be left alone, whatever becomes of it.
+
+        Raises:
+            Unavailable: If it is not sent.
+        """
+        answer = self._put(pack("EVALSHA", script.sha, 1, root, *words))
+        answer.add_done_callback(_retrieve)
+        return answer
+
     async def send(self, *words: Word) -> Any:
         """
         Send a command and return its answer, undecoded.
@@ -72,6 +85,9 @@ class Link:
         Raises:
             Unavailable: If there was none in time, or it was a refusal.
         """
+        return await self._put(pack(*words))
+
+    def _put(self, packed: bytes) -> "asyncio.Future[Any]":
         if not self._lanes:
             raise out_of_reach("the store is stopped")
         if self._waiting >= self._tuning.waiting:
@@ -83,9 +99,9 @@ class Link:
             # one is taken at once, so waiting for a lane needs no timer of its own.
             self._deadline = loop.time() + self._tuning.deadline_s
             self._wake_a_lane()
-        self._batch.append(_Call(pack(*words), answer))
+        self._batch.append(_Call(packed, answer))
         self._waiting += 1
-        return await answer
+        return answer
 
     def _wake_a_lane(self) -> None:
         while self._idle:
@@ -135,6 +151,11 @@ class Link:
                 call.answer.set_exception(_unavailable(answer))
             else:
                 call.answer.set_result(answer)
+
+
+def _retrieve(answer: "asyncio.Future[Any]") -> None:
+    if not answer.cancelled():
+        answer.exception()
 
 
 def _unavailable(error: Exception) -> Unavailable:

@@ -3,6 +3,7 @@ One server: commands go to it, announcements come from it.
 """
 
 import secrets
+from asyncio import Future
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -69,6 +70,14 @@ class Server:
     async def run(self, script: Script, root: str, *words: Word) -> Any:
         """Run a script, as `Link.run` does."""
         return await self.link.run(script, root, *words)
+
+    def post(self, script: Script, root: str, *words: Word) -> "Future[Any]":
+        """Send a script, as `Link.post` does."""
+        return self.link.post(script, root, *words)
+
+    def are_together(self, root: str, other: str) -> bool:
+        """They are."""
+        return True
 
     def beside(self, root: str, others: Sequence[str]) -> Sequence[str]:
         """All of them."""

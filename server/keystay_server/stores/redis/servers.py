@@ -2,6 +2,7 @@
 What a store needs of its servers, one or a cluster of them.
 """
 
+from asyncio import Future
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -26,6 +27,12 @@ class Servers(Protocol):
         Raises:
             Unavailable: If it is refused or not answered in time.
         """
+
+    def post(self, script: Script, root: str, *words: Word) -> "Future[Any]":
+        """Send a script, as `Link.post` does."""
+
+    def are_together(self, root: str, other: str) -> bool:
+        """Whether both are on the same server, as far as is known."""
 
     def beside(self, root: str, others: Sequence[str]) -> Sequence[str]:
         """Those of the others that are on the same server as the root; all if none is."""

@@ -16,10 +16,12 @@ from keystay_server.stores.base import (
     UNLIMITED,
     Changes,
     Emitted,
+    FeedPage,
     History,
     Holding,
     Listener,
     NewSession,
+    NoFeed,
     Policy,
     Record,
     Retention,
@@ -27,15 +29,20 @@ from keystay_server.stores.base import (
     StoredEvent,
 )
 from keystay_server.stores.once import AskedBefore, Once, OnceReused
+from keystay_server.stores.position import Position, read_position, write_position
 from keystay_server.stores.redis import scripts
 from keystay_server.stores.redis.address import Location
 from keystay_server.stores.redis.batches import each
 from keystay_server.stores.redis.cluster import Cluster
 from keystay_server.stores.redis.due import DueIndex
+from keystay_server.stores.redis.feed_reader import read_feed
+from keystay_server.stores.redis.feed_relay import FeedRelay
+from keystay_server.stores.redis.feed_writer import FeedWriter
 from keystay_server.stores.redis.layout import (
     EVERYBODY,
     decode_event,
     decode_record,
+    lease_key,
     report_key,
     root_of,
 )
@@ -43,7 +50,7 @@ from keystay_server.stores.redis.sentinel import master
 from keystay_server.stores.redis.server import Server
 from keystay_server.stores.redis.servers import Servers
 from keystay_server.stores.redis.trouble import Refusals
-from keystay_server.stores.redis.tuning import DEFAULT, Tuning
+from keystay_server.stores.redis.tuning import DEFAULT, RelayTuning, Tuning
 from keystay_server.stores.redis.wire import Word
 
 
@@ -51,18 +58,27 @@ class RedisStore:
     """
     A `Store` in Redis or Valkey.
 
-    Args:
-        shift_ms: Added to the servers' clock, for tests that let time pass. It
-            can be changed at any time, and all stores over the same data must agree.
+    `shift_ms` is added to the servers' clock, for tests that let time pass. It
+    can be changed at any time, and all stores over the same data must agree.
     """
 
     def __init__(
-        self, servers: Servers, prefix: str, retention: Retention, shift_ms: int = 0
+        self,
+        servers: Servers,
+        prefix: str,
+        retention: Retention,
+        tuning: RelayTuning = DEFAULT.relay,
     ) -> None:
-        self.shift_ms = shift_ms
+        self.shift_ms = 0
         self._servers = servers
         self._prefix = prefix
-        self._due = DueIndex(prefix, self._run_below, servers.beside)
+        self._due = DueIndex(prefix, self._run_below, self._write, servers.beside)
+        self._writer = FeedWriter(
+            prefix, servers, self._run_below, self._history, retention.feed_events
+        )
+        self._relay = FeedRelay(self._writer, self._run_below, tuning)
+        self._tuning = tuning
+        self._has_feed = retention.feed_events > 0
         self._refusals = Refusals()
         self._retention = (
             retention.tombstone_ms,
@@ -89,7 +105,7 @@ class RedisStore:
             case _:
                 [host] = location.hosts
                 servers = Server(location.server(*host), prefix, tuning)
-        return cls(servers, prefix, retention)
+        return cls(servers, prefix, retention, tuning.relay)
 
     async def start(self, listener: Listener) -> None:
         """Open the store, as `Store.start` says."""
@@ -98,9 +114,14 @@ class RedisStore:
         except BaseException:
             await self.stop()
             raise
+        if self._has_feed:
+            self._writer.start(self._tuning)
+            self._relay.start()
 
     async def stop(self) -> None:
         """Finish what is in flight and release everything."""
+        await self._relay.stop()
+        await self._writer.stop()
         await self._servers.stop()
 
     async def create(self, new: NewSession, policy: Policy = UNLIMITED) -> list[StoredEvent]:
@@ -111,7 +132,7 @@ class RedisStore:
         times = (new.ttl_ms, _word(new.max_age_ms))
         allowed = (_word(policy.limit), "refuse" if policy.is_strict else "replace")
         words = (new.digest.hex(), new.id, *times, *allowed, *_once(new.once), *fields)
-        creation = self._run(scripts.CREATE, new.actor_id, *words)
+        creation = self._write(scripts.CREATE, new.actor_id, *words)
         # In one go, and noted first: what was answered will not be overlooked when it is due.
         _, events = await asyncio.gather(self._due.add(new), creation)
         if events is None:
@@ -126,7 +147,7 @@ class RedisStore:
 
     async def restore(self, actor_id: str, digest: bytes) -> StoredEvent:
         """Extend the session that the key opens, as `Store.restore` says."""
-        [event] = _unless_over(await self._run(scripts.RESTORE, actor_id, digest.hex()))
+        [event] = _unless_over(await self._write(scripts.RESTORE, actor_id, digest.hex()))
         return decode_event(actor_id, event)
 
     async def touch(self, sessions: Collection[Holding]) -> None:
@@ -145,7 +166,7 @@ class RedisStore:
         """End sessions of the actor, as `Store.end` says."""
         if session_id is None and scope is not LogoutScope.ALL:
             raise ValueError("only ALL can be ended without a session that asks")
-        events = await self._run(scripts.END, actor_id, session_id or "", scope, reason)
+        events = await self._write(scripts.END, actor_id, session_id or "", scope, reason)
         return [decode_event(actor_id, event) for event in events]
 
     async def change(
@@ -153,7 +174,7 @@ class RedisStore:
     ) -> StoredEvent:
         """Change a session, as `Store.change` says."""
         new = (changes.meta or "", changes.language or "")
-        answer = await self._run(scripts.CHANGE, actor_id, session_id, _word(revision), *new)
+        answer = await self._write(scripts.CHANGE, actor_id, session_id, _word(revision), *new)
         if isinstance(answer, int):
             raise RevisionConflict
         return decode_event(actor_id, _the_only_one(answer))
@@ -176,8 +197,29 @@ class RedisStore:
 
     async def history(self, actor_id: str, after: int) -> History:
         """Read the actor's events with a cursor greater than `after`."""
-        complete, events = await self._run(scripts.HISTORY, actor_id, after)
+        complete, events, _ = await self._history(actor_id, after)
         return History([decode_event(actor_id, event) for event in events], complete == 1)
+
+    async def read_feed(self, after: Position | None, most: int) -> FeedPage:
+        """Read the entries of the feed after a position, as `Store.read_feed` says."""
+        if not self._has_feed:
+            raise NoFeed
+        return await read_feed(self._run_below, self._writer.parts, after, most)
+
+    async def lease(self, name: str, node_id: str, ttl_ms: int) -> bool:
+        """Have something for oneself, as `Store.lease` says."""
+        key = lease_key(self._prefix, name)
+        return bool(await self._run_below(scripts.LEASE, key, node_id, ttl_ms))
+
+    async def save_position(self, name: str, node_id: str, position: Position) -> bool:
+        """Keep a position with what a node has leased, as `Store.save_position` says."""
+        key, text = lease_key(self._prefix, name), write_position(position)
+        return bool(await self._run_below(scripts.LEASE_SAVE, key, node_id, text))
+
+    async def saved_position(self, name: str) -> Position | None:
+        """Return what was saved last."""
+        text = await self._run_below(scripts.LEASE_SAVED, lease_key(self._prefix, name))
+        return None if text is None else read_position(text.decode())
 
     async def report(self, topic: str, node_id: str, data: bytes, ttl_ms: int) -> None:
         """Leave word of a node, as `Store.report` says."""
@@ -200,6 +242,20 @@ class RedisStore:
     async def _touch(self, holding: Holding) -> None:
         await self._run(scripts.TOUCH, holding.actor_id, holding.digest.hex())
 
+    async def _history(self, actor_id: str, after: int) -> Any:
+        """What `history.lua` returns."""
+        return await self._run(scripts.HISTORY, actor_id, after)
+
+    async def _write(self, script: scripts.Script, actor_id: str, *words: Word) -> Any:
+        """Run a script that may bring events for the feed."""
+        if not self._has_feed:
+            return await self._run(script, actor_id, *words)
+        # If the outcome stays unknown, so does the mark: the relay sees to it.
+        mark = await self._writer.mark(actor_id)
+        answer = await self._run(script, actor_id, *words)
+        self._writer.written(actor_id, mark, _events_in(answer))
+        return answer
+
     async def _run(self, script: scripts.Script, actor_id: str, *words: Word) -> Any:
         return await self._run_below(script, root_of(self._prefix, actor_id), *words)
 
@@ -217,6 +273,13 @@ def _word(number: int | None) -> Word:
     return "" if number is None else number
 
 
+def _the_only_one(events: list[bytes] | None) -> bytes:
+    if events is None:
+        raise NoSession("no live session has this id")
+    [event] = events
+    return event
+
+
 def _once(once: Once | None) -> tuple[Word, Word]:
     """What is to be done once, as the scripts take it."""
     return ("", "") if once is None else (once.name, once.content)
@@ -231,11 +294,13 @@ def _refuse_again(answer: Any) -> None:
             raise AskedBefore(cursor)
 
 
-def _the_only_one(events: list[bytes] | None) -> bytes:
-    if events is None:
-        raise NoSession("no live session has this id")
-    [event] = events
-    return event
+def _events_in(answer: Any) -> list[bytes]:
+    """The events in what a script returned, whichever it was."""
+    match answer:
+        case [bytes(), *_]:
+            return list(answer)
+        case _:
+            return []
 
 
 def _unless_over(answer: Any) -> list[Any]:

@@ -31,12 +31,28 @@ class FeedTuning:
 
 
 @dataclass(frozen=True, slots=True)
+class RelayTuning:
+    """How eagerly the feed is written."""
+
+    gather_s: float = 0.025
+    """What happens within this time is written together."""
+    check_s: float = 1.0
+    """Between two looks at what others have left."""
+    grace_ms: int = 2_500
+    """For how long a write is its node's business: longer than a link's deadline."""
+    final_ms: int = 60_000
+    """When it is given up that a write still happens whose outcome nobody knows."""
+    lease_ms: int = 5_000
+
+
+@dataclass(frozen=True, slots=True)
 class Tuning:
     """All of it."""
 
     connect_s: float = 1.0
     link: LinkTuning = LinkTuning()
     feed: FeedTuning = FeedTuning()
+    relay: RelayTuning = RelayTuning()
 
 
 DEFAULT = Tuning()

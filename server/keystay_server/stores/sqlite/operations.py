@@ -9,9 +9,7 @@ returns what memory has to learn once the transaction is committed.
 import sqlite3
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-from keystay_protocol.codec import pack, unpack
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import NoSession, SessionLimit
 from keystay_server.stores.base import (
@@ -30,7 +28,8 @@ from keystay_server.stores.base import (
     Successor,
     next_cursor,
 )
-from keystay_server.stores.sqlite import once
+from keystay_server.stores.sqlite import feed, once
+from keystay_server.stores.sqlite.changes import read_change, row_of, write_change
 
 _RECORD = (
     "id, actor_id, meta, language, version, created_at, expires_at, ends_at, ttl_ms, revision"
@@ -65,8 +64,9 @@ class Operations:
     db: sqlite3.Connection
     retention: Retention
 
-    def load(self) -> dict[bytes, Entry]:
+    def load(self, now: int) -> dict[bytes, Entry]:
         """Read every session that is not forgotten."""
+        feed.begin(self.db, now, self.retention)
         rows = self.db.execute(f"SELECT digest, reason, ended_at, {_RECORD} FROM sessions")  # noqa: S608
         return {
             digest: Record(*record)
@@ -93,7 +93,7 @@ class Operations:
         )
         ended = self._end(now, "replaced", over, Successor(new.id, now))
         event = self._append(now, new.actor_id, SessionSet(record))
-        values = (new.digest, event.cursor, *_row(record))
+        values = (new.digest, event.cursor, *row_of(record))
         self.db.execute(
             f"INSERT INTO sessions (digest, opened, {_RECORD})"  # noqa: S608
             f" VALUES ({', '.join('?' * len(values))})",
@@ -198,7 +198,7 @@ class Operations:
             (actor_id, after),
         )
         events = [
-            StoredEvent(actor_id, cursor, previous, _read_change(change))
+            StoredEvent(actor_id, cursor, previous, read_change(change))
             for cursor, previous, change in rows
         ]
         # A cursor beyond the newest event is of another history, one that was lost.
@@ -216,6 +216,7 @@ class Operations:
         ]
         self.db.executemany("DELETE FROM sessions WHERE digest = ?", [(d,) for d in digests])
         once.forget(self.db, now)
+        feed.forget(self.db, now, self.retention)
         stale = (now - self.retention.history_ms) * 1024
         self.db.execute(
             "DELETE FROM events"
@@ -298,11 +299,13 @@ class Operations:
         ).fetchone()
         # An actor nobody remembers starts anew: whatever came before is forgotten.
         previous, floor = actor or (0, now * 1024 - 1)
-        cursor = next_cursor(previous, now)
+        cursor, packed = next_cursor(previous, now), write_change(change)
         self.db.execute(
             "INSERT INTO events (actor_id, cursor, previous, change) VALUES (?, ?, ?, ?)",
-            (actor_id, cursor, previous, _write_change(change)),
+            (actor_id, cursor, previous, packed),
         )
+        if self.retention.feed_events and not isinstance(change, Emitted):
+            feed.append(self.db, actor_id, cursor, packed, self.retention.feed_events)
         oldest_kept = self.db.execute(
             "SELECT previous FROM events"
             " WHERE actor_id = ? ORDER BY cursor DESC LIMIT 1 OFFSET ?",
@@ -323,39 +326,3 @@ class Operations:
 
 def _deadline(now: int, ttl_ms: int, ends_at: int | None) -> int:
     return now + ttl_ms if ends_at is None else min(now + ttl_ms, ends_at)
-
-
-def _row(record: Record) -> tuple[Any, ...]:
-    return (
-        record.id,
-        record.actor_id,
-        record.meta,
-        record.language,
-        record.version,
-        record.created_at,
-        record.expires_at,
-        record.ends_at,
-        record.ttl_ms,
-        record.revision,
-    )
-
-
-def _write_change(change: Change) -> bytes:
-    match change:
-        case SessionSet(record):
-            return pack(["set", *_row(record)])
-        case SessionUnset(session_id, reason, by):
-            return pack(["unset", session_id, reason, by and [by.id, by.created_at]])
-        case Emitted(session_id, name, data):
-            return pack(["emitted", session_id, name, data])
-
-
-def _read_change(packed: bytes) -> Change:
-    match unpack(packed):
-        case ["set", *row]:
-            return SessionSet(Record(*row))
-        case ["unset", session_id, reason, by]:
-            return SessionUnset(session_id, reason, by and Successor(*by))
-        case ["emitted", session_id, name, data]:
-            return Emitted(session_id, name, data)
-    raise AssertionError("a change that nobody wrote")

@@ -58,6 +58,18 @@ MIGRATIONS = (
     ) WITHOUT ROWID;
     CREATE INDEX once_by_end ON once (until)
     """,
+    """
+    CREATE TABLE feed (
+        position INTEGER PRIMARY KEY,
+        actor_id TEXT NOT NULL,
+        cursor INTEGER NOT NULL,
+        change BLOB                  -- NULL in the row that a feed starts with
+    );
+    CREATE TABLE positions (
+        name TEXT PRIMARY KEY,
+        position TEXT NOT NULL
+    ) WITHOUT ROWID
+    """,
 )
 """Step n takes a file from version n to n + 1. Steps are only ever added."""
 

@@ -15,6 +15,7 @@ from keystay_server.stores.base import (
     UNLIMITED,
     Changes,
     Emitted,
+    FeedPage,
     History,
     Holding,
     Listener,
@@ -25,6 +26,8 @@ from keystay_server.stores.base import (
     StoredEvent,
     StoreError,
 )
+from keystay_server.stores.position import Position, read_position, write_position
+from keystay_server.stores.sqlite import feed
 from keystay_server.stores.sqlite.operations import Entry, Operations, Outcome, Tombstone
 from keystay_server.stores.sqlite.writer import Writer
 
@@ -66,6 +69,8 @@ class SqliteStore:
         # are refused from memory, and the ends written as soon as anything can be.
         self._unwritten: dict[bytes, tuple[Record, str]] = {}
         self._retry: asyncio.Future[Outcome] | None = None
+        # By name, who has it and until when. All nodes are this process.
+        self._leases: dict[str, tuple[str, int]] = {}
         # By topic and node, with the time when it is over. All nodes are this process.
         self._reports: dict[str, dict[str, tuple[int, bytes]]] = {}
         self._forgetting: asyncio.Task[None] | None = None
@@ -85,7 +90,7 @@ class SqliteStore:
         self._listener = listener
         db = await self._writer.start()
         self._operations = Operations(db, self._retention)
-        self._entries = await self._writer.run(self._operations.load)
+        self._entries = await self._read(lambda ops, now: ops.load(now))
         self._forgetting = asyncio.create_task(self._forget_by_and_by(), name="forget sessions")
 
     async def stop(self) -> None:
@@ -173,6 +178,29 @@ class SqliteStore:
 
     async def history(self, actor_id: str, after: int) -> History:
         return await self._read(lambda ops, now: ops.history(now, actor_id, after))
+
+    async def read_feed(self, after: Position | None, most: int) -> FeedPage:
+        return await self._read(lambda ops, _: feed.read(ops.db, after, most))
+
+    async def lease(self, name: str, node_id: str, ttl_ms: int) -> bool:
+        now = self._clock()
+        holder, until = self._leases.get(name, (node_id, 0))
+        if holder != node_id and now < until:
+            return False
+        self._leases[name] = (node_id, now + ttl_ms)
+        return True
+
+    async def save_position(self, name: str, node_id: str, position: Position) -> bool:
+        holder, until = self._leases.get(name, (node_id, 0))
+        if holder != node_id or self._clock() >= until:
+            return False
+        text = write_position(position)
+        await self._writer.run(lambda: feed.save_position(self._operations.db, name, text))
+        return True
+
+    async def saved_position(self, name: str) -> Position | None:
+        text = await self._read(lambda ops, _: feed.saved_position(ops.db, name))
+        return None if text is None else read_position(text)
 
     async def report(self, topic: str, node_id: str, data: bytes, ttl_ms: int) -> None:
         now = self._clock()

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from keystay_protocol.errors import CommandError, Unavailable
-from keystay_server.stores.base import RevisionConflict, StoreError, out_of_reach
+from keystay_server.stores.base import NoFeed, RevisionConflict, StoreError, out_of_reach
 from keystay_server.stores.once import AskedBefore, OnceReused
 from keystay_server.stores.sqlite import schema
 
@@ -31,7 +31,7 @@ MAX_GROUP = 256
 """Operations in one transaction."""
 
 # What an operation raises before it has changed anything.
-_REFUSALS = (CommandError, RevisionConflict, AskedBefore, OnceReused)
+_REFUSALS = (CommandError, NoFeed, RevisionConflict, AskedBefore, OnceReused)
 
 log = logging.getLogger("keystay.store")
 

@@ -48,8 +48,19 @@ DUE_ADD = _script("due_add", "clock", "due")
 DUE_LEASE = _script("due_lease", "clock", "due")
 DUE_RELEASE = _script("due_release", "clock", "due")
 
+FEED_MARK = _script("feed_mark")
+FEED_APPEND = _script("feed_append", "clock", "feed")
+FEED_STALE = _script("feed_stale", "clock", "feed")
+FEED_READ = _script("feed_read", "clock", "feed")
+
+LEASE = _script("lease", "clock")
+LEASE_SAVE = _script("lease_save", "clock")
+LEASE_SAVED = _script("lease_saved")
+
 ALL = (
     *(CHECK, SESSIONS, HISTORY, CREATE, RESTORE, TOUCH, EXPIRE, END, CHANGE, EMIT, BROADCAST),
     *(REPORT, REPORTS),
     *(DUE_ADD, DUE_LEASE, DUE_RELEASE),
+    *(FEED_MARK, FEED_APPEND, FEED_STALE, FEED_READ),
+    *(LEASE, LEASE_SAVE, LEASE_SAVED),
 )

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- End a session whose time is over. Return 1; or, if it is not over yet, how long it still
+-- End a session whose time is over. Return its event, in an array; or, if it is not over yet, how long it still
 -- lasts and its ttl, in milliseconds; or nil if there is nothing to end.
 --
 -- It frees more than it writes, and a session has to end on a full server.
@@ -18,6 +18,6 @@ if left > 0 then
 end
 
 local chain = read_chain(now)
-bury(chain, now, key, id, 'expired')
+local event = bury(chain, now, key, id, 'expired')
 settle(chain, now)
-return 1
+return { event }

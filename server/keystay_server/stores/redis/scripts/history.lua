@@ -1,5 +1,6 @@
 #!lua flags=no-writes
--- Return whether nothing after a cursor was forgotten (1 or 0), and the events after it.
+-- Return whether nothing after a cursor was forgotten (1 or 0), the events after it, and the
+-- newest cursor.
 --
 -- ARGV[5]  the cursor
 
@@ -21,4 +22,4 @@ end
 
 -- A cursor beyond the newest event is of another history, one that was lost.
 local complete = chain.last > 0 and floor <= after and after <= chain.last
-return { complete and 1 or 0, events }
+return { complete and 1 or 0, events, int(chain.last) }

@@ -1,0 +1,294 @@
+"""
+The live feed of this node: what becomes of all sessions, for whoever listens.
+
+One task reads the store's feed while there are subscriptions, and hands each of
+them what is new. A subscription that starts in the past reads on by itself
+until it has come to the present. What waits for one is bounded: whoever does
+not take it is cut off, has the position of the last entry it took, and can
+come back with it. Nobody waits for anybody.
+"""
+
+import asyncio
+import json
+import logging
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from keystay_protocol.errors import Unavailable
+from keystay_protocol.events import SESSION_SET, SESSION_UNSET
+from keystay_server.stores.base import (
+    FeedEntry,
+    FeedPage,
+    NoFeed,
+    Record,
+    SessionSet,
+    SessionUnset,
+    Store,
+)
+from keystay_server.stores.position import Position, has_read, moved_to
+
+FEED_LOST = "feed.lost"
+"""The name of what is told where entries are missing."""
+
+MAX_SUBSCRIPTIONS = 100
+MAX_WAITING = 4096
+READ_EVERY_S = 0.1
+AT_ONCE = 1024
+
+log = logging.getLogger("keystay.feed")
+
+
+class FeedClosed(Exception):
+    """The subscription is over: the server stops, or its events were not taken."""
+
+
+class TooManySubscriptions(Exception):
+    """No more are served by this node."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a subscription is told, and the position after it."""
+
+    name: str
+    data: bytes
+    """JSON."""
+    position: Position
+
+
+def name_of(entry: FeedEntry) -> str:
+    """What the entry is called where it is told."""
+    match entry.change:
+        case SessionSet():
+            return SESSION_SET
+        case SessionUnset():
+            return SESSION_UNSET
+        case None:
+            return FEED_LOST
+
+
+def json_of(entry: FeedEntry) -> dict[str, Any]:
+    """What there is to tell of an entry, for JSON. No key is in it."""
+    head = {
+        "actorId": entry.actor_id,
+        "cursor": entry.cursor,
+        # What every cursor is made of (`StoredEvent`).
+        "at": entry.cursor // 1024,
+    }
+    match entry.change:
+        case SessionSet(record):
+            return {**head, "session": _session(record)}
+        case SessionUnset(session_id, reason, by):
+            unset = {**head, "id": session_id, "reason": reason}
+            return unset if by is None else {**unset, "by": by.to_wire()}
+        case None:
+            return {}
+
+
+def _session(record: Record) -> dict[str, Any]:
+    return {**record.to_session().to_wire(), "revision": record.revision}
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """An entry, put into words once for all who hear it."""
+
+    entry: FeedEntry | None
+    name: str
+    data: bytes
+
+
+_LOST = _Line(None, FEED_LOST, b"{}")
+
+
+class Subscription:
+    """
+    What one listener is told, from a position on.
+
+    Args:
+        actors: The actors it is about; none: all.
+    """
+
+    def __init__(
+        self, feed: "Feed", position: Position, actors: frozenset[str], most: int
+    ) -> None:
+        self.position = position
+        """Everything up to here has been taken, or was about other actors."""
+        self._feed = feed
+        self._actors = actors
+        self._most = most
+        self._is_live = False
+        self._has_caught_up = False
+        self._is_closed = False
+        self._waiting: deque[_Line] = deque()
+        self._wake = asyncio.Event()
+
+    async def take(self) -> list[Told]:
+        """
+        Wait for what comes next, and return it; it may be nothing.
+
+        Raises:
+            FeedClosed: If nothing comes any more.
+            Unavailable: If the store is out of reach.
+        """
+        if not self._has_caught_up and not self._is_closed:
+            return await self._catch_up()
+        if not self._waiting and not self._is_closed:
+            self._wake.clear()
+            await self._wake.wait()
+        if self._is_closed:
+            raise FeedClosed
+        lines, self._waiting = self._waiting, deque()
+        return self._told(lines)
+
+    def close(self) -> None:
+        """Take nothing any more."""
+        self._is_closed = True
+        self._waiting.clear()
+        self._wake.set()
+        self._feed.leave(self)
+
+    def put(self, lines: list[_Line]) -> None:
+        """Let lines wait, unless there are too many."""
+        self._waiting.extend(lines)
+        if len(self._waiting) > self._most:
+            log.info("a listener of the feed is too slow, and cut off")
+            self.close()
+        else:
+            self._wake.set()
+
+    async def _catch_up(self) -> list[Told]:
+        page = await self._feed.read(self.position)
+        if page.is_end and not self._is_live:
+            # What happens from here on waits. Once more, for what happened until here.
+            await self._feed.join(self)
+            self._is_live = True
+        elif page.is_end:
+            self._has_caught_up = True
+        if not page.is_complete:
+            self.position = _start_of(page)
+        told = self._told(_lines_of(page))
+        self.position = tuple(map(max, self.position, page.position))
+        return told
+
+    def _told(self, lines: "list[_Line] | deque[_Line]") -> list[Told]:
+        told = []
+        for line in lines:
+            entry = line.entry
+            if entry is not None:
+                if has_read(self.position, entry.log, entry.number):
+                    continue
+                self.position = moved_to(self.position, entry.log, entry.number)
+            if entry is None or not self._actors or entry.actor_id in self._actors:
+                told.append(Told(line.name, line.data, self.position))
+        return told
+
+
+class Feed:
+    """
+    Hands the entries of the store's feed to the subscriptions of this node.
+
+    Args:
+        most: How many entries may wait for one subscription.
+    """
+
+    def __init__(self, store: Store, most: int = MAX_WAITING) -> None:
+        self._store = store
+        self._most = most
+        self._subscriptions: set[Subscription] = set()
+        self._live: set[Subscription] = set()
+        self._reading: asyncio.Task[None] | None = None
+        self._has_begun = asyncio.Event()
+        self._is_stopped = False
+
+    async def stop(self) -> None:
+        """End all subscriptions at once. There are no more."""
+        self._is_stopped = True
+        for subscription in list(self._subscriptions):
+            subscription.close()
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
+
+    async def subscribe(
+        self, after: Position | None = None, actors: frozenset[str] = frozenset()
+    ) -> Subscription:
+        """
+        Tell everything after a position, or from now on. It has to be closed in the end.
+
+        Raises:
+            NoFeed: If none is kept.
+            FeedClosed: If the server stops.
+            TooManySubscriptions: If there are too many.
+            Unavailable: If the store is out of reach.
+        """
+        if self._is_stopped:
+            raise FeedClosed
+        if len(self._subscriptions) >= MAX_SUBSCRIPTIONS:
+            raise TooManySubscriptions
+        now = (await self._store.read_feed(None, 1)).position
+        subscription = Subscription(self, after or now, actors, self._most)
+        self._subscriptions.add(subscription)
+        return subscription
+
+    def leave(self, subscription: Subscription) -> None:
+        """Hand it nothing any more."""
+        self._subscriptions.discard(subscription)
+        self._live.discard(subscription)
+
+    async def join(self, subscription: Subscription) -> None:
+        """Hand it what is written from the return on; it may be told of more."""
+        if self._is_stopped:
+            return
+        self._live.add(subscription)
+        if self._reading is None or self._reading.done():
+            self._has_begun.clear()
+            self._reading = asyncio.create_task(self._read_on(), name="read the feed")
+        await self._has_begun.wait()
+
+    async def read(self, after: Position) -> FeedPage:
+        """Read a page, as `Store.read_feed` does."""
+        return await self._store.read_feed(after, AT_ONCE)
+
+    async def _read_on(self) -> None:
+        try:
+            await self._hand_out()
+        except Exception:
+            log.exception("the feed broke off: its listeners have to come back")
+            for subscription in list(self._live):
+                subscription.close()
+        finally:
+            self._has_begun.set()  # Who joins must not wait for a reader that is gone.
+
+    async def _hand_out(self) -> None:
+        position: Position | None = None
+        while self._live:
+            try:
+                page = await self._store.read_feed(position, AT_ONCE)
+            except (Unavailable, NoFeed):
+                await asyncio.sleep(READ_EVERY_S)
+                continue
+            position = page.position
+            self._has_begun.set()
+            if lines := _lines_of(page):
+                for subscription in list(self._live):
+                    subscription.put(lines)
+            if page.is_end:
+                await asyncio.sleep(READ_EVERY_S)
+
+
+def _start_of(page: FeedPage) -> Position:
+    """The position before the page."""
+    start = list(page.position)
+    for entry in reversed(page.entries):
+        start[entry.log] = entry.number - 1
+    return tuple(start)
+
+
+def _lines_of(page: FeedPage) -> list[_Line]:
+    lines = [] if page.is_complete else [_LOST]
+    for entry in page.entries:
+        data = json.dumps(json_of(entry), ensure_ascii=False, separators=(",", ":"))
+        lines.append(_Line(entry, name_of(entry), data.encode()))
+    return lines

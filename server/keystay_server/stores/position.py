@@ -1,0 +1,52 @@
+"""
+How far somebody has read the feed, and how that is written down.
+
+A feed is one or more logs, each with growing numbers. A position is the
+number of the newest entry that was read of each, as one text that means
+nothing to whoever keeps it: visible ASCII, fit for a URL and a header.
+"""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+
+from keystay_protocol.codec import pack, unpack
+from keystay_protocol.errors import MalformedFrame
+
+Position = tuple[int, ...]
+
+_MAX_TEXT = 512
+
+
+def write_position(position: Position) -> str:
+    """
+    The text for a position.
+
+    Numbers are times in the main, and near each other: only the greatest is written in full.
+    """
+    newest = max(position)
+    packed = pack([newest, *(newest - number for number in position)])
+    return urlsafe_b64encode(packed).decode().rstrip("=")
+
+
+def read_position(text: str) -> Position | None:
+    """The position that was written so; None if the text is none."""
+    if len(text) > _MAX_TEXT:
+        return None
+    try:
+        value = unpack(urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4)))
+    except (ValueError, MalformedFrame):  # binascii.Error is a ValueError.
+        return None
+    if not isinstance(value, list) or len(value) < 2 or any(type(n) is not int for n in value):
+        return None
+    newest, *back = value
+    position = tuple(newest - number for number in back)
+    return position if all(0 <= number < 2**53 for number in position) else None
+
+
+def has_read(position: Position, log: int, number: int) -> bool:
+    """Whether the entry of the log is not beyond the position."""
+    return position[log] >= number
+
+
+def moved_to(position: Position, log: int, number: int) -> Position:
+    """The position once the entry of the log is read too."""
+    return (*position[:log], max(position[log], number), *position[log + 1 :])

@@ -1,0 +1,13 @@
+#!lua flags=allow-oom
+-- Keep a position: 1, or 0 if it is not the node's.
+--
+-- KEYS[1]  <prefix>:lease:{<name>}
+-- ARGV[5]  the node
+-- ARGV[6]  the position
+
+local holder, until_ms = unpack(redis.call('HMGET', KEYS[1], 'holder', 'until'))
+if holder ~= ARGV[5] or now_ms() >= tonumber(until_ms) then
+  return 0
+end
+redis.call('HSET', KEYS[1], 'position', ARGV[6])
+return 1
