@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help run test soak fuzz-api check bench bench-propagation configuration format lock clean
+.PHONY: help run test test-long soak fuzz-api check bench bench-propagation configuration format lock clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -21,8 +21,11 @@ run: .venv/server  ## Start a server to try things on: anonymous login, nothing 
 	@echo
 	@$(BIN)/keystay serve --dev --store memory://
 
-test: .venv/dev  ## Run every test.
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+test: .venv/dev  ## Run the tests.
+	@$(BIN)/python -m pytest --numprocesses 4 --dist loadfile
+
+test-long: .venv/dev  ## Run those that take long: floods, fuzzing, a browser (Chromium), webhooks under SIGKILL.
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m long
 
 soak: .venv/dev  ## Run two nodes under chaos for 3 minutes, and check all that 500 clients were told.
 	@$(BIN)/python -m tests.soak

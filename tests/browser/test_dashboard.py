@@ -16,7 +16,7 @@ from tests.browser.conftest import PHONE, SOON_MS, log_in
 from tests.raw_client import RawClient, connected
 from tests.server_process import ServerProcess
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.long]
 
 expect.set_options(timeout=SOON_MS)
 

@@ -5,10 +5,14 @@ The feed goes on when the node that tells it is killed.
 import asyncio
 from contextlib import AsyncExitStack
 
+import pytest
+
 from tests.end_to_end.writers import ACTORS, LONG, Story, story_of, told_of, writing
 from tests.event_source import Heard, listening
 from tests.server_process import ServerProcess, serving
 from tests.valkey import Valkey
+
+pytestmark = pytest.mark.long
 
 
 class Follower:

@@ -14,6 +14,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from keystay_server.stores import open_store
 from keystay_server.stores.base import Retention
 from keystay_server.webhooks import LEASE
@@ -21,6 +23,8 @@ from tests.end_to_end.writers import ACTORS, LONG, Story, story_of, told_of, wri
 from tests.server_process import serving
 from tests.stores.installation import Heard
 from tests.valkey import Valkey
+
+pytestmark = pytest.mark.long
 
 SECRET = bytes(range(32))
 

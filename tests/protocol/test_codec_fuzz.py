@@ -3,12 +3,15 @@
 import math
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keystay_protocol.codec import Limits, decode, decode_command, encode, pack, unpack
 from keystay_protocol.errors import MalformedFrame
 from keystay_protocol.frames import MAX_CALLBACK_ID, Command, Event, Frame, Reply
+
+pytestmark = pytest.mark.long
 
 # The same examples on every run: a failure here is never somebody else's bad luck.
 thorough = settings(derandomize=True, deadline=None, max_examples=400)

@@ -242,6 +242,7 @@ async def test_after_the_end() -> None:
         assert len(peer.asked) == 1
 
 
+@pytest.mark.long
 async def test_many_calls_at_once(server: ServerProcess) -> None:
     """More calls than connections wait for one another, and all are answered."""
     async with trying(server.control, timeout_s=30) as control:

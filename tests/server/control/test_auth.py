@@ -188,6 +188,7 @@ async def requests(server: ServerProcess, key: str, number: int) -> list[int]:
     return statuses
 
 
+@pytest.mark.long
 async def test_10_000_wrong_keys() -> None:
     """
     The first few are told so, and the rest to slow down; a right key is served all along.

@@ -57,6 +57,7 @@ async def test_each_operation_has_a_name_of_its_own(document: Any) -> None:
     assert len(set(names)) == len(names) >= 12
 
 
+@pytest.mark.long
 async def test_the_server_does_what_it_says() -> None:
     """
     Requests right and wrong get no status, type or body that is not in the description.

@@ -14,6 +14,8 @@ from tests.server.hazards.flood import bystander, pour, raw, replies, until_drop
 from tests.server.transports.raw_peer import BINARY, CONT, PING, TEXT, command, frame, request
 from tests.server_process import ServerProcess, serving
 
+pytestmark = pytest.mark.long
+
 QUICK = ("--slow-timeout-s", "0.2", "--close-timeout-s", "0.2")
 
 
