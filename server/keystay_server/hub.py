@@ -18,16 +18,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from keystay_protocol.codec import encode
-from keystay_protocol.errors import NoSession, SessionEnded
-from keystay_protocol.events import SESSION_SET, SESSION_UNSET, heard_by
+from keystay_protocol.events import SESSION_UNSET, heard_by
 from keystay_protocol.frames import Event
 from keystay_protocol.session import split_key
 from keystay_server.audience import NOTHING_RELAYED, Audience, Peer, Seat
 from keystay_server.healer import Healer
-from keystay_server.keys import digest_of
+from keystay_server.owed import Standing, owed_before, standing_of
 from keystay_server.stores.base import Emitted, SessionSet, SessionUnset, Store, StoredEvent
 from keystay_server.telemetry.counts import Counts
-from keystay_server.wording import bytes_of, data_of, name_of
+from keystay_server.wording import data_of, name_of
 
 BETWEEN_NODES = "server."
 """Backends cannot send names that begin so, and nodes broadcast nothing else to clients."""
@@ -38,15 +37,6 @@ Events of an actor that are held back while a connection is being bound to it.
 
 What comes beyond that is read from the history, as what was missed is.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How a seat's session stands by the store's word, as an event that has no cursor."""
-
-    seat: Seat
-    name: str
-    data: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +154,7 @@ class Hub:
         seat = peer.seat
         if seat is None:
             return
-        standing = await self._standing_of(seat)
+        standing = await standing_of(seat, self._store)
         if standing.name == SESSION_UNSET and peer.seat is seat:
             # The end and what came before it are in the history; else this is all there is.
             await asyncio.shield(self._healer.tear(seat.audience, seat.audience.last))
@@ -278,16 +268,7 @@ class Hub:
         if after is None:
             return None
         history = await self._store.history(opening.actor_id, after)
-        missed = [
-            event
-            for event in history.events
-            if event.cursor < opening.cursor and seat.is_owed(event)
-        ]
-        # More than a connection is allowed to have waiting would cut it off, every time.
-        paths = seat.peer.paths
-        heard = [event.change for event in missed if heard_by(paths, name_of(event.change))]
-        is_too_much = sum(map(bytes_of, heard)) > self._max_replay_bytes
-        return missed if history.complete and not is_too_much else None
+        return owed_before(opening, history, seat, self._max_replay_bytes)
 
     async def _sit_down(self, peer: Peer, key: str) -> Seat:
         actor_id, _ = split_key(key)
@@ -396,7 +377,9 @@ class Hub:
             return True
         after = audience.last
         history = await self._store.history(audience.actor_id, after)
-        standing = [] if history.complete else await self._standing(audience)
+        # Of a hole that is there for good it is told how each session stands now.
+        lost = [] if history.complete else [s for s in audience.seats if s.peer.seat is s]
+        standing = [await standing_of(seat, self._store) for seat in lost]
         if audience.last < after:
             return False  # A new seat was found to have a hole that begins earlier.
         for event in history.events:
@@ -407,19 +390,6 @@ class Hub:
         if not history.complete:
             audience.last = max(audience.last, audience.wanted)
         return audience.last >= audience.wanted
-
-    async def _standing(self, audience: Audience) -> list[Standing]:
-        """How the session of each seat stands now: for a hole that is there for good."""
-        bound = [seat for seat in audience.seats if seat.peer.seat is seat]
-        return [await self._standing_of(seat) for seat in bound]
-
-    async def _standing_of(self, seat: Seat) -> Standing:
-        try:
-            record = await self._store.check(seat.audience.actor_id, digest_of(seat.key))
-        except (SessionEnded, NoSession) as error:
-            reason = error.code if isinstance(error, SessionEnded) else "revoked"
-            return Standing(seat, SESSION_UNSET, {"reason": reason, "id": seat.session_id})
-        return Standing(seat, SESSION_SET, record.to_session(seat.key).to_wire())
 
     def _tell(self, standing: Standing) -> None:
         peer, name = standing.seat.peer, standing.name
