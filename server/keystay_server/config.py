@@ -349,6 +349,7 @@ def _check_webhook(config: Config) -> None:
     try:
         parts = urlsplit(config.webhook_url)
         is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        is_url = is_url and config.webhook_url.isprintable() and " " not in config.webhook_url
     except ValueError:
         is_url = False
     if not is_url:

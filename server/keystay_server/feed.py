@@ -223,14 +223,18 @@ class Feed:
             TooManySubscriptions: If there are too many.
             Unavailable: If the store is out of reach.
         """
+        self._check_there_is_room()
+        now = (await self._store.read_feed(None, 1)).position
+        self._check_there_is_room()  # Others came meanwhile, or the end.
+        subscription = Subscription(self, after or now, actors, self._most)
+        self._subscriptions.add(subscription)
+        return subscription
+
+    def _check_there_is_room(self) -> None:
         if self._is_stopped:
             raise FeedClosed
         if len(self._subscriptions) >= MAX_SUBSCRIPTIONS:
             raise TooManySubscriptions
-        now = (await self._store.read_feed(None, 1)).position
-        subscription = Subscription(self, after or now, actors, self._most)
-        self._subscriptions.add(subscription)
-        return subscription
 
     def leave(self, subscription: Subscription) -> None:
         """Hand it nothing any more."""

@@ -207,7 +207,7 @@ def _seconds(retry_after: str | None) -> float:
     """What `Retry-After` says (RFC 9110, section 10.2.3); 0 if it says nothing."""
     if retry_after is None:
         return 0.0
-    if retry_after.strip().isdigit():
+    if retry_after.isascii() and retry_after.strip().isdigit():
         return float(retry_after)
     try:
         return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())

@@ -136,6 +136,8 @@ def test_variables_of_others_are_not_settings() -> None:
         ("policy", "single:2"),
         ("app_version", "1\n2"),
         ("app_version", "v" * 65),
+        ("webhook_url", "http://a b/"),
+        ("webhook_url", "http://a/\n"),
         ("log_level", "loud"),
         ("log_format", "xml"),
     ],

@@ -268,3 +268,28 @@ def test_a_position_moves_forward_only() -> None:
     assert position == (1, 7) == moved_to(position, 1, 6)
     assert has_read(position, 1, 7)
     assert not has_read(position, 0, 2)
+
+
+async def test_listeners_that_come_together_are_bounded_too(
+    feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as there may be are let in, however many ask at once."""
+    monkeypatch.setattr(feed_module, "MAX_SUBSCRIPTIONS", 3)
+    answers = await asyncio.gather(
+        *(feed.subscribe() for _ in range(10)), return_exceptions=True
+    )
+    assert sum(isinstance(answer, Subscription) for answer in answers) == 3
+    assert sum(isinstance(answer, TooManySubscriptions) for answer in answers) == 7
+
+
+async def test_a_listener_that_comes_while_the_feed_stops_is_turned_away(
+    store: FarStore, feed: Feed
+) -> None:
+    """Nobody would ever close it."""
+    store.hold_answers("read_feed")
+    coming = asyncio.create_task(feed.subscribe())
+    await store.until_done("read_feed")
+    await feed.stop()
+    store.deliver_answers("read_feed")
+    with pytest.raises(FeedClosed):
+        await coming

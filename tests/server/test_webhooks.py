@@ -176,6 +176,19 @@ async def test_it_waits_as_long_as_it_is_asked_to(store: FarStore, receiver: Rec
     assert second - first >= 0.99
 
 
+@pytest.mark.usefixtures("node")
+async def test_a_wait_that_makes_no_sense_is_none(
+    store: FarStore, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A digit that is none does not end the attempts, nor fill the log."""
+    busy = b"HTTP/1.1 503 Busy\r\nRetry-After: \xb2\r\nContent-Length: 0\r\n\r\n"
+    receiver.answers = [busy] * 3
+    await open_sessions(store, 1)
+    await receiver.until(lambda: len(receiver.events) == 1)
+    assert "Traceback" not in caplog.text
+    assert len([r for r in caplog.records if r.name == "keystay.webhooks"]) <= 2
+
+
 async def test_it_is_not_waited_for_beyond_the_timeout(
     store: FarStore, receiver: Receiver
 ) -> None:
