@@ -23,8 +23,8 @@ from keystay_server.stores.base import UNLIMITED, Policy
 
 ENVIRONMENT_PREFIX = "KEYSTAY_"
 
-# Variables of the command line, not of the server.
-_OTHER_VARIABLES = frozenset({"KEYSTAY_API_KEY", "KEYSTAY_CONFIG"})
+# A secret is not shown as settings are.
+_OTHER_VARIABLES = frozenset({"KEYSTAY_API_KEY"})
 
 
 MAX_NUMBER = 100 * 365 * 86_400

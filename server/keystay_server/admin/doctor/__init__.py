@@ -15,6 +15,7 @@ from keystay_server.admin.doctor.findings import Finding
 from keystay_server.admin.doctor.machine import (
     check_certificate,
     check_database,
+    check_files,
     check_key,
     check_key_file,
     check_open_files,
@@ -70,6 +71,7 @@ def examined(config: Config, environment: dict[str, str]) -> list[Finding]:
         check_open_files(config),
         *(finding for finding in perhaps if finding is not None),
         check_key(config, environment),
+        *check_files(config),
         *check_settings(config),
     ]
 

@@ -106,6 +106,22 @@ def check_key(config: Config, environment: dict[str, str]) -> Finding:
     return Finding("API key", "good", f"the one in {where} is long enough")
 
 
+def check_files(config: Config) -> list[Finding]:
+    """Whether the files that settings name can be read, beside those of TLS."""
+    findings = []
+    for name in ("jwt_key_file", "webhook_secret_file", "api_keys_file"):
+        path = getattr(config, name)
+        if not path:
+            continue
+        try:
+            with Path(path).open("rb"):
+                findings.append(Finding(name, "good", f"{path} can be read"))
+        except OSError as error:
+            advice = "the server would not start: make the file, or leave the setting out"
+            findings.append(Finding(name, "bad", f"{path}: {error.strerror}", advice))
+    return findings
+
+
 def check_settings(config: Config) -> list[Finding]:
     """What is allowed, and may not be meant."""
     findings = []

@@ -18,6 +18,7 @@ from keystay_server.admin.doctor.machine import (
     SPARE_FILES,
     check_certificate,
     check_database,
+    check_files,
     check_key,
     check_key_file,
     check_open_files,
@@ -135,6 +136,19 @@ def test_a_short_api_key_is_bad(tmp_path: Path) -> None:
         finding = check_key(config, environment)
         assert finding.level == "bad"
         assert "hunter2" not in str(finding)
+
+
+def test_files_that_settings_name_can_be_read(tmp_path: Path) -> None:
+    """One that is not there keeps the server from starting."""
+    there = tmp_path / "jwt.key"
+    there.write_text("secret")
+    gone = str(tmp_path / "gone")
+    config = Config(jwt_key_file=str(there), api_keys_file=gone)
+    good, bad = check_files(config)
+    assert (good.about, good.level) == ("jwt_key_file", "good")
+    assert (bad.about, bad.level) == ("api_keys_file", "bad")
+    assert gone in bad.found
+    assert check_files(Config()) == []
 
 
 def test_what_is_allowed_may_not_be_meant() -> None:
