@@ -80,6 +80,11 @@ class Seat:
         self.ttl_s = 0.0
         self.touch_at = 0.0  # by the loop's time; 0: not decided yet
 
+    @property
+    def is_bound(self) -> bool:
+        """Whether the connection is bound here: not on its way, and not gone."""
+        return self.peer.seat is self
+
     def is_owed(self, event: StoredEvent) -> bool:
         """Tell whether the event is news to this seat."""
         return event.cursor > self.after and self._concerns(event)

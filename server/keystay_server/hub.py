@@ -164,14 +164,14 @@ class Hub:
         """Each bound connection's seat; some may come and go while this is iterated over."""
         for audience in list(self._audiences.values()):
             for seat in list(audience.seats):
-                if seat.peer.seat is seat:
+                if seat.is_bound:
                     yield seat
 
     def seats_of(self, actor_id: str) -> list[Seat]:
         """The seats of the connections that are bound here to sessions of the actor."""
         audience = self._audiences.get(actor_id)
         seats = [] if audience is None else audience.seats
-        return [seat for seat in seats if seat.peer.seat is seat]
+        return [seat for seat in seats if seat.is_bound]
 
     async def relay(self, events: list[StoredEvent]) -> None:
         """Send events that a command of this node caused; return when they are on their way."""
@@ -378,7 +378,7 @@ class Hub:
         after = audience.last
         history = await self._store.history(audience.actor_id, after)
         # Of a hole that is there for good it is told how each session stands now.
-        lost = [] if history.complete else [s for s in audience.seats if s.peer.seat is s]
+        lost = [] if history.complete else [seat for seat in audience.seats if seat.is_bound]
         standing = [await standing_of(seat, self._store) for seat in lost]
         if audience.last < after:
             return False  # A new seat was found to have a hole that begins earlier.
@@ -393,7 +393,7 @@ class Hub:
 
     def _tell(self, standing: Standing) -> None:
         peer, name = standing.seat.peer, standing.name
-        if peer.seat is not standing.seat:
+        if not standing.seat.is_bound:
             return
         if heard_by(peer.paths, name):
             peer.outbox.send(self._encode(name, standing.data, None))
