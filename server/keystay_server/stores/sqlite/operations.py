@@ -279,9 +279,14 @@ class Operations:
         )
 
     def _digest_of(self, now: int, actor_id: str, session_id: str) -> bytes:
-        digest = self._live(now, actor_id).get(session_id)
-        if digest is None:
+        row = self.db.execute(
+            "SELECT digest FROM sessions"
+            " WHERE actor_id = ? AND id = ? AND reason IS NULL AND expires_at > ?",
+            (actor_id, session_id, now),
+        ).fetchone()
+        if row is None:
             raise NoSession("no live session has this id")
+        digest: bytes = row[0]
         return digest
 
     def _live(self, now: int, actor_id: str) -> dict[str, bytes]:
