@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 
+from tests.backend import backend_of
 from tests.server_process import ServerProcess, serving
 
 API_KEY = "the-api-key-of-the-dashboard"
@@ -51,11 +52,7 @@ async def server() -> AsyncIterator[ServerProcess]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def backend(server: ServerProcess) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client that sends the API key."""
-    async with httpx.AsyncClient(
-        base_url=server.control,
-        headers={"Authorization": f"Bearer {API_KEY}"},
-        trust_env=False,
-    ) as client:
+    async with backend_of(server.control, API_KEY) as client:
         yield client
 
 

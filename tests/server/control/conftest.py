@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest_asyncio
 
+from tests.backend import backend_of
 from tests.server_process import ServerProcess, serving
 
 API_KEY = "the-api-key-of-these-tests"
@@ -22,16 +23,12 @@ async def server() -> AsyncIterator[ServerProcess]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def backend(server: ServerProcess) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client that sends the API key."""
-    async with httpx.AsyncClient(
-        base_url=server.control,
-        headers={"Authorization": f"Bearer {API_KEY}"},
-        trust_env=False,
-    ) as client:
+    async with backend_of(server.control, API_KEY) as client:
         yield client
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def stranger(server: ServerProcess) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client that does not know the API key."""
-    async with httpx.AsyncClient(base_url=server.control, trust_env=False) as client:
+    async with backend_of(server.control) as client:
         yield client
