@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
+# The tests start a server hundreds of times: compile it once.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help run test test-long soak fuzz-api check bench bench-propagation configuration format lock clean
 
