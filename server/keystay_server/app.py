@@ -35,6 +35,7 @@ from keystay_server.sessions import Rules, Sessions
 from keystay_server.signing import Signer
 from keystay_server.stores import open_store
 from keystay_server.stores.base import FEED_EVENTS, Retention, Store, StoreError
+from keystay_server.telemetry.counts import Counts
 from keystay_server.transports.handshake import OriginPolicy
 from keystay_server.transports.listener import Listener
 from keystay_server.transports.watch import Timings
@@ -93,8 +94,8 @@ class App:
             OriginPolicy(frozenset(config.origins), loopback=config.dev),
             ConnectionLimits(config.max_connections, config.max_connections_per_address),
         )
-        self._feed = Feed(self._store)
-        self._webhooks = _webhooks(config, self._store)
+        self._feed = Feed(self._store, counts)
+        self._webhooks = _webhooks(config, self._store, counts)
         self._control = ControlServer(
             self._sessions,
             self._hub,
@@ -232,7 +233,7 @@ def _authenticators(config: Config) -> dict[str, Authenticator]:
     return ways
 
 
-def _webhooks(config: Config, store: Store) -> "Webhooks | None":
+def _webhooks(config: Config, store: Store, counts: Counts) -> "Webhooks | None":
     if not config.webhook_url:
         return None
     # Imported late: who has no webhook needs no HTTP client in memory.
@@ -244,7 +245,7 @@ def _webhooks(config: Config, store: Store) -> "Webhooks | None":
         raise ConfigError(f"webhook_secret_file: {error.strerror}") from error
     except ValueError as error:
         raise ConfigError(f"webhook_secret_file: {error}") from None
-    return Webhooks(store, config.webhook_url, signer, config.webhook_timeout_s)
+    return Webhooks(store, config.webhook_url, signer, config.webhook_timeout_s, counts)
 
 
 def _tls_context(settings: str, cert: str, key: str) -> ssl.SSLContext | None:

@@ -52,7 +52,7 @@ class Expiry:
 
     def start(self) -> None:
         """Begin. What became due while no node was running is made up for at once."""
-        self._counts.expired_at = clock()
+        self._counts.none_overdue_at = clock()
         self._tasks = [
             asyncio.create_task(_repeat(self._expire, EXPIRE_EVERY_S), name="expire sessions")
         ]
@@ -70,8 +70,12 @@ class Expiry:
     async def _expire(self) -> None:
         while True:
             asked_at = clock()
-            if not await self._store.expire():
-                self._counts.expired_at = asked_at
+            found = await self._store.expire()
+            for late_ms in found:
+                if late_ms is not None:
+                    self._counts.expiry_late.add(late_ms / 1000)
+            if not found:
+                self._counts.none_overdue_at = asked_at
                 return
 
     async def _touch(self) -> None:

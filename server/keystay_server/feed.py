@@ -27,6 +27,7 @@ from keystay_server.stores.base import (
     Store,
 )
 from keystay_server.stores.position import Position, has_read, moved_to
+from keystay_server.telemetry.counts import Counts
 
 FEED_LOST = "feed.lost"
 """The name of what is told where entries are missing."""
@@ -149,12 +150,18 @@ class Subscription:
         self._wake.set()
         self._feed.leave(self)
 
+    def cut_off(self) -> None:
+        """Take nothing any more, because the listener does not."""
+        if not self._is_closed:
+            log.info("a listener of the feed is too slow, and cut off")
+            self._feed.counts.feed_cut_off += 1
+            self.close()
+
     def put(self, lines: list[_Line]) -> None:
         """Let lines wait, unless there are too many."""
         self._waiting.extend(lines)
         if len(self._waiting) > self._most:
-            log.info("a listener of the feed is too slow, and cut off")
-            self.close()
+            self.cut_off()
         else:
             self._wake.set()
 
@@ -193,7 +200,10 @@ class Feed:
         most: How many entries may wait for one subscription.
     """
 
-    def __init__(self, store: Store, most: int = MAX_WAITING) -> None:
+    def __init__(
+        self, store: Store, counts: Counts | None = None, most: int = MAX_WAITING
+    ) -> None:
+        self.counts = counts or Counts()
         self._store = store
         self._most = most
         self._subscriptions: set[Subscription] = set()
@@ -228,6 +238,7 @@ class Feed:
         self._check_there_is_room()  # Others came meanwhile, or the end.
         subscription = Subscription(self, after or now, actors, self._most)
         self._subscriptions.add(subscription)
+        self._count()
         return subscription
 
     def _check_there_is_room(self) -> None:
@@ -240,6 +251,10 @@ class Feed:
         """Hand it nothing any more."""
         self._subscriptions.discard(subscription)
         self._live.discard(subscription)
+        self._count()
+
+    def _count(self) -> None:
+        self.counts.feed_listeners_now = len(self._subscriptions)
 
     async def join(self, subscription: Subscription) -> None:
         """Hand it what is written from the return on; it may be told of more."""

@@ -24,8 +24,9 @@ import httpx
 from keystay_protocol.errors import Unavailable
 from keystay_server.feed import FEED_LOST, json_of, name_of
 from keystay_server.signing import Signer
-from keystay_server.stores.base import FeedPage, NoFeed, Store
+from keystay_server.stores.base import FeedPage, NoFeed, Store, moment_of
 from keystay_server.stores.position import Position, write_position
+from keystay_server.telemetry.counts import Counts
 
 LEASE = "webhook"
 LEASE_S = 4.0
@@ -54,7 +55,15 @@ class Batch:
 class Webhooks:
     """Delivers the feed to a URL, while this node has the lease."""
 
-    def __init__(self, store: Store, url: str, signer: Signer, timeout_s: float) -> None:
+    def __init__(
+        self,
+        store: Store,
+        url: str,
+        signer: Signer,
+        timeout_s: float,
+        counts: Counts | None = None,
+    ) -> None:
+        self._counts = counts or Counts()
         self._store = store
         self._url = url
         self._signer = signer
@@ -84,8 +93,12 @@ class Webhooks:
     async def _run(self) -> None:
         while True:
             delivering: asyncio.Task[None] | None = None
+            had_lease = time.monotonic() < self._has_lease_until
             try:
                 if await self._renew():
+                    if not had_lease:
+                        # Until the feed is read, nothing older is known to wait.
+                        self._counts.webhook_taken_until = time.time()
                     delivering = asyncio.create_task(self._deliver(), name="POST webhooks")
                 while delivering is not None and not delivering.done():
                     await asyncio.wait({delivering}, timeout=RENEW_EVERY_S)
@@ -108,6 +121,7 @@ class Webhooks:
         except Unavailable:
             return False
         self._has_lease_until = asked_at + LEASE_S if is_ours else 0.0
+        self._counts.webhook_lease_until = self._has_lease_until
         return is_ours
 
     async def _deliver(self) -> None:
@@ -140,7 +154,10 @@ class Webhooks:
 
     async def _step(self, client: httpx.AsyncClient, position: Position) -> Position | None:
         """Deliver what comes next, if there is something; None if another node does."""
+        read_at = time.time()
         page = await self._store.read_feed(position, AT_ONCE)
+        # Not before: a feed that cannot be read is one that stands still.
+        self._counts.webhook_taken_until = oldest_in(page, read_at)
         if not page.entries and page.is_complete:
             await asyncio.sleep(READ_EVERY_S)
             return page.position
@@ -171,12 +188,14 @@ class Webhooks:
                     status, asked = answer.status_code, answer.headers.get("retry-after")
                     if 200 <= status < 300:
                         self._is_refused = False
+                        self._counts.webhooks_delivered += 1
                         return None
         except (httpx.HTTPError, OSError, TimeoutError) as error:
             status, asked = 0, None
             self._complain(type(error).__name__)
         else:
             self._complain(f"status {status}")
+        self._counts.webhooks_failed += 1
         return _wait(attempt, asked if status in (429, 503) else None)
 
     def _complain(self, what: str) -> None:
@@ -184,6 +203,13 @@ class Webhooks:
         if not self._is_refused:
             self._is_refused = True
             log.warning("the webhook is not taken (%s): it is tried again until it is", what)
+
+
+def oldest_in(page: FeedPage, read_at: float) -> float:
+    """The moment of its oldest event; if it has none, when it was read. Unix seconds."""
+    # An entry that stands for lost ones has no cursor.
+    moments = [moment_of(entry.cursor) for entry in page.entries if entry.cursor]
+    return min(moments) / 1000 if moments else read_at
 
 
 def _batch(position: Position, page: FeedPage) -> Batch:

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from tests.raw_client import RawClient, connected
+from tests.scraping import until_scraped, value
 from tests.server_process import serving
 from tests.valkey import Valkey
 
@@ -22,7 +23,11 @@ async def wait_until(client: RawClient, at_ms: int) -> None:
 
 
 async def test_a_session_that_nobody_extends_ends_at_its_deadline(store_url: str) -> None:
-    """Its connections are told `expired` within a second, and are unbound; its key says why."""
+    """
+    Its connections are told `expired` within a second, and are unbound; its key says why.
+
+    How late that was is a metric.
+    """
     async with (
         serving("--store", store_url, "--ttl-s", "1", "--activity", "none") as server,
         connected(server.url) as one,
@@ -41,6 +46,10 @@ async def test_a_session_that_nobody_extends_ends_at_its_deadline(store_url: str
             assert cursor is not None
             assert (await client.call("session.list"))[0] == "noSession"
         assert (await one.call("session.isValid", key))[0] == "expired"
+        late = "keystay_expiry_late_seconds"
+        families = await until_scraped(server, lambda seen: value(seen, f"{late}_count") > 0)
+        assert value(families, f"{late}_count") == 1
+        assert 0 <= value(families, f"{late}_sum") * 1000 < AT_MOST_LATE_MS
 
 
 async def test_a_bound_connection_keeps_its_session_alive(store_url: str) -> None:

@@ -125,7 +125,7 @@ class FarStore:
     async def touch(self, sessions: Collection[Holding]) -> None:
         await self._far("touch", self._store.touch(sessions))
 
-    async def expire(self) -> int:
+    async def expire(self) -> list[int | None]:
         return await self._far("expire", self._store.expire())
 
     async def end(

@@ -157,6 +157,22 @@ async def test_a_listener_that_takes_nothing_is_cut_off(store: FarStore, feed: F
         assert cursors(await take(quick, 30)) == some
     with pytest.raises(FeedClosed):
         await slow.take()
+    assert feed.counts.feed_cut_off == 1
+
+
+async def test_listeners_are_counted(feed: Feed) -> None:
+    """As they come and go; who goes by itself was not cut off."""
+    counts = feed.counts
+    one, other = await feed.subscribe(), await feed.subscribe()
+    assert counts.feed_listeners_now == 2
+    one.close()
+    one.cut_off()
+    assert counts.feed_listeners_now == 1
+    other.cut_off()
+    assert (counts.feed_listeners_now, counts.feed_cut_off) == (0, 1)
+    await feed.subscribe()
+    await feed.stop()
+    assert (counts.feed_listeners_now, counts.feed_cut_off) == (0, 1)
 
 
 async def test_a_position_that_nothing_leads_back_to(store: FarStore, feed: Feed) -> None:

@@ -5,6 +5,7 @@ How a node delivers webhooks, to a receiver that does as the test says.
 import asyncio
 import json
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -13,8 +14,9 @@ import pytest
 from keystay_server import webhooks
 from keystay_server.signing import Signer
 from keystay_server.stores import open_store
-from keystay_server.stores.base import Retention
-from keystay_server.webhooks import LEASE, Webhooks
+from keystay_server.stores.base import FeedEntry, FeedPage, Retention
+from keystay_server.telemetry.counts import Counts
+from keystay_server.webhooks import LEASE, Webhooks, oldest_in
 from tests.server.far_store import FarStore
 from tests.stores.installation import Heard, opened, opening
 
@@ -104,9 +106,11 @@ async def node(store: FarStore, receiver: Receiver) -> AsyncIterator[Webhooks]:
     await made.stop()
 
 
-def make_node(store: FarStore, receiver: Receiver, timeout_s: float = 5.0) -> Webhooks:
+def make_node(
+    store: FarStore, receiver: Receiver, timeout_s: float = 5.0, counts: Counts | None = None
+) -> Webhooks:
     """A node that has not begun."""
-    return Webhooks(store, receiver.url, Signer(b"x" * 32), timeout_s)
+    return Webhooks(store, receiver.url, Signer(b"x" * 32), timeout_s, counts)
 
 
 async def until_begun(store: FarStore) -> None:
@@ -114,6 +118,13 @@ async def until_begun(store: FarStore) -> None:
     async with asyncio.timeout(WAIT_S):
         while await store.saved_position(LEASE) is None:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    async with asyncio.timeout(WAIT_S):
+        while not is_so():  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.005)
 
 
 async def open_sessions(store: FarStore, number: int) -> list[int]:
@@ -218,13 +229,15 @@ async def test_it_goes_on_where_it_stopped(store: FarStore, receiver: Receiver) 
 
 
 async def test_one_node_delivers(store: FarStore, receiver: Receiver) -> None:
-    """However many there are."""
-    nodes = [make_node(store, receiver) for _ in range(5)]
+    """However many there are; it says so of itself, and the others do not."""
+    seen = [Counts() for _ in range(5)]
+    nodes = [make_node(store, receiver, counts=counts) for counts in seen]
     for node in nodes:
         node.start()
     await until_begun(store)
     some = await open_sessions(store, 100)
     await receiver.until(lambda: len(receiver.events) >= 100)
+    assert sum(counts.webhook_lease_until > time.monotonic() for counts in seen) == 1
     for node in nodes:
         await node.stop()
     assert receiver.cursors() == some
@@ -257,3 +270,52 @@ async def test_a_place_that_nothing_leads_back_to(store: FarStore, receiver: Rec
     await node.stop()
     assert receiver.events[0] == {"type": "feed.lost"}
     assert receiver.events[1]["cursor"] == some[0]
+
+
+async def test_posts_are_counted_by_whether_they_were_taken(
+    store: FarStore, receiver: Receiver
+) -> None:
+    """Each attempt, however it failed; the oldest event waits until one is taken."""
+    counts = Counts()
+    node = make_node(store, receiver, counts=counts)
+    node.start()
+    await until_begun(store)
+    receiver.answers = [None, b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"] * 500
+    [first] = await open_sessions(store, 1)
+    await until(lambda: counts.webhooks_failed >= 2)
+    assert counts.webhook_taken_until == first // 1024 / 1000
+    assert counts.webhooks_delivered == 0
+    receiver.answers.clear()
+    await until(lambda: counts.webhooks_delivered == 1)
+    await until(lambda: counts.webhook_taken_until > first // 1024 / 1000)
+    await node.stop()
+
+
+async def test_a_feed_that_cannot_be_read_stands_still(
+    store: FarStore, receiver: Receiver
+) -> None:
+    """As long as the node has the lease, whatever waits is as old as its last look."""
+    counts = Counts()
+    node = make_node(store, receiver, counts=counts)
+    node.start()
+    await until_begun(store)
+    store.hold_answers("read_feed")
+    await store.until_done("read_feed")
+    taken_until, asked = counts.webhook_taken_until, counts.webhook_lease_until
+    await until(lambda: counts.webhook_lease_until > asked)
+    assert counts.webhook_taken_until == taken_until
+    store.deliver_answers("read_feed")
+    await until(lambda: counts.webhook_taken_until > taken_until)
+    await node.stop()
+
+
+def test_the_oldest_event_of_a_page() -> None:
+    """What stands for lost events has no time; a page without events is as old as its read."""
+    lost = FeedEntry(0, 1, "alice", 0, None)
+    events = [FeedEntry(0, n, "alice", ms * 1024, None) for n, ms in ((2, 7000), (3, 5000))]
+
+    def page(*entries: FeedEntry) -> FeedPage:
+        return FeedPage(list(entries), (3,), is_complete=True, is_end=True)
+
+    assert oldest_in(page(lost, *events), 9.0) == 5.0
+    assert oldest_in(page(lost), 9.0) == oldest_in(page(), 9.0) == 9.0

@@ -92,7 +92,7 @@ async def test_a_node_that_is_too_slow_changes_nothing(
         store.shift_ms += 10_000
         [(key, lease, [name])] = await index.lease(store.shift_ms)
         store.shift_ms += LEASE_MS
-        assert await expire_all(store) == [1]
+        assert await store.expire() == [None]
         noted = await index.noted()
         assert list(noted) == [name]
         await index.run(DUE_RELEASE, key, store.shift_ms, lease, name, "", "")
@@ -149,7 +149,7 @@ async def test_an_outage_of_one_node_holds_up_no_other(own_cluster: ValkeyCluste
         await opened(store, new)
         store.shift_ms += MINUTE
         own_cluster.nodes[0].kill()
-        assert await store.expire() == 1
+        assert len(await store.expire()) == 1
         assert await expired(store, actor_id) == [new.id]
 
 

@@ -99,6 +99,7 @@ class EventStream(Response):
                     await self._send_body(send, await self._next())
             await self._send_body(send, b"", more_body=False)
         except TimeoutError:
+            self._subscription.cut_off()
             # Nothing that is still to be written will be taken either.
             _abort(scope)
             await asyncio.wait({leaving}, timeout=GOODBYE_S)

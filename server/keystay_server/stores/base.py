@@ -317,12 +317,13 @@ class Store(Protocol):
         One that is not live is passed over.
         """
 
-    async def expire(self) -> int:
+    async def expire(self) -> list[int | None]:
         """
         End the sessions whose time is over, with a `SessionUnset` "expired" each.
 
-        The nodes share the work: each session is ended once. Returns how many
-        this call ended or found extended; 0 if none was due.
+        The nodes share the work: each session is ended once. Returns, for each that
+        this call ended, by how many milliseconds that was late; None for each that it
+        found extended. Nothing if none was due.
         """
 
     async def end(

@@ -80,8 +80,37 @@ METRICS = (
     ),
     Metric(
         "keystay_expiry_late_seconds",
+        "histogram",
+        "how late, by the store's clock, each session was ended that this node found past its "
+        "deadline",
+    ),
+    Metric(
+        "keystay_expiry_overdue_seconds",
         "gauge",
-        "since this node last found no session overdue: none ends later than that",
+        "since this node last found no session overdue: it grows while none can be ended",
+    ),
+    Metric("keystay_feed_listeners", "gauge", "those who listen to the feed at this node"),
+    Metric(
+        "keystay_feed_listeners_cut_off_total",
+        "counter",
+        "listeners to the feed that were cut off because they did not take what was sent",
+    ),
+    Metric(
+        "keystay_webhook_delivering",
+        "gauge",
+        "1 on the node that delivers webhooks, else 0",
+    ),
+    Metric(
+        "keystay_webhook_behind_seconds",
+        "gauge",
+        "how old the oldest event can be that the webhook has not taken: "
+        "under 1 while it keeps up, 0 on a node that does not deliver",
+    ),
+    Metric(
+        "keystay_webhook_deliveries_total",
+        "counter",
+        "POSTs to the webhook, of up to 100 events each; `result` is `delivered` or `failed`",
+        ("result",),
     ),
     Metric(
         "keystay_loop_lag_seconds",

@@ -43,8 +43,23 @@ class Counts:
     # The loop's.
     loop_lag: Durations = field(default_factory=Durations)
 
-    expired_at: float = 0.0
+    # Those of whoever ends sessions at their deadline.
+    expiry_late: Durations = field(default_factory=Durations)
+    none_overdue_at: float = 0.0
     """When no session was found overdue the last time, or the search began, by `clock`."""
+
+    # The feed's.
+    feed_listeners_now: int = 0
+    feed_cut_off: int = 0
+    """Listeners that did not take what was sent."""
+
+    # The webhooks'.
+    webhook_lease_until: float = 0.0
+    """Until when this node delivers, by `time.monotonic`."""
+    webhook_taken_until: float = 0.0
+    """No older event than this is known to wait: Unix seconds."""
+    webhooks_delivered: int = 0
+    webhooks_failed: int = 0
 
     is_draining: bool = False
 

@@ -8,6 +8,7 @@ as they are, by a collector on a registry that belongs to this node alone.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from time import monotonic, time
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import (
@@ -70,8 +71,13 @@ class _CountsCollector(Collector):
         _collect_plain(families, self._counts)
         _collect_commands(families, self._counts)
         _collect_store(families, self._counts)
-        _add_histogram(families["keystay_propagation_seconds"], (), self._counts.propagation)
-        _add_histogram(families["keystay_loop_lag_seconds"], (), self._counts.loop_lag)
+        _collect_webhook(families, self._counts)
+        for name, durations in (
+            ("keystay_propagation_seconds", self._counts.propagation),
+            ("keystay_expiry_late_seconds", self._counts.expiry_late),
+            ("keystay_loop_lag_seconds", self._counts.loop_lag),
+        ):
+            _add_histogram(families[name], (), durations)
         yield from families.values()
 
 
@@ -90,7 +96,9 @@ def _collect_plain(families: dict[str, Family], counts: Counts) -> None:
         "keystay_outbox_bytes": counts.outbox_bytes_now,
         "keystay_events_sent_total": counts.events,
         "keystay_restores_recovered_total": counts.recovered,
-        "keystay_expiry_late_seconds": clock() - counts.expired_at,
+        "keystay_expiry_overdue_seconds": clock() - counts.none_overdue_at,
+        "keystay_feed_listeners": counts.feed_listeners_now,
+        "keystay_feed_listeners_cut_off_total": counts.feed_cut_off,
     }
     for name, value in plain.items():
         _add(families[name], value)
@@ -113,6 +121,16 @@ def _collect_store(families: dict[str, Family], counts: Counts) -> None:
     for name, operations in counts.operations.items():
         _add(families["keystay_store_errors_total"], operations.errors, name)
         _add_histogram(families["keystay_store_operation_seconds"], (name,), operations)
+
+
+def _collect_webhook(families: dict[str, Family], counts: Counts) -> None:
+    is_delivering = monotonic() < counts.webhook_lease_until
+    behind_s = max(0.0, time() - counts.webhook_taken_until) if is_delivering else 0.0
+    _add(families["keystay_webhook_delivering"], int(is_delivering))
+    _add(families["keystay_webhook_behind_seconds"], behind_s)
+    deliveries = families["keystay_webhook_deliveries_total"]
+    _add(deliveries, counts.webhooks_delivered, "delivered")
+    _add(deliveries, counts.webhooks_failed, "failed")
 
 
 def _add(family: Family, value: float, *labels: str) -> None:

@@ -15,6 +15,7 @@ from keystay_server.feed import Feed
 from keystay_server.sessions import Opening, Rules, Sessions
 from keystay_server.stores import open_store
 from keystay_server.stores.base import Retention
+from keystay_server.telemetry.counts import Counts
 from tests.event_source import EVENT_S, EventSource, listening
 from tests.server.control.conftest import API_KEY
 from tests.server.control.in_process import control_over, one_key
@@ -128,8 +129,9 @@ async def test_a_quiet_stream_shows_that_it_lives(
 async def test_a_backend_that_reads_nothing_is_cut_off(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Its connection is gone after a while, and others hear everything meanwhile."""
-    async with in_process(slow_s=1.0) as (port, sessions):
+    """It is gone after a while, which is counted; others hear everything meanwhile."""
+    counts = Counts()
+    async with in_process(slow_s=1.0, counts=counts) as (port, sessions):
         with socket.socket() as stuck:
             stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
             stuck.connect(("127.0.0.1", port))
@@ -144,6 +146,7 @@ async def test_a_backend_that_reads_nothing_is_cut_off(
                         await sessions.create(sessions.prepare(Opening("a", meta))[1])
                     await source.events(50)
                 await until_listeners(1)
+                assert (counts.feed_listeners_now, counts.feed_cut_off) == (1, 1)
             assert not (await rest_of(stuck)).endswith(b"0\r\n\r\n")
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
@@ -173,11 +176,13 @@ def listeners() -> int:
 
 
 @asynccontextmanager
-async def in_process(slow_s: float = 5.0) -> AsyncIterator[tuple[int, Sessions]]:
+async def in_process(
+    slow_s: float = 5.0, counts: Counts | None = None
+) -> AsyncIterator[tuple[int, Sessions]]:
     """A control port in this process."""
     store = open_store("memory://", Retention())
     await store.start(Heard())
-    sessions, feed = Sessions(store, Rules(60)), Feed(store)
+    sessions, feed = Sessions(store, Rules(60)), Feed(store, counts)
     control = control_over(store, sessions, feed, deadline_s=5, drain_s=1, slow_s=slow_s)
     try:
         yield await control.start("127.0.0.1", 0, one_key()), sessions

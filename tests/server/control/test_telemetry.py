@@ -3,17 +3,18 @@
 """
 
 import asyncio
+import base64
 import time
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from prometheus_client.metrics_core import Metric as Family
-from prometheus_client.parser import text_string_to_metric_families
 
 from tests.raw_client import connected
+from tests.scraping import Families, scraped, until_scraped, value
 from tests.server.control.conftest import API_KEY
+from tests.server.test_webhooks import Receiver
 from tests.server_process import ServerProcess, serving
 from tests.valkey import running_valkey
 
@@ -21,27 +22,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SOON_S = 10.0
 NO_KEY = "nobody:kst_" + "A" * 43
-
-
-async def scraped(server: ServerProcess) -> dict[str, Family]:
-    """The metrics of the server."""
-    async with httpx.AsyncClient(base_url=server.control, trust_env=False) as http:
-        answer = await http.get("/metrics")
-    assert answer.status_code == 200
-    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
-    return {family.name: family for family in text_string_to_metric_families(answer.text)}
-
-
-def value(families: dict[str, Family], name: str, **labels: str) -> float:
-    """One sample; 0 if it is not there."""
-    family = families[name.removesuffix("_total").removesuffix("_count")]
-    found = [
-        sample.value
-        for sample in family.samples
-        if sample.name == name and sample.labels == labels
-    ]
-    assert len(found) <= 1
-    return sum(found)
 
 
 async def stats(backend: httpx.AsyncClient) -> Any:
@@ -75,7 +55,41 @@ async def test_metrics_need_no_key_and_tell_what_happened() -> None:
     assert value(families, "keystay_events_sent_total") == 3
     assert value(families, "keystay_propagation_seconds_count") == 2
     assert value(families, "keystay_store_operation_seconds_count", operation="create") == 1
-    assert 0 <= value(families, "keystay_expiry_late_seconds") < SOON_S
+    assert 0 <= value(families, "keystay_expiry_overdue_seconds") < SOON_S
+
+
+async def test_a_webhook_that_stands_still_is_seen(tmp_path: Path) -> None:
+    """What waits gets older while the receiver refuses, and is gone when it takes it."""
+    secret = tmp_path / "secret"
+    secret.write_text(f"whsec_{base64.b64encode(bytes(32)).decode()}\n")
+    receiver, posts = Receiver(), "keystay_webhook_deliveries_total"
+    receiver.answers = [b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"] * 1000
+    async with await asyncio.start_server(receiver.serve, "127.0.0.1", 0) as listener:
+        port = listener.sockets[0].getsockname()[1]
+        hook = ("--webhook-url", f"http://127.0.0.1:{port}/", "--webhook-secret-file", secret)
+        async with serving(*map(str, hook)) as server, connected(server.url) as client:
+            await until_scraped(server, has_begun)
+            await client.login("alice")
+            late = await until_scraped(server, lambda seen: behind_s(seen) > 0.5)
+            assert value(late, "keystay_webhook_delivering") == 1
+            assert value(late, posts, result="failed") > 0
+            assert value(late, posts, result="delivered") == 0
+            assert behind_s(await scraped(server)) > behind_s(late)
+            receiver.answers.clear()
+            await receiver.until(lambda: len(receiver.events) == 1)
+            taken = await until_scraped(server, lambda seen: behind_s(seen) < 0.5)
+            assert value(taken, posts, result="delivered") == 1
+
+
+def has_begun(families: Families) -> bool:
+    """Whether the first position was saved, from which webhooks are delivered."""
+    done = "keystay_store_operation_seconds_count"
+    return value(families, done, operation="save_position") > 0
+
+
+def behind_s(families: Families) -> float:
+    """How far the webhook is behind."""
+    return value(families, "keystay_webhook_behind_seconds")
 
 
 async def test_no_label_and_no_metric_is_of_a_clients_choosing() -> None:

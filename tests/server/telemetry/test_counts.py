@@ -121,7 +121,7 @@ async def test_who_is_refused_and_who_is_cut_off_is_counted() -> None:
         assert counts.slow_clients == 1
 
 
-async def test_lateness_is_since_nothing_was_overdue(node: MemoryNode) -> None:
+async def test_what_may_be_overdue_is_since_nothing_was(node: MemoryNode) -> None:
     """A store that is away leaves it growing; one that answers starts it anew."""
     counts = Counts()
     expiry = Expiry(node.store, node.hub, Activity.NONE, counts)
@@ -129,12 +129,27 @@ async def test_lateness_is_since_nothing_was_overdue(node: MemoryNode) -> None:
     started = clock()
     expiry.start()
     try:
-        begun = counts.expired_at
+        begun = counts.none_overdue_at
         assert started <= begun <= clock()
         await node.store.until_asked("expire", 3)
-        assert counts.expired_at == begun
+        assert counts.none_overdue_at == begun
         node.store.is_down = False
         await node.store.until_asked("expire", 5)
-        assert counts.expired_at > begun
+        assert counts.none_overdue_at > begun
     finally:
         await expiry.stop()
+
+
+async def test_lateness_is_counted_by_session(node: MemoryNode) -> None:
+    """Each that ends at its deadline, by how long after; none that ended otherwise."""
+    counts = Counts()
+    await node.revoke(await node.open_session())
+    for ttl_s in (3600.0, 60.0, 59.0):
+        await node.open_session(ttl_s=ttl_s)
+    node.clock.passed_ms += 62_000
+    expiry = Expiry(node.store, node.hub, Activity.NONE, counts)
+    expiry.start()
+    await node.store.until_asked("expire", 3)
+    await expiry.stop()
+    assert counts.expiry_late.total == 2
+    assert 5 <= counts.expiry_late.seconds < 15

@@ -2,6 +2,7 @@
 `telemetry/metrics.py`: the counts as Prometheus reads them.
 """
 
+import time
 from collections.abc import Iterable
 
 from prometheus_client.metrics_core import Metric as Family
@@ -87,3 +88,19 @@ def test_two_nodes_in_one_program_have_metrics_of_their_own() -> None:
     busy.events = 7
     assert samples(read(busy)["keystay_events_sent"]) == [("keystay_events_sent_total", {}, 7)]
     assert samples(read(idle)["keystay_events_sent"]) == [("keystay_events_sent_total", {}, 0)]
+
+
+def test_a_webhook_is_told_of_by_the_node_that_delivers() -> None:
+    """Until its lease is over; how far it is behind, which is never less than nothing."""
+    counts, behind = counted(), "keystay_webhook_behind_seconds"
+    counts.webhook_taken_until = time.time() - 100
+    for lease_s, is_delivering, behind_s in ((60, 1, 100), (0, 0, 0)):
+        counts.webhook_lease_until = time.monotonic() + lease_s
+        families = read(counts)
+        [(_, _, delivering)] = samples(families["keystay_webhook_delivering"])
+        [(_, _, seconds)] = samples(families[behind])
+        assert delivering == is_delivering
+        assert 0 <= seconds - behind_s < 50
+    counts.webhook_lease_until = time.monotonic() + 60
+    counts.webhook_taken_until = time.time() + 100
+    assert samples(read(counts)[behind]) == [(behind, {}, 0)]

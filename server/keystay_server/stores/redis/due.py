@@ -67,7 +67,7 @@ class DueIndex:
         name = due_name(new.actor_id, new.digest)
         await self._run(scripts.DUE_ADD, shard, name, left_ms, new.ttl_ms)
 
-    async def expire(self) -> int:
+    async def expire(self) -> list[int | None]:
         """
         End what is due, as `Store.expire` says.
 
@@ -81,7 +81,7 @@ class DueIndex:
             due = [one for some in found if not isinstance(some, Unavailable) for one in some]
             answers = await each(self._expire, due)
             released = await each(self._release, _by_shard(due, answers))
-            done = sum(not isinstance(a, Unavailable) and a is not None for a in answers)
+            done = [_late_ms(a) for a in answers if isinstance(a, list)]
             if done:
                 return done
             for answer in (*found, *answers, *released):
@@ -89,7 +89,7 @@ class DueIndex:
                     raise answer
             # Sessions that had ended before do not count, but more may wait behind them.
             if not due:
-                return 0
+                return []
 
     async def _lease(self, shard: str) -> list[_Due]:
         match await self._run(scripts.DUE_LEASE, shard, LEASE_MS, TAKEN_AT_ONCE):
@@ -105,6 +105,14 @@ class DueIndex:
     async def _release(self, words: Sequence[Word]) -> None:
         shard, *rest = words
         await self._run(scripts.DUE_RELEASE, shard, *rest)
+
+
+def _late_ms(answer: list[Any]) -> int | None:
+    """How late the session was ended; None if it was not."""
+    match answer:
+        case [bytes(), int(late_ms)]:
+            return late_ms
+    return None
 
 
 def _by_shard(due: Sequence[_Due], answers: Sequence[Any]) -> list[list[Word]]:

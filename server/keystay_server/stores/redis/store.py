@@ -156,7 +156,7 @@ class RedisStore:
             if isinstance(answer, Unavailable):
                 raise answer
 
-    async def expire(self) -> int:
+    async def expire(self) -> list[int | None]:
         """End the sessions whose time is over, as `Store.expire` says."""
         return await self._due.expire()
 
@@ -297,6 +297,8 @@ def _refuse_again(answer: Any) -> None:
 def _events_in(answer: Any) -> list[bytes]:
     """The events in what a script returned, whichever it was."""
     match answer:
+        case [bytes(event), int()]:  # Of `expire.lua`.
+            return [event]
         case [bytes(), *_]:
             return list(answer)
         case _:

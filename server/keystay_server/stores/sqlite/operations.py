@@ -55,6 +55,8 @@ class Outcome:
 
     events: list[StoredEvent] = field(default_factory=list)
     entries: dict[bytes, Entry] = field(default_factory=dict)
+    late_ms: list[int] = field(default_factory=list)
+    """How late each session was ended whose time was over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +138,12 @@ class Operations:
     def expire(self, now: int, most: int) -> Outcome:
         """End sessions whose time is over, `most` at most, the earliest deadline first."""
         due = self.db.execute(
-            "SELECT digest, actor_id, id FROM sessions"
+            "SELECT digest, actor_id, id, expires_at FROM sessions"
             " WHERE reason IS NULL AND expires_at <= ? ORDER BY expires_at LIMIT ?",
             (now, most),
         ).fetchall()
-        return self._end(now, "expired", due)
+        ended = self._end(now, "expired", [session for *session, _ in due])
+        return replace(ended, late_ms=[now - expires_at for *_, expires_at in due])
 
     def change(
         self, now: int, actor_id: str, session_id: str, changes: Changes, revision: int | None

@@ -136,9 +136,9 @@ class SqliteStore:
         digests = [holding.digest for holding in sessions]
         await self._write(lambda ops, now: ops.touch(now, digests))
 
-    async def expire(self) -> int:
+    async def expire(self) -> list[int | None]:
         outcome = await self._write(lambda ops, now: ops.expire(now, EXPIRE_AT_ONCE))
-        return len(outcome.events)
+        return list(outcome.late_ms)
 
     async def end(
         self, actor_id: str, session_id: str | None, scope: LogoutScope, reason: str

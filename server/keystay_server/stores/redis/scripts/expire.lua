@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- End a session whose time is over. Return its event, in an array; or, if it is not over yet, how long it still
--- lasts and its ttl, in milliseconds; or nil if there is nothing to end.
+-- End a session whose time is over. Return its event, and by how many milliseconds that was late; or, if it is
+-- not over yet, how long it still lasts and its ttl, in milliseconds; or nil if there is nothing to end.
 --
 -- It frees more than it writes, and a session has to end on a full server.
 --
@@ -20,4 +20,4 @@ end
 local chain = read_chain(now)
 local event = bury(chain, now, key, id, 'expired')
 settle(chain, now)
-return { event }
+return { event, -left }
