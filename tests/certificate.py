@@ -3,18 +3,25 @@ A certificate, for tests that speak TLS.
 """
 
 import datetime
+import ssl
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+CURVE = ec.SECP256R1()
 
-def make_certificate(directory: Path) -> tuple[Path, Path]:
-    """Make a certificate for localhost that nobody signed but its own key; both files."""
-    key = generate_private_key(SECP256R1())
+
+def make_certificate(directory: Path, *, is_rsa: bool = False) -> tuple[Path, Path]:
+    """
+    Make a certificate for localhost that nobody signed but its own key; both files.
+
+    One that was made there before is replaced.
+    """
+    key = rsa.generate_private_key(65537, 2048) if is_rsa else ec.generate_private_key(CURVE)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime.now(datetime.UTC)
     certificate = (
@@ -33,3 +40,8 @@ def make_certificate(directory: Path) -> tuple[Path, Path]:
     paths[0].write_bytes(certificate.public_bytes(Encoding.PEM))
     paths[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     return paths
+
+
+def content_of(certificate: Path) -> bytes:
+    """The certificate of the file, as a peer that is shown it has it."""
+    return ssl.PEM_cert_to_DER_cert(certificate.read_text())

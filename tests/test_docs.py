@@ -24,7 +24,7 @@ from keystay_server.commands.signature import Row, string
 from keystay_server.config import Config
 from keystay_server.context import Context
 from keystay_server.dispatch import Dispatcher
-from keystay_server.signing import Signer
+from keystay_server.signing import Signer, read_secrets
 from keystay_server.telemetry.catalogue import METRICS
 from tests.raw_client import connected
 from tests.server_process import ServerProcess, serving
@@ -169,18 +169,28 @@ def test_the_check_of_a_webhook_on_the_operations_page() -> None:
     [code] = blocks("docs/operations.md", "python")
     names: dict[str, Any] = {}
     exec(code, names)
-    secret, now = bytes(range(32)), round(time.time())
-    text = f"whsec_{base64.b64encode(secret).decode()}"
-    for at, body, is_genuine in ((now, b"{}", True), (now, b"[]", False), (1, b"{}", False)):
-        headers = Signer(secret).headers("msg_1", at, b"{}")
+    old, new, now = bytes(range(32)), b"x" * 32, round(time.time())
+    text = f"whsec_{base64.b64encode(new).decode()}"
+    for secrets, at, body, is_genuine in (
+        ([new], now, b"{}", True),
+        ([old, new], now, b"{}", True),
+        ([old], now, b"{}", False),
+        ([new], now, b"[]", False),
+        ([new], 1, b"{}", False),
+    ):
+        headers = Signer(lambda: secrets).headers("msg_1", at, b"{}")  # noqa: B023 - read here
         assert names["is_genuine"](headers, body, text) is is_genuine
 
 
 async def test_the_secret_of_a_webhook_on_the_operations_page(tmp_path: Path) -> None:
-    """The command makes a file that the server takes."""
+    """The command makes a file that the server takes, and with `>>` another secret in it."""
     [command] = [code for code in blocks("docs/operations.md", "sh") if "whsec_" in code]
+    file = str(tmp_path / "webhook.secret")
     await run("sh", "-c", f"cd {tmp_path} && {command}")
-    Signer.from_file(tmp_path / "webhook.secret")
+    [first] = read_secrets(file)
+    await run("sh", "-c", f"cd {tmp_path} && {command.replace('>', '>>')}")
+    old, new = read_secrets(file)
+    assert first == old != new
 
 
 async def test_the_feed_on_the_operations_page() -> None:

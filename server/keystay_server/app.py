@@ -31,11 +31,13 @@ from keystay_server.hub import Hub
 from keystay_server.instruments import instruments_for
 from keystay_server.limits import ConnectionLimits
 from keystay_server.masking import without_secrets
+from keystay_server.reloading import Reloading
 from keystay_server.sessions import Rules, Sessions
-from keystay_server.signing import Signer
+from keystay_server.signing import Signer, read_secrets
 from keystay_server.stores import open_store
 from keystay_server.stores.base import FEED_EVENTS, Retention, Store, StoreError
 from keystay_server.telemetry.counts import Counts
+from keystay_server.tls import Certificate
 from keystay_server.transports.handshake import OriginPolicy
 from keystay_server.transports.listener import Listener
 from keystay_server.transports.watch import Timings
@@ -62,9 +64,10 @@ class App:
         self, config: Config, authenticators: dict[str, Authenticator] | None = None
     ) -> None:
         self._config = config
-        self._tls = _tls_context("tls", config.tls_cert, config.tls_key)
-        self._control_tls = _tls_context(
-            "control_tls", config.control_tls_cert, config.control_tls_key
+        self._reloading = Reloading()
+        self._tls = _tls(self._reloading, "tls", config.tls_cert, config.tls_key)
+        self._control_tls = _tls(
+            self._reloading, "control_tls", config.control_tls_cert, config.control_tls_key
         )
         instruments = instruments_for(config, _store(config))
         self._store, counts = instruments.store, instruments.counts
@@ -95,7 +98,7 @@ class App:
             ConnectionLimits(config.max_connections, config.max_connections_per_address),
         )
         self._feed = Feed(self._store, counts)
-        self._webhooks = _webhooks(config, self._store, counts)
+        self._webhooks = _webhooks(config, self._store, counts, self._reloading)
         self._control = ControlServer(
             self._sessions,
             self._hub,
@@ -115,6 +118,7 @@ class App:
             ConfigError: If the store or an address cannot be used.
         """
         stopping = _stop_signal()
+        self._reloading.start()
         try:
             await self._store.start(self._hub)
         except StoreError as error:
@@ -151,7 +155,7 @@ class App:
         directory = directory_beside(config.store)
         read_or_make_api_key(directory)
         keys = KeyRing(partial(read_keys, directory, config.api_keys_file))
-        _on_hangup(keys.reload)
+        self._reloading.add(keys.reload)
         listen = await _open(
             "listen", config.listen, partial(self._listener.start, tls=self._tls)
         )
@@ -233,34 +237,26 @@ def _authenticators(config: Config) -> dict[str, Authenticator]:
     return ways
 
 
-def _webhooks(config: Config, store: Store, counts: Counts) -> "Webhooks | None":
+def _webhooks(
+    config: Config, store: Store, counts: Counts, reloading: Reloading
+) -> "Webhooks | None":
     if not config.webhook_url:
         return None
     # Imported late: who has no webhook needs no HTTP client in memory.
     from keystay_server.webhooks import Webhooks
 
-    try:
-        signer = Signer.from_file(Path(config.webhook_secret_file))
-    except OSError as error:
-        raise ConfigError(f"webhook_secret_file: {error.strerror}") from error
-    except ValueError as error:
-        raise ConfigError(f"webhook_secret_file: {error}") from None
+    signer = Signer(partial(read_secrets, config.webhook_secret_file))
+    reloading.add(signer.reload)
     return Webhooks(store, config.webhook_url, signer, config.webhook_timeout_s, counts)
 
 
-def _tls_context(settings: str, cert: str, key: str) -> ssl.SSLContext | None:
-    """TLS as the settings `..._cert` and `..._key` have it."""
+def _tls(reloading: Reloading, settings: str, cert: str, key: str) -> ssl.SSLContext | None:
+    """TLS as the settings `..._cert` and `..._key` have it; None if they are not set."""
     if not cert:
         return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(cert, key)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(
-            f"{settings}_cert: cannot be loaded with {settings}_key: {error}"
-        ) from error
-    return context
+    certificate = Certificate(settings, cert, key)
+    reloading.add(certificate.reload)
+    return certificate.context
 
 
 def _stop_signal() -> asyncio.Event:
@@ -273,9 +269,3 @@ def _stop_signal() -> asyncio.Event:
         except NotImplementedError:  # Windows
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(stopping.set))
     return stopping
-
-
-def _on_hangup(act: Callable[[], None]) -> None:
-    """Have SIGHUP, where there is one, do this in place of ending the process."""
-    if hasattr(signal, "SIGHUP"):
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, act)

@@ -60,16 +60,20 @@ class Config:
     control_insecure: bool = _setting(
         False, "let backends connect from other machines, in clear text"
     )
-    control_tls_cert: str = _setting("", "certificate chain for backends, a PEM file")
-    control_tls_key: str = _setting("", "its private key, a PEM file")
+    control_tls_cert: str = _setting(
+        "", "certificate chain for backends, a PEM file; read again at SIGHUP"
+    )
+    control_tls_key: str = _setting("", "its private key, a PEM file, without a password")
     api_keys_file: str = _setting(
         "", "more API keys, with names and scopes, a TOML file; read again at SIGHUP"
     )
     store: str = _setting("sqlite:///keystay.db", "where sessions live: a store's URL")
     dev: bool = _setting(False, "for development: anonymous login, pages from this machine")
 
-    tls_cert: str = _setting("", "certificate chain for clients, a PEM file")
-    tls_key: str = _setting("", "its private key, a PEM file")
+    tls_cert: str = _setting(
+        "", "certificate chain for clients, a PEM file; read again at SIGHUP"
+    )
+    tls_key: str = _setting("", "its private key, a PEM file, without a password")
     origins: tuple[str, ...] = _setting(
         (),
         "pages that may connect, as https://HOST, or *; unset: those of the same host",
@@ -98,7 +102,9 @@ class Config:
         True, "keep the feed of all sessions, for GET /v1/feed and webhooks; on all nodes alike"
     )
     webhook_url: str = _setting("", "where the feed is POSTed to, http:// or https://")
-    webhook_secret_file: str = _setting("", "file with the secret that signs it, whsec_...")
+    webhook_secret_file: str = _setting(
+        "", "file with the secrets that sign it, whsec_..., a line each; read again at SIGHUP"
+    )
     webhook_timeout_s: float = _setting(10.0, "how long a webhook may take to be answered")
 
     jwt_key_file: str = _setting("", "login with JWT: file with the secret or public key")

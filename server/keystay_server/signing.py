@@ -5,46 +5,85 @@ How what is POSTed is signed: Standard Webhooks (standardwebhooks.com), symmetri
 import hashlib
 import hmac
 from base64 import b64decode, b64encode
+from collections.abc import Callable
 from pathlib import Path
+
+from keystay_server.config import ConfigError
 
 PREFIX = "whsec_"
 MIN_BYTES, MAX_BYTES = 24, 64
+MAX_SECRETS = 4
+"""Two are enough to exchange one. Each is a signature more in every request."""
 
 
 class Signer:
-    """Signs with a secret of 24 to 64 bytes."""
+    """
+    Signs with each of the secrets: whoever has one of them can verify what is sent.
 
-    def __init__(self, secret: bytes) -> None:
-        self._secret = secret
+    Args:
+        read: Reads the secrets anew, at least one.
+
+    Raises:
+        ConfigError: If they cannot be read.
+    """
+
+    def __init__(self, read: Callable[[], list[bytes]]) -> None:
+        self._read = read
+        self._secrets = read()
 
     def __repr__(self) -> str:
         return "Signer()"
 
-    @classmethod
-    def from_file(cls, path: Path) -> "Signer":
-        """
-        Read the secret: `whsec_` and base64.
-
-        Raises:
-            OSError: If the file cannot be read.
-            ValueError: If it is none. The text says nothing of what is there.
-        """
-        text = path.read_text(errors="replace").strip()
-        try:
-            secret = b64decode(text.removeprefix(PREFIX), validate=True)
-        except ValueError:
-            secret = b""
-        if not text.startswith(PREFIX) or not MIN_BYTES <= len(secret) <= MAX_BYTES:
-            raise ValueError(f"must be {PREFIX} and base64 of {MIN_BYTES} to {MAX_BYTES} bytes")
-        return cls(secret)
-
     def headers(self, id_: str, timestamp: int, body: bytes) -> dict[str, str]:
         """The headers of a message; `timestamp` is in Unix seconds."""
         signed = f"{id_}.{timestamp}.".encode() + body
-        digest = hmac.digest(self._secret, signed, hashlib.sha256)
+        digests = [hmac.digest(secret, signed, hashlib.sha256) for secret in self._secrets]
         return {
             "content-type": "application/json",
             "webhook-id": id_,
             "webhook-timestamp": str(timestamp),
-            "webhook-signature": f"v1,{b64encode(digest).decode()}",
+            "webhook-signature": " ".join(f"v1,{b64encode(each).decode()}" for each in digests),
         }
+
+    def reload(self) -> str | None:
+        """
+        Read the secrets again, for what is POSTed from now on; return what is new.
+
+        Raises:
+            ConfigError: If they cannot be read. Those from before stay good.
+        """
+        secrets = self._read()
+        if secrets == self._secrets:
+            return None
+        self._secrets = secrets
+        number = len(secrets)
+        return f"webhooks are signed with {number} {'secret' if number == 1 else 'secrets'}"
+
+
+def read_secrets(file: str) -> list[bytes]:
+    """
+    Read the secrets of `webhook_secret_file`: `whsec_` and base64, a line each.
+
+    Raises:
+        ConfigError: If they cannot be read. The text says nothing of what is there.
+    """
+    place = f"webhook_secret_file: {file}"
+    try:
+        words = Path(file).read_text(errors="replace").split()
+    except OSError as error:
+        raise ConfigError(f"{place}: {error.strerror}") from error
+    if not 1 <= len(words) <= MAX_SECRETS:
+        raise ConfigError(f"{place}: must have one secret, or up to {MAX_SECRETS}, a line each")
+    return [_decoded(word, place) for word in words]
+
+
+def _decoded(text: str, place: str) -> bytes:
+    try:
+        secret = b64decode(text.removeprefix(PREFIX), validate=True)
+    except ValueError:
+        secret = b""
+    if not text.startswith(PREFIX) or not MIN_BYTES <= len(secret) <= MAX_BYTES:
+        raise ConfigError(
+            f"{place}: a secret is {PREFIX} and base64 of {MIN_BYTES} to {MAX_BYTES} bytes"
+        )
+    return secret

@@ -110,7 +110,7 @@ def make_node(
     store: FarStore, receiver: Receiver, timeout_s: float = 5.0, counts: Counts | None = None
 ) -> Webhooks:
     """A node that has not begun."""
-    return Webhooks(store, receiver.url, Signer(b"x" * 32), timeout_s, counts)
+    return Webhooks(store, receiver.url, Signer(lambda: [b"x" * 32]), timeout_s, counts)
 
 
 async def until_begun(store: FarStore) -> None:

@@ -9,7 +9,7 @@ import hmac
 import json
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from keystay.control.events import FeedEvent, read_event
 from keystay.errors import InvalidWebhook
@@ -23,7 +23,11 @@ _VERSION = "v1,"
 
 
 def verify_webhook(
-    headers: Mapping[str, str], body: bytes, secret: str, *, tolerance_s: float = TOLERANCE_S
+    headers: Mapping[str, str],
+    body: bytes,
+    secret: str | Sequence[str],
+    *,
+    tolerance_s: float = TOLERANCE_S,
 ) -> list[FeedEvent]:
     """
     Return the events of a webhook that the server sent just now.
@@ -35,13 +39,14 @@ def verify_webhook(
     Args:
         headers: The headers of the request, in any case.
         body: The body as it came, before anything parsed it.
-        secret: What the server signs with, `whsec_` and base64.
+        secret: What the server signs with, `whsec_` and base64; or several, while one is
+            exchanged for another: each is good.
 
     Raises:
-        InvalidWebhook: If it was not signed with the secret, or too long ago.
-        ValueError: If the secret is none. Its text does not quote it.
+        InvalidWebhook: If it was not signed with a secret, or too long ago.
+        ValueError: If a secret is none, or none is given. Its text does not quote it.
     """
-    key = _key(secret)
+    keys = _keys([secret] if isinstance(secret, str) else secret)
     lowered = {name.lower(): value for name, value in headers.items()}
     try:
         id_ = lowered["webhook-id"]
@@ -50,11 +55,17 @@ def verify_webhook(
     except KeyError as error:
         raise InvalidWebhook(f"the header {error.args[0]} is missing") from None
     content = b"%b.%b.%b" % (_bytes(id_), _bytes(sent_at), body)
-    if not _is_signed(key, content, signatures):
-        raise InvalidWebhook("no signature is that of the secret")
+    if not _is_signed(keys, content, signatures):
+        raise InvalidWebhook("no signature is that of a secret known here")
     if not (sent_at.isascii() and sent_at.isdigit() and _is_near(int(sent_at), tolerance_s)):
         raise InvalidWebhook("it was signed too long ago, or the clocks differ")
     return _read(body)
+
+
+def _keys(secrets: Sequence[str]) -> list[bytes]:
+    if not secrets:
+        raise ValueError("there is no secret to verify a webhook with")
+    return [_key(secret) for secret in secrets]
 
 
 def _key(secret: str) -> bytes:
@@ -67,13 +78,14 @@ def _key(secret: str) -> bytes:
     return key
 
 
-def _is_signed(key: bytes, content: bytes, signatures: str) -> bool:
-    expected = b64encode(hmac.digest(key, content, hashlib.sha256))
-    # Several, while a secret is being replaced. All are compared, each in constant time.
+def _is_signed(keys: Sequence[bytes], content: bytes, signatures: str) -> bool:
+    expected = [b64encode(hmac.digest(key, content, hashlib.sha256)) for key in keys]
+    # Several, while a secret is exchanged. All are compared, each in constant time.
     matching = [
-        hmac.compare_digest(_bytes(signature.removeprefix(_VERSION)), expected)
+        hmac.compare_digest(_bytes(signature.removeprefix(_VERSION)), each)
         for signature in signatures.split(" ")
         if signature.startswith(_VERSION)
+        for each in expected
     ]
     return any(matching)
 

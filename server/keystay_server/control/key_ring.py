@@ -11,7 +11,6 @@ TOML file, a table each:
 
 import hashlib
 import hmac
-import logging
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -29,8 +28,6 @@ MAX_KEYS = 256
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
-
-log = logging.getLogger("keystay.control")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +78,18 @@ class KeyRing:
         key = self.named(name)
         return None if key is None else key.digest
 
-    def reload(self) -> None:
-        """Read the keys anew; if they cannot be read, those from before stay good."""
-        try:
-            self._keys = self._read()
-        except ConfigError as error:
-            log.error("the API keys stay as they were: %s", error)
-        else:
-            log.info("read the API keys: %s", ", ".join(key.name for key in self._keys))
+    def reload(self) -> str | None:
+        """
+        Read the keys again; return what is new.
+
+        Raises:
+            ConfigError: If they cannot be read. Those from before stay good.
+        """
+        keys = self._read()
+        if keys == self._keys:
+            return None
+        self._keys = keys
+        return f"the API keys are {', '.join(key.name for key in keys)}"
 
 
 def read_keys(directory: Path, file: str) -> list[ApiKey]:

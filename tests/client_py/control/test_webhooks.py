@@ -79,6 +79,19 @@ def test_several_signatures() -> None:
         keystay.verify_webhook(headers, BODY, SECRET)
 
 
+def test_several_secrets() -> None:
+    """A receiver that is given the old and the new one takes what either has signed."""
+    other = "whsec_" + base64.b64encode(b"x" * 32).decode()
+    for secrets in ([SECRET, other], (other, SECRET), [SECRET]):
+        assert len(keystay.verify_webhook(signed(), BODY, secrets)) == 2
+    with pytest.raises(keystay.InvalidWebhook):
+        keystay.verify_webhook(signed(key=b"y" * 32), BODY, [SECRET, other])
+    with pytest.raises(ValueError, match="whsec_"):
+        keystay.verify_webhook(signed(), BODY, [SECRET, "kst_secret"])
+    with pytest.raises(ValueError, match="no secret"):
+        keystay.verify_webhook(signed(), BODY, [])
+
+
 @pytest.mark.parametrize("name", ["webhook-id", "webhook-timestamp", "webhook-signature"])
 def test_a_header_that_is_missing_is_named(name: str) -> None:
     """Whoever sets this up sees what a proxy has dropped."""

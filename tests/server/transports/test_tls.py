@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from keystay_server.tls import Certificate
 from keystay_server.transports.watch import Timings
-from tests.certificate import make_certificate
+from tests.certificate import content_of, make_certificate
 from tests.raw_client import connected
 from tests.server.transports.door import listening
 from tests.server.transports.raw_peer import BINARY, CLOSE, command, frame
@@ -85,3 +86,22 @@ async def test_who_does_not_speak_tls_is_dropped(server_side: ssl.SSLContext) ->
     ):
         talker.send(b"GET / HTTP/1.1\r\n\r\n")
         await asyncio.gather(talker.end(), silent.end())
+
+
+async def test_a_certificate_is_exchanged_while_the_door_is_open(tmp_path: Path) -> None:
+    """Who is connected stays, and who comes next is shown the new certificate."""
+    cert, key = make_certificate(tmp_path)
+    certificate = Certificate("tls", str(cert), str(key))
+    secured = {
+        "ssl": ssl.create_default_context(cafile=str(cert)),
+        "server_hostname": "localhost",
+    }
+    async with listening(tls=certificate.context) as door, door.connected(**secured) as before:
+        make_certificate(tmp_path)
+        certificate.reload()
+        secured["ssl"] = ssl.create_default_context(cafile=str(cert))
+        async with door.connected(**secured) as after:
+            shown = after.writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+            assert shown == content_of(cert)
+            assert (await after.call("time.now"))[0] is None
+        assert (await before.call("time.now"))[0] is None

@@ -67,9 +67,9 @@ def check_certificate(config: Config, now: datetime | None = None) -> Finding | 
     found = f"valid until {end:%Y-%m-%d %H:%MZ}"
     if days < URGENT_DAYS:
         when = "now: it is not valid any more" if days <= 0 else "now"
-        return Finding(about, "bad", found, f"renew it {when}, and restart the server")
+        return Finding(about, "bad", found, f"renew it {when}, and send the server SIGHUP")
     if days < SOON_DAYS:
-        return Finding(about, "doubtful", found, "renew it soon, and restart the server")
+        return Finding(about, "doubtful", found, "renew it soon, and send the server SIGHUP")
     return Finding(about, "good", found)
 
 
