@@ -106,7 +106,7 @@ def two_nodes(*flags: str) -> Iterator[Nodes]:
 
 @contextmanager
 def _serving(name: str, command: list[str], cores: set[int]) -> Iterator[Server]:
-    environment = {**os.environ, "KEYSTAY_API_KEY": "benchmark-api-key"}
+    environment = {**os.environ, "KEYSTAY_API_KEY": "the-api-key-of-the-benchmarks"}
     with _process(command, cores, environment) as process:
         assert process.stdout is not None
         line = process.stdout.readline()

@@ -167,6 +167,8 @@ class App:
             config.control,
             partial(self._control.start, keys=keys, tls=self._control_tls),
         )
+        # Not before: what a server that cannot start says is one line.
+        keys.warn_of_short()
         return {
             "event": "ready",
             "listen": listen,

@@ -7,6 +7,7 @@ Each group of commands is a module in `admin`, which adds its own.
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -30,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         print(f"keystay: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT  # As a shell has it.
     except BrokenPipeError:
         # Whoever read it has seen enough. Nothing more is to be written, not even at the exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -6,7 +6,6 @@ One schema: the fields of `Config`. The same name is a key in the TOML file, a
 defaults < file < environment < flags.
 """
 
-import difflib
 import os
 import re
 import tomllib
@@ -19,6 +18,9 @@ from urllib.parse import urlsplit
 
 from keystay_protocol.errors import InvalidParams
 from keystay_server.fields import checked_version
+from keystay_server.masking import without_secrets
+from keystay_server.misspelling import did_you_mean, nearest
+from keystay_server.setting_value import converted
 from keystay_server.stores.base import UNLIMITED, Policy
 
 ENVIRONMENT_PREFIX = "KEYSTAY_"
@@ -27,12 +29,37 @@ ENVIRONMENT_PREFIX = "KEYSTAY_"
 _OTHER_VARIABLES = frozenset({"KEYSTAY_API_KEY"})
 
 
-MAX_NUMBER = 100 * 365 * 86_400
-"""No number is greater: a hundred years, where it is a time."""
-
-
 class ConfigError(Exception):
-    """A setting is wrong. The text is one line that names it and where it was set."""
+    """
+    A setting is wrong. The text is one line that names it and where it was set.
+
+    Args:
+        what: Begins with the name of the setting and a colon.
+        source: Where it was set, if that is known.
+        nearest: The name that may have been meant.
+    """
+
+    def __init__(
+        self, what: str, *, source: str | None = None, nearest: str | None = None
+    ) -> None:
+        super().__init__(what)
+        self._what = what
+        self.setting = what.partition(":")[0]
+        self.source = source
+        self.nearest = nearest
+
+    def __str__(self) -> str:
+        where = "" if self.source is None else f", in {self.source}"
+        return f"{self._what}{where}{did_you_mean(self.nearest)}"
+
+    def to_document(self) -> dict[str, str | None]:
+        """For programs."""
+        return {
+            "error": str(self),
+            "setting": self.setting,
+            "source": self.source,
+            "nearest": self.nearest,
+        }
 
 
 def _setting(default: Any, help_: str) -> Any:
@@ -144,12 +171,8 @@ class Config:
                 f"control: {control_host} can be reached from other machines, without TLS: "
                 "use a loopback address, or set control_tls_cert, or control_insecure"
             )
-        for cert, key in (("tls_cert", "tls_key"), ("control_tls_cert", "control_tls_key")):
-            if bool(getattr(self, cert)) != bool(getattr(self, key)):
-                missing = key if getattr(self, cert) else cert
-                raise ConfigError(
-                    f"{missing}: is needed too: TLS takes a certificate and its key"
-                )
+        _check_tls(self, "listen", "tls")
+        _check_tls(self, "control", "control_tls")
         _check_webhook(self)
         for name in (
             *("ttl_s", "command_timeout_s", "handshake_timeout_s", "close_timeout_s"),
@@ -226,10 +249,9 @@ def configured(values: Mapping[str, Sourced]) -> Config:
     try:
         return Config(**{name: each.value for name, each in values.items()})
     except ConfigError as error:
-        name = str(error).partition(":")[0]
-        if name not in values:
+        if error.setting not in values:
             raise
-        raise ConfigError(f"{error}, in {values[name].source}") from None
+        raise ConfigError(str(error), source=values[error.setting].source) from None
 
 
 def parse_address(name: str, address: str) -> tuple[str, int]:
@@ -241,8 +263,9 @@ def parse_address(name: str, address: str) -> tuple[str, int]:
     """
     host, colon, port = address.rpartition("://")[2].rstrip("/").rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ConfigError(f"{name}: {address!r} is not HOST:PORT")
+    is_port = port.isascii() and port.isdigit() and int(port) <= 65535
+    if not colon or not host or "@" in host or not is_port:
+        raise ConfigError(f"{name}: {without_secrets(address)!r} is not HOST:PORT")
     return host, int(port)
 
 
@@ -306,41 +329,29 @@ def _known(name: str, source: str) -> str:
     names = [setting.name for setting in fields(Config)]
     if name in names:
         return name
-    nearest = difflib.get_close_matches(name, names, n=1)
-    hint = f"; did you mean {nearest[0]}?" if nearest else ""
-    raise ConfigError(f"{name}: no such setting, in {source}{hint}")
+    raise ConfigError(f"{name}: no such setting", source=source, nearest=nearest(name, names))
 
 
 def _converted(name: str, value: Any, source: str) -> Any:
-    """The value as the type of its setting; text is read, other values must fit."""
     default = next(setting.default for setting in fields(Config) if setting.name == name)
     try:
-        match default, value:
-            case bool(), bool():
-                return value
-            case bool(), str():
-                return {"1": True, "true": True, "0": False, "false": False}[value.lower()]
-            # To a pattern, a bool is an int too.
-            case int(), str() | int() if bool not in {type(default), type(value)}:
-                return _not_negative(int(value))
-            case float(), str() | int() | float() if not isinstance(value, bool):
-                return _not_negative(float(value))
-            case tuple(), str():
-                return tuple(part.strip() for part in value.split(",") if part.strip())
-            case tuple(), list() | tuple() if all(isinstance(part, str) for part in value):
-                return tuple(value)
-            case str(), str():
-                return value
-    except (KeyError, ValueError):
-        pass
-    kind = {bool: "true or false", int: "a whole number", float: "a number of seconds"}
-    raise ConfigError(f"{name}: must be {kind.get(type(default), 'text')}, in {source}")
+        return converted(value, default)
+    except ValueError as error:
+        raise ConfigError(f"{name}: {error}", source=source) from None
 
 
-def _not_negative(number: Any) -> Any:
-    if not 0 <= number <= MAX_NUMBER:
-        raise ValueError
-    return number
+def _check_tls(config: Config, door: str, tls: str) -> None:
+    """Whether the door has both halves of TLS or neither, and its URL, if it is one, fits."""
+    cert, key = f"{tls}_cert", f"{tls}_key"
+    has_tls = bool(getattr(config, cert))
+    if has_tls != bool(getattr(config, key)):
+        missing = key if has_tls else cert
+        raise ConfigError(f"{missing}: is needed too: TLS takes a certificate and its key")
+    scheme, colon, _ = getattr(config, door).partition("://")
+    if colon and scheme not in (("https", "wss") if has_tls else ("http", "ws")):
+        raise ConfigError(
+            f"{door}: cannot be {scheme}:// {'with' if has_tls else 'without'} {cert}"
+        )
 
 
 def _check_origins(origins: tuple[str, ...]) -> None:

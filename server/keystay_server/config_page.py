@@ -40,11 +40,13 @@ ttl_s = 3600
 In the environment and as a flag, several values are one text with commas; a switch is `true`
 or `false` in the file and the environment, and a flag without a value. Times are in seconds.
 `keystay config show` tells each value and where it came from, with passwords masked; `keystay
-config check FILE` tells what is wrong with a file, and exits with 2 if anything is.
+config check FILE` tells what is wrong with a file, and exits with 2 if anything is; the files
+and servers that settings name are looked at by `keystay doctor --config FILE`.
 
 Two variables are not settings, for they are not the server's alone: `KEYSTAY_API_KEY`, the
 secret that backends send, is never a flag, for whoever can list the processes of a machine
-sees their flags; `KEYSTAY_CONTROL` is also where the command line finds the server.
+sees their flags; `KEYSTAY_CONTROL` is also where the command line finds the server, as
+HOST:PORT or as a URL, `https://` only where `control_tls_cert` is set.
 """
 
 

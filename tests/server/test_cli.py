@@ -2,7 +2,9 @@
 `cli.py`: the command line as a shell sees it.
 """
 
+import asyncio
 import json
+import signal
 import socket
 import subprocess
 from collections.abc import AsyncIterator
@@ -14,13 +16,15 @@ import pytest
 import pytest_asyncio
 
 from keystay_protocol import __version__
+from keystay_server.cli import main
 from tests.raw_client import connected
-from tests.server.shell import keystay
+from tests.server.shell import SOON_S, keystay, on_terminal, running
 from tests.server_process import ServerProcess, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 API_KEY = "the-api-key-of-these-tests"
+PAGE = 200
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -44,10 +48,12 @@ class Operator:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `keystay session ...`."""
-        return keystay(
-            *("session", *arguments),
-            env={"KEYSTAY_CONTROL": self.control, "KEYSTAY_API_KEY": API_KEY},
-        )
+        return keystay("session", *arguments, env=self.env)
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Their environment."""
+        return {"KEYSTAY_CONTROL": self.control, "KEYSTAY_API_KEY": API_KEY}
 
 
 @pytest.fixture
@@ -82,15 +88,19 @@ async def test_a_session_from_its_first_to_its_last_day(
 async def test_a_long_list_is_asked_for_page_by_page(
     server: ServerProcess, operator: Operator
 ) -> None:
-    """An operator sees all sessions of an actor, however many there are."""
+    """An operator sees all sessions of an actor, and on a terminal how far it is."""
     headers = {"Authorization": f"Bearer {API_KEY}"}
     async with httpx.AsyncClient(
         base_url=server.control, headers=headers, trust_env=False
     ) as c:
-        for _ in range(201):
+        for _ in range(PAGE + 1):
             await c.post("/v1/sessions", json={"actorId": "crowd"})
     listed = json.loads(operator.session("list", "crowd", "--json"))["sessions"]
-    assert len({session["id"] for session in listed}) == 201
+    assert len({session["id"] for session in listed}) == PAGE + 1
+    said = await on_terminal("session", "list", "crowd", env=operator.env)
+    assert f"{PAGE} so far" in said
+    assert f"laying out {PAGE + 1} rows" in said
+    assert all(session["id"] in said for session in listed)
 
 
 async def test_people_read_it_aligned(operator: Operator) -> None:
@@ -166,8 +176,8 @@ async def test_a_server_that_is_not_there_exits_with_1() -> None:
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (("frobnicate",), "keystay: argument COMMAND: invalid choice: 'frobnicate'"),
-        (("serve", "--lis", "x"), "keystay: unrecognized arguments: --lis"),
+        (("session", "list", "a", "b"), "keystay session list: unrecognized arguments: b"),
+        (("doctor", "redis://u:pw@h"), "keystay doctor: unrecognized arguments: redis://u:***"),
         (("session", "create"), "keystay session create: the following arguments are required"),
         (("session", "create", "a", "--meta", "[]"), "keystay session create: argument --meta"),
         (("session", "create", "a", "--ttl", "nan"), "keystay session create: argument --ttl"),
@@ -182,6 +192,72 @@ async def test_wrong_usage_is_one_line_and_2(
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(why)
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("sesion", "list"), "keystay: sesion: no such command; did you mean session?"),
+        (
+            ("session", "lsit", "a"),
+            "keystay session: lsit: no such command; did you mean list?",
+        ),
+        (("frobnicate",), "keystay: frobnicate: no such command"),
+        (
+            ("serve", "--lisen", "127.0.0.1:0"),
+            "keystay serve: --lisen: no such flag; did you mean --listen?",
+        ),
+        (
+            ("serve", "--max_outbox_bytes", "2000"),
+            "keystay serve: --max_outbox_bytes: no such flag; did you mean --max-outbox-bytes?",
+        ),
+        (("serve", "--lis"), "keystay serve: --lis: no such flag; did you mean --listen?"),
+        (
+            ("session", "create", "a", "--mta", "{}"),
+            "keystay session create: --mta: no such flag; did you mean --meta?",
+        ),
+        (
+            ("session", "create", "--mta={}", "a"),
+            "keystay session create: --mta: no such flag; did you mean --meta?",
+        ),
+        (("stats", "-json"), "keystay stats: -json: no such flag; did you mean --json?"),
+        (("--frobnicate", "stats"), "keystay: --frobnicate: no such flag"),
+        (("doctor", "--password=hunter2"), "keystay doctor: --password: no such flag"),
+    ],
+)
+async def test_a_slip_of_the_pen_is_told_what_was_meant(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], said: str
+) -> None:
+    """A command or flag that there is not is one line with the nearest; no value is shown."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert (ended.value.code, *capsys.readouterr()) == (2, "", f"{said}\n")
+
+
+async def test_one_variable_is_the_servers_and_the_command_lines() -> None:
+    """`KEYSTAY_CONTROL` may be a URL or HOST:PORT, to either of them."""
+    async with serving("--control", "http://127.0.0.1:0") as server:
+        address = server.control.removeprefix("http://")
+        done = keystay(
+            *("session", "list", "a"),
+            env={"KEYSTAY_CONTROL": address, "KEYSTAY_API_KEY": "test-api-key"},
+        )
+    assert done.stdout == "a has no session\n"
+
+
+async def test_ctrl_c_ends_a_command_in_silence() -> None:
+    """Who waits no longer for an answer gets 130, as shells have it, and no traceback."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(SOON_S)
+        control = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        words = ("session", "list", "a", "--control", control)
+        async with running(*words, env={"KEYSTAY_API_KEY": "x"}) as asking:
+            connection, _ = await asyncio.to_thread(silent.accept)
+            with connection:
+                asking.send_signal(signal.SIGINT)
+                async with asyncio.timeout(SOON_S):
+                    said = await asking.communicate()
+            assert (asking.returncode, said) == (130, (b"", b""))
 
 
 @pytest.mark.parametrize("arguments", [(), ("session",)])

@@ -198,6 +198,32 @@ def test_tls_takes_both_halves() -> None:
 
 
 @pytest.mark.parametrize(
+    ("door", "tls", "clear", "secure"),
+    [("listen", "tls", "ws", "wss"), ("control", "control_tls", "http", "https")],
+)
+def test_a_url_of_a_door_fits_its_tls(door: str, tls: str, clear: str, secure: str) -> None:
+    """A door may be written as its clients write it, but never promises TLS that it has not."""
+    halves = {f"{tls}_cert": "c.pem", f"{tls}_key": "k.pem"}
+    for scheme, settings in ((clear, {}), (secure, halves)):
+        url = f"{scheme}://127.0.0.1:8331/"
+        assert parse_address(door, getattr(load({door: url, **settings}, None, {}), door))
+    for scheme, settings, word in (
+        *((secure, {}, "without"), (clear, halves, "with")),
+        *(("ftp", {}, "without"), ("ftp", halves, "with")),
+    ):
+        text = f"^{door}: cannot be {scheme}:// {word} {tls}_cert, in --{door}$"
+        with pytest.raises(ConfigError, match=text):
+            load({door: f"{scheme}://127.0.0.1:8331", **settings}, None, {})
+
+
+def test_a_user_in_an_address_is_not_shown() -> None:
+    """A URL with a password in it is no address, and the error leaves the password out."""
+    with pytest.raises(ConfigError, match="is not HOST:PORT, in KEYSTAY_CONTROL") as error:
+        load({}, None, {"KEYSTAY_CONTROL": "http://me:hunter2@127.0.0.1:8331"})
+    assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.parametrize(
     ("address", "host", "port"),
     [
         ("127.0.0.1:0", "127.0.0.1", 0),

@@ -12,9 +12,11 @@ from functools import partial
 from typing import Any, NoReturn
 
 from keystay_server.admin.client import DEFAULT_URL, URL_VARIABLE, ControlClient
-from keystay_server.admin.screen import show
+from keystay_server.admin.screen import show, show_json
 from keystay_server.admin.text import Answer
-from keystay_server.config import Config
+from keystay_server.config import Config, ConfigError
+from keystay_server.masking import without_secrets
+from keystay_server.misspelling import did_you_mean, nearest
 
 Command = Callable[[ControlClient, argparse.Namespace], Answer]
 
@@ -29,6 +31,27 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say in one line what was wrong: usage is for those who ask for `--help`."""
         self.exit(2, f"{self.prog}: {message}\n")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Read the words; refuse here what is left, where it is known what was meant."""
+        options, rest = super().parse_known_args(args, namespace)
+        # No value is repeated: it may be a secret.
+        flag = next((word.partition("=")[0] for word in rest if word.startswith("-")), None)
+        if flag is not None:
+            flags = {each.lstrip("-"): each for each in self._option_string_actions}
+            meant = nearest(flag.lstrip("-"), flags)
+            self._refuse(flag, "flag", None if meant is None else flags[meant])
+        if rest:
+            self.error(f"unrecognized arguments: {without_secrets(' '.join(rest))}")
+        return options, rest
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        # argparse would list all commands, without saying which is like it.
+        if action.choices is not None and value not in action.choices:
+            self._refuse(value, "command", nearest(value, action.choices))
+
+    def _refuse(self, name: str, kind: str, meant: str | None) -> NoReturn:
+        self.error(f"{name}: no such {kind}{did_you_mean(meant)}")
 
 
 def commands_of(parser: argparse.ArgumentParser) -> Any:
@@ -66,6 +89,21 @@ def asks(run: Command) -> Callable[[argparse.Namespace], int]:
         return 0
 
     return asked
+
+
+def judges(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
+    """What runs a command about settings: to programs, a wrong one is an answer too."""
+
+    def judged(options: argparse.Namespace) -> int:
+        try:
+            return run(options)
+        except ConfigError as error:
+            if not options.json:
+                raise
+            show_json({"ok": False, **error.to_document()})
+            return 2
+
+    return judged
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:

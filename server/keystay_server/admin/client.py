@@ -4,15 +4,23 @@ Asks a server's control plane, with nothing but the standard library.
 
 import json
 import os
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import (
+    HTTPConnection,
+    HTTPException,
+    HTTPResponse,
+    HTTPSConnection,
+    RemoteDisconnected,
+)
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, quote, urlsplit
 
 from keystay_server.config import ConfigError
 from keystay_server.control.api_key import FILE_NAME, VARIABLE, read_api_key
+from keystay_server.masking import without_secrets
 
 DEFAULT_URL = "http://127.0.0.1:8331"
 URL_VARIABLE = "KEYSTAY_CONTROL"
@@ -39,7 +47,7 @@ class ControlClient:
     """
 
     def __init__(self, url: str, api_key: str) -> None:
-        self._url = url
+        self._url = without_secrets(url)
         self._parts = _split(url)
         self._api_key = api_key
 
@@ -58,7 +66,11 @@ class ControlClient:
             raise ConfigError(
                 f"{VARIABLE}: is not set, and there is no {FILE_NAME} in this directory"
             )
-        return cls(url or environment.get(URL_VARIABLE) or DEFAULT_URL, api_key)
+        try:
+            return cls(url or environment.get(URL_VARIABLE) or DEFAULT_URL, api_key)
+        except ConfigError as error:
+            source = "--control" if url else URL_VARIABLE
+            raise ConfigError(str(error), source=source) from None
 
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """
@@ -71,8 +83,7 @@ class ControlClient:
             status, text = self._exchange(method, path, body)
             document = json.loads(text) if text else None
         except OSError as error:
-            why = error.strerror or str(error)
-            raise Unreachable(f"{self._url} cannot be reached: {why}") from error
+            raise Unreachable(f"{self._url} cannot be reached: {_why(error)}") from error
         except (HTTPException, ValueError) as error:
             raise Refused(f"{self._url} is not the control plane of a server") from error
         if status >= 300:  # It never redirects.
@@ -100,8 +111,7 @@ class ControlClient:
                 connection.request("GET", self._parts.path.rstrip("/") + path, None, sent)
                 answer = connection.getresponse()
             except (OSError, HTTPException) as error:
-                why = getattr(error, "strerror", None) or str(error)
-                raise Unreachable(f"{self._url} cannot be reached: {why}") from error
+                raise Unreachable(f"{self._url} cannot be reached: {_why(error)}") from error
             if answer.status >= 300:
                 raise _refusal(answer)
             yield answer
@@ -155,8 +165,21 @@ def _split(url: str) -> SplitResult:
     except ValueError:  # the port is no number
         is_url = False
     if not is_url:
-        raise ConfigError(f"control: {url!r} is not http://HOST:PORT")
+        raise ConfigError(f"control: {without_secrets(url)!r} is not http://HOST:PORT")
     return parts
+
+
+def _why(error: OSError | HTTPException) -> str:
+    match error:
+        case ssl.SSLCertVerificationError(verify_message=str(message)):
+            return f"its certificate is not trusted: {message}"
+        case ssl.SSLError(reason="WRONG_VERSION_NUMBER"):
+            return "it does not speak TLS: is it http://?"
+        case RemoteDisconnected():
+            return "it hung up without an answer: is it https://?"
+        case OSError(strerror=str(message)):
+            return message
+    return str(error)
 
 
 def _reason(status: int, problem: Any) -> str:

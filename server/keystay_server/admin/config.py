@@ -6,7 +6,13 @@ from argparse import Namespace
 from dataclasses import fields
 from typing import Any
 
-from keystay_server.admin.arguments import add_command, add_settings, commands_of, settings_of
+from keystay_server.admin.arguments import (
+    add_command,
+    add_settings,
+    commands_of,
+    judges,
+    settings_of,
+)
 from keystay_server.admin.screen import show
 from keystay_server.admin.text import Answer, Table, printable
 from keystay_server.config import Config, Sourced, configured, sourced
@@ -27,12 +33,16 @@ def add_to(commands: Any) -> None:
         "show each setting that a server would run with here, and where its value comes from",
     )
     add_settings(showing)
-    showing.set_defaults(run=show_config)
+    showing.set_defaults(run=judges(show_config))
     checking = add_command(
         subcommands, "check", "tell whether a file has settings a server can run with"
     )
+    checking.description = (
+        f"{checking.description} It does not look at the files and servers that settings "
+        "name: keystay doctor --config FILE does."
+    )
     checking.add_argument("file", metavar="FILE", help="a TOML file with settings")
-    checking.set_defaults(run=check_config)
+    checking.set_defaults(run=judges(check_config))
 
 
 def show_config(options: Namespace) -> int:

@@ -8,7 +8,7 @@ taken for markup.
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 GOOD, WORSE, BAD = "green", "yellow", "red"
 QUIET = "dim"
+MANY_ROWS = 200
+"""So many take rich a tenth of a second to lay out."""
 
 
 def is_terminal() -> bool:
@@ -32,7 +34,7 @@ def show(answer: Answer, *, as_json: bool) -> None:
     if as_json:
         show_json(answer.document)
     elif answer.table is not None and is_terminal():
-        console().print(rich_table(answer.table))
+        _show_table(answer.table)
     else:
         print(answer.text, flush=True)
 
@@ -60,6 +62,17 @@ def console() -> "Console":
     return Console(highlight=False, markup=False, emoji=False)
 
 
+def _show_table(table: Table) -> None:
+    terminal = console()
+    if len(table.rows) < MANY_ROWS:
+        terminal.print(rich_table(table))
+        return
+    # It is laid out before any of it is printed: in between, the screen is the waiting's.
+    with waiting(f"laying out {len(table.rows)} rows"), terminal.capture() as laid_out:
+        terminal.print(rich_table(table))
+    print(laid_out.get(), end="", flush=True)
+
+
 def rich_table(table: Table) -> "RichTable":
     """The table, for a terminal."""
     from rich import box
@@ -77,12 +90,12 @@ def rich_table(table: Table) -> "RichTable":
 
 
 @contextmanager
-def waiting(what: str) -> Iterator[None]:
-    """Show, on a terminal, that something takes its time."""
+def waiting(what: str) -> Iterator[Callable[[str], None]]:
+    """Show, on a terminal, that something takes its time; yield what says how far it is."""
     if not sys.stderr.isatty():
-        yield
+        yield lambda _: None
         return
     from rich.console import Console
 
-    with Console(stderr=True).status(f"{what} ..."):
-        yield
+    with Console(stderr=True).status(f"{what} ...") as status:
+        yield lambda how_far: status.update(f"{what}, {how_far} ...")

@@ -3,7 +3,6 @@
 """
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
 from typing import Any
 
 from keystay_server.admin.arguments import (
@@ -15,6 +14,7 @@ from keystay_server.admin.arguments import (
     seconds,
 )
 from keystay_server.admin.client import ControlClient, quoted
+from keystay_server.admin.screen import waiting
 from keystay_server.admin.text import Answer, Table, aligned, printable, timestamp
 
 _COLUMNS = ("ID", "CREATED", "EXPIRES", "LANGUAGE", "VERSION", "META")
@@ -67,7 +67,7 @@ def create(control: ControlClient, options: Namespace) -> Answer:
 
 def list_(control: ControlClient, options: Namespace) -> Answer:
     """List the actor's live sessions, oldest first."""
-    document = {"sessions": list(_all_of(control, options.actor))}
+    document = {"sessions": _all_of(control, options.actor)}
     rows = [_row(session) for session in document["sessions"]]
     if not rows:
         return Answer(document, f"{printable(options.actor)} has no session")
@@ -89,15 +89,19 @@ def end(control: ControlClient, options: Namespace) -> Answer:
     return Answer({"id": options.id, "ended": True}, f"{printable(options.id)} has ended")
 
 
-def _all_of(control: ControlClient, actor: str) -> Iterator[dict[str, Any]]:
+def _all_of(control: ControlClient, actor: str) -> list[dict[str, Any]]:
     """The actor's sessions, asked for page by page."""
-    path, after = f"/v1/actors/{quoted(actor)}/sessions?limit=200", ""
-    while True:
-        page = control.ask("GET", path + after)
-        yield from page["sessions"]
-        if page["next"] is None:
-            return
-        after = f"&after={quoted(page['next'])}"
+    path = f"/v1/actors/{quoted(actor)}/sessions?limit=200"
+    page = control.ask("GET", path)
+    sessions: list[dict[str, Any]] = page["sessions"]
+    if page["next"] is None:
+        return sessions
+    with waiting("asking for the sessions") as tell:
+        while page["next"] is not None:
+            tell(f"{len(sessions)} so far")
+            page = control.ask("GET", f"{path}&after={quoted(page['next'])}")
+            sessions += page["sessions"]
+    return sessions
 
 
 def _details(session: dict[str, Any]) -> str:

@@ -18,6 +18,8 @@ VARIABLE = "KEYSTAY_API_KEY"
 FILE_NAME = "keystay.key"
 PREFIX = "ksa_"
 """What a key that was made here starts with, so that a scanner finds a leaked one."""
+MIN_CHARACTERS = 22
+"""What 128 random bits take in base64url. A shorter key is served, but not in silence."""
 
 
 def directory_beside(store_url: str) -> Path:
@@ -59,6 +61,11 @@ def read_api_key(directory: Path, environment: Mapping[str, str] = os.environ) -
         return None
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
+
+
+def is_short(key: str) -> bool:
+    """Tell whether the key has too few characters not to be guessed."""
+    return len(key) < MIN_CHARACTERS
 
 
 def _make(path: Path) -> str:

@@ -11,6 +11,7 @@ TOML file, a table each:
 
 import hashlib
 import hmac
+import logging
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -19,8 +20,17 @@ from pathlib import Path
 from typing import Any
 
 from keystay_server.config import ConfigError
-from keystay_server.control.api_key import FILE_NAME, VARIABLE, checked, read_api_key
+from keystay_server.control.api_key import (
+    FILE_NAME,
+    MIN_CHARACTERS,
+    VARIABLE,
+    checked,
+    is_short,
+    read_api_key,
+)
 from keystay_server.control.auth import Right
+
+log = logging.getLogger("keystay.control")
 
 DEFAULT_NAME = "default"
 MAX_KEYS = 256
@@ -38,6 +48,8 @@ class ApiKey:
     digest: bytes = field(repr=False)
     """Its SHA-256."""
     rights: frozenset[Right]
+    is_short: bool = False
+    """Whether it may be guessed; of one that is given as its digest, nobody can tell."""
 
 
 class KeyRing:
@@ -89,7 +101,17 @@ class KeyRing:
         if keys == self._keys:
             return None
         self._keys = keys
+        self.warn_of_short()
         return f"the API keys are {', '.join(key.name for key in keys)}"
+
+    def warn_of_short(self) -> None:
+        """Name in the log those that are too short not to be guessed."""
+        for key in self._keys:
+            if key.is_short:
+                log.warning(
+                    "the API key %s may be guessed: it has fewer than %d characters",
+                    *(key.name, MIN_CHARACTERS),
+                )
 
 
 def read_keys(directory: Path, file: str) -> list[ApiKey]:
@@ -102,16 +124,28 @@ def read_keys(directory: Path, file: str) -> list[ApiKey]:
     default = read_api_key(directory)
     if default is None:
         raise ConfigError(f"{VARIABLE}: is not set, and there is no {directory / FILE_NAME}")
-    keys = [ApiKey(DEFAULT_NAME, _digest(default), frozenset({Right.ADMIN}))]
+    rights = frozenset({Right.ADMIN})
+    keys = [ApiKey(DEFAULT_NAME, _digest(default), rights, is_short(default))]
     if file:
-        keys += [_key(name, table) for name, table in _tables(file).items()]
-    if len(keys) > MAX_KEYS:
-        raise ConfigError(f"api_keys_file: {file}: there may be {MAX_KEYS - 1} keys")
+        keys += keys_in(file)
     seen: dict[bytes, str] = {}
     for key in keys:
         other = seen.setdefault(key.digest, key.name)
         if other != key.name:
             raise ConfigError(f"api_keys_file: [{key.name}] is the same key as {other}")
+    return keys
+
+
+def keys_in(file: str) -> list[ApiKey]:
+    """
+    Read the keys of the file.
+
+    Raises:
+        ConfigError: If one cannot be read. The text quotes none of them.
+    """
+    keys = [_key(name, table) for name, table in _tables(file).items()]
+    if len(keys) >= MAX_KEYS:
+        raise ConfigError(f"api_keys_file: {file}: there may be {MAX_KEYS - 1} keys")
     return keys
 
 
@@ -135,7 +169,8 @@ def _key(name: str, table: Any) -> ApiKey:
         raise ConfigError(f"{place}: must be a table with sha256 or key, and scopes")
     for unknown in set(table) - {"key", "sha256", "scopes"}:
         raise ConfigError(f"{place}: there is no {unknown}, only sha256 or key, and scopes")
-    return ApiKey(name, _digest_in(table, place), _rights_in(table, place))
+    digest, rights = _digest_in(table, place), _rights_in(table, place)
+    return ApiKey(name, digest, rights, "key" in table and is_short(table["key"]))
 
 
 def _digest_in(table: Mapping[str, Any], place: str) -> bytes:

@@ -70,10 +70,10 @@ class WrongKeys:
         return bucket.take(now) and self._all.take(now)
 
     def _log(self, address: str, now: float) -> None:
-        self._unlogged += 1
-        if now >= self._quiet_until:
-            self._quiet_until = now + LOGGED_EVERY_S
-            log.warning(
-                "wrong API key (%d times, the last from %s)", self._unlogged, address or "?"
-            )
-            self._unlogged = 0
+        if now < self._quiet_until:
+            self._unlogged += 1
+            return
+        self._quiet_until = now + LOGGED_EVERY_S
+        others = f", and {self._unlogged} more since the line before" if self._unlogged else ""
+        log.warning("wrong API key from %s%s", address or "?", others)
+        self._unlogged = 0

@@ -2,6 +2,7 @@
 `admin/client.py`: whom the command line asks, and with which key.
 """
 
+import asyncio
 import socket
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ import pytest
 
 from keystay_server.admin.client import ControlClient, Refused
 from keystay_server.config import ConfigError
+from tests.certificate import make_certificate
+from tests.server_process import serving
 
 
 @contextmanager
@@ -70,6 +73,41 @@ def test_a_redirect_is_not_followed() -> None:
     redirect = b"HTTP/1.1 302 Found\r\nLocation: http://elsewhere/\r\nContent-Length: 0\r\n\r\n"
     with answering(redirect) as url, pytest.raises(Refused, match="the server answered 302"):
         ControlClient(url, "key").ask("GET", "/livez")
+
+
+def test_a_url_that_is_wrong_says_where_it_was_set() -> None:
+    """`--control` or the variable; a password in it is not shown."""
+    environment = {"KEYSTAY_CONTROL": "ftp://me:hunter2@host:1", "KEYSTAY_API_KEY": "key"}
+    for url, source in (("ftp://host:1", "--control"), (None, "KEYSTAY_CONTROL")):
+        with pytest.raises(ConfigError, match=f"HOST:PORT, in {source}$") as caught:
+            ControlClient.from_environment(url, environment)
+        assert "hunter2" not in str(caught.value)
+
+
+async def test_the_wrong_scheme_is_told(tmp_path: Path) -> None:
+    """A server with TLS that is asked without, and the reverse, are told apart from none."""
+    certificate, key = make_certificate(tmp_path)
+    tls = ("--control-tls-cert", str(certificate), "--control-tls-key", str(key))
+    async with serving(*tls) as server:
+        address = server.control.removeprefix("https://")
+        whys = {
+            f"https://{address}": "its certificate is not trusted: self-signed certificate",
+            f"http://{address}": "it hung up without an answer: is it https://?",
+            address: "it hung up without an answer: is it https://?",
+        }
+        for url, why in whys.items():
+            assert await refusal(url) == f"{url} cannot be reached: {why}"
+    async with serving() as server:
+        url = server.control.replace("http", "https")
+        why = "it does not speak TLS: is it http://?"
+        assert await refusal(url) == f"{url} cannot be reached: {why}"
+
+
+async def refusal(url: str) -> str:
+    """What the command line says of the server at this address."""
+    with pytest.raises(Refused) as caught:
+        await asyncio.to_thread(ControlClient(url, "test-api-key").ask, "GET", "/v1/stats")
+    return str(caught.value)
 
 
 def test_no_key_is_a_configuration_error(

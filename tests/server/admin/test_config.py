@@ -62,6 +62,45 @@ def test_a_file_that_is_fine_is_0(tmp_path: Path) -> None:
     assert json.loads(done.stdout) == {"file": str(file), "settings": 2, "ok": True}
 
 
+def test_help_tells_what_is_not_checked() -> None:
+    """Files and servers that settings name are the doctor's."""
+    said = " ".join(keystay("config", "check", "--help", env={}).stdout.split())
+    assert "does not look at the files and servers that settings name: keystay doctor" in said
+
+
+@pytest.mark.parametrize(
+    "command", [("config", "check"), ("config", "show", "--config"), ("doctor", "--config")]
+)
+def test_programs_are_told_what_is_wrong_in_json(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    """With `--json` a wrong setting is the answer: a document on standard output, and 2."""
+    file = tmp_path / "keystay.toml"
+    file.write_text("\ntll_s = 1")
+    done = keystay(*command, str(file), "--json", env={})
+    assert (done.returncode, done.stderr) == (2, "")
+    assert json.loads(done.stdout) == {
+        "ok": False,
+        "error": f"tll_s: no such setting, in {file}:2; did you mean ttl_s?",
+        "setting": "tll_s",
+        "source": f"{file}:2",
+        "nearest": "ttl_s",
+    }
+
+
+def test_programs_are_told_null_for_what_is_not_known(tmp_path: Path) -> None:
+    """A file that is not there has no line, and nothing that was meant."""
+    done = keystay("config", "check", "nowhere.toml", "--json", env={}, cwd=tmp_path)
+    assert done.returncode == 2
+    assert json.loads(done.stdout) == {
+        "ok": False,
+        "error": "config: nowhere.toml: No such file or directory",
+        "setting": "config",
+        "source": None,
+        "nearest": None,
+    }
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [

@@ -2,13 +2,19 @@
 `control/api_key.py`: where the API key comes from.
 """
 
+import secrets
 import stat
 from pathlib import Path
 
 import pytest
 
 from keystay_server.config import ConfigError
-from keystay_server.control.api_key import directory_beside, read_api_key, read_or_make_api_key
+from keystay_server.control.api_key import (
+    directory_beside,
+    is_short,
+    read_api_key,
+    read_or_make_api_key,
+)
 from tests.server_process import serving
 
 
@@ -44,6 +50,14 @@ def test_a_key_fits_into_a_header(tmp_path: Path, key: str) -> None:
     ) as caught:
         read_api_key(tmp_path, {"KEYSTAY_API_KEY": key})
     assert key.strip() == "" or key not in str(caught.value)
+
+
+def test_a_key_of_128_bits_is_not_short(tmp_path: Path) -> None:
+    """In base64url, in hexadecimal, or as a server makes it; what is shorter has fewer."""
+    made = read_or_make_api_key(tmp_path, {})
+    for key in (secrets.token_urlsafe(16), secrets.token_hex(16), made):
+        assert not is_short(key)
+    assert is_short(secrets.token_urlsafe(15))
 
 
 def test_an_empty_file_is_no_key(tmp_path: Path) -> None:

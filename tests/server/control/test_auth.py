@@ -274,5 +274,6 @@ async def test_keys_that_cannot_be_read_change_nothing(
                 log += capfd.readouterr().err
         assert await served(server, "shop-key")
         assert await server.terminate() == 0
+    assert "the API key shop may be guessed" in log  # Since its start.
     assert "secret-of-the-shop" not in log
     assert "api_keys_file" in log

@@ -52,6 +52,28 @@ def test_a_key_is_given_as_it_is_or_as_its_digest(directory: Path, line: str) ->
         assert keys.find(wrong) is None
 
 
+def test_a_short_key_is_served_with_a_warning(
+    directory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log names each when it is asked to and at each reload, and shows none."""
+    table = '[{}]\n{} = "{}"\nscopes = ["read"]\n'
+    text = table.format("shop", "key", "hunter2") + table.format("till", "key", "t" * 22)
+    keys = ring(directory, text + table.format("digest", "sha256", DIGEST))
+    assert keys.name_of("hunter2") == "shop"
+    assert not caplog.records
+    keys.warn_of_short()
+    assert "the API key default may be guessed" in caplog.text
+    assert len(caplog.records) == 2
+    caplog.clear()
+    (directory / "keystay.key").write_text("d" * 22)
+    keys.reload()
+    [warning] = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert warning.getMessage() == (
+        "the API key shop may be guessed: it has fewer than 22 characters"
+    )
+    assert "hunter2" not in caplog.text
+
+
 def test_no_key_is_in_what_is_printed(directory: Path) -> None:
     """Not even its digest."""
     shown = repr(ring(directory, f'[a]\nsha256 = "{DIGEST}"\nscopes = ["read"]').named("a"))

@@ -52,14 +52,17 @@ def test_addresses_are_remembered_in_bounds() -> None:
 
 
 def test_the_log_has_a_line_a_minute(caplog: pytest.LogCaptureFixture) -> None:
-    """It counts those that it does not show one by one."""
+    """The first is told at once, and each line after it how many were not told before it."""
     clock = Clock()
     wrong = WrongKeys(clock)
     for _ in range(500):
         wrong.note("10.0.0.1")
     clock.now += 61
     wrong.note("10.0.0.2")
+    clock.now += 61
+    wrong.note("10.0.0.3")
     assert [record.getMessage() for record in caplog.records] == [
-        "wrong API key (1 times, the last from 10.0.0.1)",
-        "wrong API key (500 times, the last from 10.0.0.2)",
+        "wrong API key from 10.0.0.1",
+        "wrong API key from 10.0.0.2, and 499 more since the line before",
+        "wrong API key from 10.0.0.3",
     ]

@@ -10,9 +10,10 @@ import os
 from argparse import Namespace
 from typing import Any
 
-from keystay_server.admin.arguments import add_command, add_settings, settings_of
+from keystay_server.admin.arguments import add_command, add_settings, judges, settings_of
 from keystay_server.admin.doctor.findings import Finding
 from keystay_server.admin.doctor.machine import (
+    check_api_keys,
     check_certificate,
     check_database,
     check_files,
@@ -39,7 +40,7 @@ def add_to(commands: Any) -> None:
         "look at what a server with these settings would depend on here, and say what to do",
     )
     add_settings(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=judges(run))
 
 
 def run(options: Namespace) -> int:
@@ -65,12 +66,16 @@ def examined(config: Config, environment: dict[str, str]) -> list[Finding]:
     Raises:
         ConfigError: If the store's URL is wrong.
     """
-    perhaps = [check_certificate(config), check_key_file(config)]
+    perhaps = [
+        check_certificate(config),
+        check_key_file(config),
+        check_key(config, environment),
+        check_api_keys(config),
+    ]
     return [
         *_check_store(config),
         check_open_files(config),
         *(finding for finding in perhaps if finding is not None),
-        check_key(config, environment),
         *check_files(config),
         *check_settings(config),
     ]

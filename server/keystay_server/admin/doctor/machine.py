@@ -11,14 +11,21 @@ from urllib.parse import urlsplit
 
 from keystay_server.admin.doctor.findings import Finding
 from keystay_server.config import Config, ConfigError
-from keystay_server.control.api_key import FILE_NAME, VARIABLE, directory_beside
+from keystay_server.control.api_key import (
+    FILE_NAME,
+    MIN_CHARACTERS,
+    VARIABLE,
+    directory_beside,
+    is_short,
+)
 
 SPARE_FILES = 1200
 """Beside a file for each client: 1024 for backends, and the store, the log, the libraries."""
 FEW_FILES = 4096
-MIN_KEY_CHARACTERS = 24
 SOON_DAYS, URGENT_DAYS = 30, 7
 LITTLE_SPACE_BYTES = 256 * 1024 * 1024
+
+_LONGER_KEY = f"use a random one, of {MIN_CHARACTERS} characters at least: openssl rand -hex 32"
 
 
 def check_open_files(config: Config) -> Finding:
@@ -90,7 +97,7 @@ def check_key_file(config: Config) -> Finding | None:
 
 
 def check_key(config: Config, environment: dict[str, str]) -> Finding:
-    """Whether the API key is too long to be guessed."""
+    """Whether the API key is long enough not to be guessed."""
     path = directory_beside(config.store) / FILE_NAME
     key, where = environment.get(VARIABLE, ""), VARIABLE
     if not key:
@@ -99,17 +106,37 @@ def check_key(config: Config, environment: dict[str, str]) -> Finding:
             key = path.read_text(errors="replace").strip()
         except OSError:
             return Finding("API key", "good", f"{FILE_NAME} is made at the first start")
-    if len(key) < MIN_KEY_CHARACTERS:
+    if is_short(key):
         found = f"the one in {where} has {len(key)} characters"
-        advice = f"use a random one, of {MIN_KEY_CHARACTERS} at least: openssl rand -hex 32"
-        return Finding("API key", "bad", found, advice)
+        return Finding("API key", "bad", found, _LONGER_KEY)
     return Finding("API key", "good", f"the one in {where} is long enough")
 
 
+def check_api_keys(config: Config) -> Finding | None:
+    """Whether more API keys can be read and are long enough; None if there are no more."""
+    about, path = "api_keys_file", config.api_keys_file
+    if not path:
+        return None
+    # Imported late: it takes the HTTP framework, which is long to load.
+    from keystay_server.control.key_ring import keys_in
+
+    try:
+        keys = keys_in(path)
+    except ConfigError as error:
+        found = str(error).removeprefix(f"{about}: ")
+        advice = "the server would not start: put the file right, or leave the setting out"
+        return Finding(about, "bad", found, advice)
+    short = [f"[{key.name}]" for key in keys if key.is_short]
+    if short:
+        found = f"{', '.join(short)}: fewer than {MIN_CHARACTERS} characters"
+        return Finding(about, "bad", found, _LONGER_KEY)
+    return Finding(about, "good", f"the keys in {path} are long enough")
+
+
 def check_files(config: Config) -> list[Finding]:
-    """Whether the files that settings name can be read, beside those of TLS."""
+    """Whether the files that settings name can be read, beside those of TLS and API keys."""
     findings = []
-    for name in ("jwt_key_file", "webhook_secret_file", "api_keys_file"):
+    for name in ("jwt_key_file", "webhook_secret_file"):
         path = getattr(config, name)
         if not path:
             continue

@@ -16,6 +16,7 @@ from cryptography.x509.oid import NameOID
 from keystay_server.admin.doctor.findings import Finding
 from keystay_server.admin.doctor.machine import (
     SPARE_FILES,
+    check_api_keys,
     check_certificate,
     check_database,
     check_files,
@@ -138,15 +139,42 @@ def test_a_short_api_key_is_bad(tmp_path: Path) -> None:
         assert "hunter2" not in str(finding)
 
 
+@pytest.mark.parametrize(
+    ("text", "level", "found"),
+    [
+        (f'[shop]\nkey = "{LONG}"\nscopes = ["read"]', "good", "FILE are long enough"),
+        (f'[shop]\nsha256 = "{"0" * 64}"\nscopes = ["read"]', "good", "FILE are long enough"),
+        ('[shop]\nkey = "hunter2"\nscopes = ["read"]', "bad", "[shop]: fewer than 22 char"),
+        ('[shop]\nkey = "hunter2"', "bad", "[shop]: scopes must be a list of"),
+        ("[shop]\nkey = 'hunter2", "bad", "FILE: not TOML"),
+        (None, "bad", "FILE: No such file"),
+    ],
+)
+def test_more_api_keys_are_looked_at(
+    tmp_path: Path, text: str | None, level: str, found: str
+) -> None:
+    """A file that a server could not read is bad, and so is a short key; none is shown."""
+    path = tmp_path / "keys.toml"
+    if text is not None:
+        path.write_text(text)
+    finding = check_api_keys(Config(api_keys_file=str(path)))
+    assert finding is not None
+    assert (finding.about, finding.level) == ("api_keys_file", level)
+    assert found.replace("FILE", str(path)) in finding.found
+    assert bool(finding.advice) is (level == "bad")
+    assert "hunter2" not in str(finding)
+    assert check_api_keys(Config()) is None
+
+
 def test_files_that_settings_name_can_be_read(tmp_path: Path) -> None:
     """One that is not there keeps the server from starting."""
     there = tmp_path / "jwt.key"
     there.write_text("secret")
     gone = str(tmp_path / "gone")
-    config = Config(jwt_key_file=str(there), api_keys_file=gone)
+    config = Config(jwt_key_file=str(there), webhook_secret_file=gone)
     good, bad = check_files(config)
     assert (good.about, good.level) == ("jwt_key_file", "good")
-    assert (bad.about, bad.level) == ("api_keys_file", "bad")
+    assert (bad.about, bad.level) == ("webhook_secret_file", "bad")
     assert gone in bad.found
     assert check_files(Config()) == []
 
