@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from keystay_protocol.codec import DEFAULT_LIMITS, Limits, decode_command
+from keystay_protocol.commands import CommandName
 from keystay_protocol.errors import CloseCode, MalformedFrame
 from keystay_server.audience import Peer
 from keystay_server.context import Context, Services
@@ -121,7 +122,8 @@ class Connection:
             self._transport.close(CloseCode.MALFORMED_FRAME, str(error))
             return
         node, context = self._node, self._context
-        context.peer.has_spoken = True
+        if command.method != CommandName.NOW:  # That is the ping of clients that have none.
+            context.peer.has_spoken = True
         reply = node.dispatcher.run(context, command)
         if isinstance(reply, bytes):
             context.peer.outbox.send(node.frame(reply))
