@@ -26,7 +26,7 @@ run: .venv/server  ## Start a server to try things on: anonymous login, nothing 
 test: .venv/dev  ## Run the tests.
 	@$(BIN)/python -m pytest --numprocesses 4 --dist loadfile
 
-test-long: .venv/dev  ## Run those that take long: floods, fuzzing, a browser (Chromium), webhooks under SIGKILL.
+test-long: .venv/dev  ## Run those that take long: floods, fuzzing, a browser, nginx and HAProxy, webhooks under SIGKILL.
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m long
 
 soak: .venv/dev  ## Run two nodes under chaos for 3 minutes, and check all that 500 clients were told.

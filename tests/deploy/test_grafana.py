@@ -28,6 +28,13 @@ QUERIES: list[str] = [
     if variable["type"] == "query"
 ]
 
+ROW_FIELDS = {"type", "id", "title", "collapsed", "gridPos", "panels"}
+PANEL_FIELDS = {
+    *("type", "id", "title", "description", "gridPos"),
+    *("datasource", "targets", "options", "fieldConfig"),
+}
+"""Of those in Grafana's schema, which is closed, what the dashboard needs."""
+
 
 def exposed() -> set[str]:
     """The names of all samples that a node exposes."""
@@ -92,6 +99,22 @@ def test_panels_have_their_place_and_say_what_they_show() -> None:
         assert panel["title"]
         assert panel["description"]
         assert panel["fieldConfig"]["defaults"]["unit"]
+
+
+def test_it_has_the_fields_that_grafana_reads() -> None:
+    """Its schema knows no others; every query has a letter, and every variable is declared."""
+    for panel in DASHBOARD["panels"]:
+        assert panel.keys() <= (ROW_FIELDS if panel["type"] == "row" else PANEL_FIELDS)
+        assert panel["type"] in ("row", "stat", "timeseries")
+    for panel in PANELS:
+        letters = [target["refId"] for target in panel["targets"]]
+        assert len(set(letters)) == len(letters)
+        assert {target["datasource"]["uid"] for target in panel["targets"]} == {"${datasource}"}
+    declared = {variable["name"] for variable in DASHBOARD["templating"]["list"]}
+    used = set(re.findall(r"\$\{?(\w+)", json.dumps([EXPRESSIONS, QUERIES])))
+    assert used <= declared | {"__rate_interval"}
+    assert DASHBOARD["schemaVersion"] >= 36
+    assert re.fullmatch(r"[\w-]{1,40}", DASHBOARD["uid"])
 
 
 def test_it_belongs_to_no_installation() -> None:

@@ -141,6 +141,10 @@ def test_the_store_is_one_the_doctor_is_content_with() -> None:
     assert options["--maxmemory-policy"] == "noeviction"
 
 
-def test_the_secret_is_a_placeholder() -> None:
-    """Nobody's key is in the repository."""
-    assert OBJECTS["Secret", "keystay"]["stringData"] == {"KEYSTAY_API_KEY": "replace-me"}
+def test_the_secret_is_made_by_hand() -> None:
+    """Applying the files again overwrites no key, and without one no pod starts."""
+    assert not [name for kind, name in OBJECTS if kind == "Secret"]
+    [secret] = [each["secretRef"] for each in CONTAINER["envFrom"] if "secretRef" in each]
+    command = f"kubectl create secret generic {secret['name']} --from-literal=KEYSTAY_API_KEY="
+    assert command in text("kubernetes/keystay.yaml")
+    assert "optional" not in secret

@@ -49,6 +49,22 @@ def test_systemd_reads_it(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd")
+def test_it_is_let_do_little() -> None:
+    """`systemd-analyze security` rates it 2 at most; a unit without a sandbox gets 10."""
+    done = subprocess.run(
+        [
+            *("systemd-analyze", "security", "--offline=true", "--threshold=20", "--no-pager"),
+            str(DEPLOY / "systemd/keystay.service"),
+        ],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout.splitlines()[-1]
+
+
 def test_its_command_is_one_that_there_is() -> None:
     """Each flag is one of `keystay serve`."""
     [start] = SERVICE["ExecStart"]
