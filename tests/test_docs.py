@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import shlex
+import shutil
 import sys
 import textwrap
 import time
@@ -26,6 +27,7 @@ from keystay_server.context import Context
 from keystay_server.dispatch import Dispatcher
 from keystay_server.signing import Signer, read_secrets
 from keystay_server.telemetry.catalogue import METRICS
+from tests.certificate import make_certificate
 from tests.raw_client import connected
 from tests.server_process import ServerProcess, serving
 from tests.valkey import running_valkey
@@ -162,6 +164,26 @@ async def test_the_api_keys_on_the_operations_page(tmp_path: Path) -> None:
         output = await run("sh", "-c", f"cd {tmp_path}; {commands}")
     assert output.count('"actorId":"player:8"') == 2
     assert len(set(re.findall(r'"key":"([^"]+)"', output))) == 1
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
+async def test_tls_of_the_control_port_on_the_operations_page(tmp_path: Path) -> None:
+    """Command line and curl ask a server with a certificate that nobody else trusts."""
+    [commands] = [
+        code for code in blocks("docs/operations.md", "sh") if "SSL_CERT_FILE" in code
+    ]
+    certificate, key = map(str, make_certificate(tmp_path))
+    tls = ("--control-tls-cert", certificate, "--control-tls-key", key)
+    (tmp_path / "keystay.key").write_text("test-api-key\n")
+    async with serving(*tls) as server:
+        url = server.control.replace("127.0.0.1", "localhost")
+        commands = commands.replace("https://keystay.internal:8331", url)
+        commands = commands.replace("/etc/ssl/our-authority.pem", certificate)
+        command = f"{sys.executable} -m keystay_server.cli"
+        commands = commands.replace("\nkeystay ", f"\n{command} ")
+        output = await run("sh", "-c", f"cd {tmp_path}; set -e\n{commands}")
+    assert server.url in output
+    assert json.loads(output.splitlines()[-1])["nodes"][0]["listen"] == server.url
 
 
 def test_the_check_of_a_webhook_on_the_operations_page() -> None:

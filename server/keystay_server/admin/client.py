@@ -26,6 +26,9 @@ DEFAULT_URL = "http://127.0.0.1:8331"
 URL_VARIABLE = "KEYSTAY_CONTROL"
 ANSWER_S = 30.0
 
+# OpenSSL's X509_V_ERR_...: signed by itself, or by nobody that is known here.
+_UNKNOWN_AUTHORITY = frozenset({18, 19, 20, 21})
+
 
 class Refused(Exception):
     """The server refused, or could not be asked. The text is one line, for the operator."""
@@ -171,8 +174,11 @@ def _split(url: str) -> SplitResult:
 
 def _why(error: OSError | HTTPException) -> str:
     match error:
-        case ssl.SSLCertVerificationError(verify_message=str(message)):
-            return f"its certificate is not trusted: {message}"
+        case ssl.SSLCertVerificationError(verify_message=str(message), verify_code=code):
+            said = f"its certificate is not trusted: {message.rstrip('.')}"
+            if code in _UNKNOWN_AUTHORITY:
+                said += "; name a file with an authority of your own in SSL_CERT_FILE"
+            return said
         case ssl.SSLError(reason="WRONG_VERSION_NUMBER"):
             return "it does not speak TLS: is it http://?"
         case RemoteDisconnected():

@@ -2,11 +2,14 @@
 
 import asyncio
 import base64
+import ssl
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import keystay
+from tests.certificate import make_certificate
 from tests.client_py.control.conftest import API_KEY, QUICK
 from tests.client_py.control.http_peer import WAIT_S, answer, http_peer
 from tests.client_py.control.test_door import control_port, loses_the_first_answer
@@ -84,6 +87,27 @@ async def test_the_feed_over_lines_that_break(
                 id_ = event.id if isinstance(event, keystay.SessionUnset) else event.session.id
                 heard.append((type(event), id_))
         assert heard == expected
+
+
+async def test_over_tls(tmp_path: Path) -> None:
+    """Requests and the feed; whom `ControlOptions.ssl` does not trust is asked nothing."""
+    certificate, key = map(str, make_certificate(tmp_path))
+    tls = ("--control-tls-cert", certificate, "--control-tls-key", key)
+    async with serving(*tls, env={"KEYSTAY_API_KEY": API_KEY}) as server:
+        url = server.control.replace("127.0.0.1", "localhost")
+        trusting = replace(QUICK, ssl=ssl.create_default_context(cafile=certificate))
+        async with (
+            keystay.Control(url, API_KEY, options=trusting) as control,
+            control.feed(actors=["secured"]) as feed,
+        ):
+            session = await control.create_session("secured")
+            async with asyncio.timeout(WAIT_S):
+                event = await anext(feed)
+            assert isinstance(event, keystay.SessionSet)
+            assert event.session.id == session.id
+        async with keystay.Control(url, API_KEY, options=QUICK) as control:
+            with pytest.raises(keystay.ConnectFailed, match=r"self.signed certificate"):
+                await control.stats()
 
 
 async def test_who_is_connected(control: keystay.Control, client: keystay.Client) -> None:

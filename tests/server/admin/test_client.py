@@ -14,6 +14,7 @@ import pytest
 from keystay_server.admin.client import ControlClient, Refused
 from keystay_server.config import ConfigError
 from tests.certificate import make_certificate
+from tests.server.shell import keystay
 from tests.server_process import serving
 
 
@@ -91,7 +92,8 @@ async def test_the_wrong_scheme_is_told(tmp_path: Path) -> None:
     async with serving(*tls) as server:
         address = server.control.removeprefix("https://")
         whys = {
-            f"https://{address}": "its certificate is not trusted: self-signed certificate",
+            f"https://{address}": "its certificate is not trusted: self-signed certificate; "
+            "name a file with an authority of your own in SSL_CERT_FILE",
             f"http://{address}": "it hung up without an answer: is it https://?",
             address: "it hung up without an answer: is it https://?",
         }
@@ -101,6 +103,24 @@ async def test_the_wrong_scheme_is_told(tmp_path: Path) -> None:
         url = server.control.replace("http", "https")
         why = "it does not speak TLS: is it http://?"
         assert await refusal(url) == f"{url} cannot be reached: {why}"
+
+
+async def test_an_authority_of_ones_own_is_trusted(tmp_path: Path) -> None:
+    """`SSL_CERT_FILE` names it, and the server still has to be whom its certificate names."""
+    certificate, key = make_certificate(tmp_path)
+    tls = ("--control-tls-cert", str(certificate), "--control-tls-key", str(key))
+    async with serving(*tls) as server:
+        env = {"KEYSTAY_API_KEY": "test-api-key", "SSL_CERT_FILE": str(certificate)}
+        named = server.control.replace("127.0.0.1", "localhost")
+        done = [
+            await asyncio.to_thread(
+                keystay, "session", "list", "alice", "--control", url, env=env
+            )
+            for url in (named, server.control)
+        ]
+    assert [each.returncode for each in done] == [0, 1]
+    assert "its certificate is not trusted: IP address mismatch" in done[1].stderr
+    assert "SSL_CERT_FILE" not in done[1].stderr
 
 
 async def refusal(url: str) -> str:

@@ -66,4 +66,11 @@ async def test_with_a_certificate_it_speaks_tls(tmp_path: Path) -> None:
             assert answer.status_code == 200
             with pytest.raises(httpx.TransportError):
                 await http.get(f"http://localhost:{port}/livez")
+            home = f"https://localhost:{port}/"
+            login = await http.post(
+                f"{home}login", data={"key": "test-api-key"}, headers={"Origin": home[:-1]}
+            )
+            # The dashboard's cookie goes over TLS only.
+            assert login.headers["Set-Cookie"].endswith("; Secure")
+            assert "Log out" in (await http.get(home)).text
         assert await server.terminate() == 0

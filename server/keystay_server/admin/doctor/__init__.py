@@ -11,10 +11,10 @@ from argparse import Namespace
 from typing import Any
 
 from keystay_server.admin.arguments import add_command, add_settings, judges, settings_of
+from keystay_server.admin.doctor.certificates import check_certificates
 from keystay_server.admin.doctor.findings import Finding
 from keystay_server.admin.doctor.machine import (
     check_api_keys,
-    check_certificate,
     check_database,
     check_files,
     check_key,
@@ -67,7 +67,6 @@ def examined(config: Config, environment: dict[str, str]) -> list[Finding]:
         ConfigError: If the store's URL is wrong.
     """
     perhaps = [
-        check_certificate(config),
         check_key_file(config),
         check_key(config, environment),
         check_api_keys(config),
@@ -75,6 +74,7 @@ def examined(config: Config, environment: dict[str, str]) -> list[Finding]:
     return [
         *_check_store(config),
         check_open_files(config),
+        *check_certificates(config),
         *(finding for finding in perhaps if finding is not None),
         *check_files(config),
         *check_settings(config),

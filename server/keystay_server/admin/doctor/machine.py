@@ -5,7 +5,6 @@ What is to be looked at on the machine that a server runs on.
 import os
 import shutil
 import stat
-from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,7 +21,6 @@ from keystay_server.control.api_key import (
 SPARE_FILES = 1200
 """Beside a file for each client: 1024 for backends, and the store, the log, the libraries."""
 FEW_FILES = 4096
-SOON_DAYS, URGENT_DAYS = 30, 7
 LITTLE_SPACE_BYTES = 256 * 1024 * 1024
 
 _LONGER_KEY = f"use a random one, of {MIN_CHARACTERS} characters at least: openssl rand -hex 32"
@@ -39,45 +37,15 @@ def check_open_files(config: Config) -> Finding:
         return Finding("open files", "good", "no limit")
     found, wanted = f"at most {limit}", config.max_connections + SPARE_FILES
     if config.max_connections and limit < wanted:
-        advice = (
-            f"raise it to {wanted} (ulimit -n, LimitNOFILE), or lower max_connections "
-            f"from {config.max_connections} to {max(0, limit - SPARE_FILES)}"
-        )
+        advice = f"raise it to {wanted} (ulimit -n, LimitNOFILE)"
+        if limit > SPARE_FILES:  # 0 would be no limit.
+            lower = limit - SPARE_FILES
+            advice += f", or lower max_connections from {config.max_connections} to {lower}"
         return Finding("open files", "bad", found, advice)
     if limit < FEW_FILES:
         advice = "raise it (ulimit -n, LimitNOFILE): each connection takes one"
         return Finding("open files", "doubtful", found, advice)
     return Finding("open files", "good", found)
-
-
-def check_certificate(config: Config, now: datetime | None = None) -> Finding | None:
-    """How long the certificate for clients is valid; None if there is none."""
-    if not config.tls_cert:
-        return None
-    from cryptography import x509
-
-    about, now = "TLS certificate", now or datetime.now(UTC)
-    try:
-        chain = x509.load_pem_x509_certificates(Path(config.tls_cert).read_bytes())
-    except OSError as error:
-        advice = "name a file that the server can read in tls_cert"
-        return Finding(about, "bad", f"{config.tls_cert}: {error.strerror}", advice)
-    except ValueError:
-        advice = "name a certificate chain in PEM in tls_cert"
-        return Finding(about, "bad", f"{config.tls_cert} has none", advice)
-    if now < chain[0].not_valid_before_utc:
-        found = f"valid from {chain[0].not_valid_before_utc:%Y-%m-%d %H:%MZ} only"
-        return Finding(about, "bad", found, "wait, or look at the clock of this machine")
-    # A chain holds as long as its weakest part.
-    end = min(certificate.not_valid_after_utc for certificate in chain)
-    days = (end - now).total_seconds() / 86_400
-    found = f"valid until {end:%Y-%m-%d %H:%MZ}"
-    if days < URGENT_DAYS:
-        when = "now: it is not valid any more" if days <= 0 else "now"
-        return Finding(about, "bad", found, f"renew it {when}, and send the server SIGHUP")
-    if days < SOON_DAYS:
-        return Finding(about, "doubtful", found, "renew it soon, and send the server SIGHUP")
-    return Finding(about, "good", found)
 
 
 def check_key_file(config: Config) -> Finding | None:

@@ -13,7 +13,7 @@ NOTABLE_SKEW_MS, GREAT_SKEW_MS = 500.0, 30_000.0
 def judge(server: Examined) -> list[Finding]:
     """All findings about one server."""
     if server.problem is not None:
-        advice = "look at the store's URL, the server, its firewall and its log"
+        advice = "look at the store's URL (rediss:// is TLS), the server, its firewall, its log"
         return [Finding("store", "bad", f"{server.where}: {server.problem}", advice)]
     findings = [Finding("store", "good", f"{server.where} can be reached")]
     findings.append(_judge_clock(server.ahead_ms))

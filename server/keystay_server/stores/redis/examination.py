@@ -3,9 +3,11 @@ What can be seen of a Redis from outside. Nothing is changed.
 """
 
 import asyncio
+import os
 import time
 
 from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from keystay_protocol.errors import Unavailable
 from keystay_server.stores.examination import Examined
@@ -50,11 +52,23 @@ async def _examine(address: Address, prefix: str | None) -> Examined:
         ahead_ms = await _ahead_ms(link)
         settings = await _settings(link)
     except Unavailable as error:
-        cause = error.__cause__ or error
-        return Examined(address.where, advice(cause) or f"no use: {reason(cause)}")
+        return Examined(address.where, _problem(error.__cause__ or error))
     finally:
         await link.stop()
     return Examined(address.where, None, ahead_ms, settings)
+
+
+def _problem(error: BaseException) -> str:
+    if told := advice(error):
+        return told
+    if isinstance(error, RedisTimeoutError | TimeoutError):
+        return "it does not answer"
+    match error.__cause__ or error.__context__:
+        case OSError(errno=int(number)) if number > 0:
+            return f"it cannot be reached: {os.strerror(number)}"
+        case OSError(strerror=str(words)):  # A name that is none has numbers of its own.
+            return f"it cannot be reached: {words}"
+    return f"no use: {reason(error)}"
 
 
 async def _ahead_ms(link: Link) -> float:

@@ -71,11 +71,24 @@ def test_what_the_stores_user_may_not_do_is_told(
     ],
 )
 def test_a_store_that_is_away_is_bad(url: str) -> None:
-    """It exits with 1, says where it looked, and shows no password."""
+    """It exits with 1, says where it looked and why in vain, and shows no password."""
     done = keystay("doctor", "--store", url, env=ENV)
     assert (done.returncode, done.stderr) == (1, "")
     assert re.search(r"^bad +store +.*127\.0\.0\.1:1", done.stdout, re.MULTILINE)
+    if "sentinel" not in url:
+        assert "it cannot be reached: Connection refused" in done.stdout
     assert "hunter2" not in done.stdout
+
+
+@pytest.mark.long
+def test_a_store_that_is_silent_is_bad(tmp_path: Path) -> None:
+    """It is not waited for, and said not to answer."""
+    with running_valkey(tmp_path) as valkey:
+        valkey.pause()
+        done = keystay("doctor", "--store", valkey.url(), env=ENV)
+        valkey.resume()
+    assert done.returncode == 1
+    assert "it does not answer" in done.stdout
 
 
 def test_a_wrong_setting_is_2() -> None:

@@ -4,20 +4,14 @@
 
 import resource
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from keystay_server.admin.doctor.findings import Finding
 from keystay_server.admin.doctor.machine import (
     SPARE_FILES,
     check_api_keys,
-    check_certificate,
     check_database,
     check_files,
     check_key,
@@ -27,7 +21,6 @@ from keystay_server.admin.doctor.machine import (
 )
 from keystay_server.config import Config
 
-NOW = datetime(2030, 1, 1, tzinfo=UTC)
 LONG = "k" * 40
 
 
@@ -46,71 +39,22 @@ def test_as_many_files_may_be_open_as_connections(limit_as_it_was: tuple[int, in
     finding = check_open_files(Config(max_connections=10_000))
     assert (finding.level, finding.found) == ("bad", "at most 2000")
     assert f"raise it to {10_000 + SPARE_FILES}" in finding.advice
+    assert finding.advice.endswith(f"lower max_connections from 10000 to {2000 - SPARE_FILES}")
     assert check_open_files(Config()).level == "doubtful"
     resource.setrlimit(resource.RLIMIT_NOFILE, (5000, hard))
     assert check_open_files(Config(max_connections=3000)).level == "good"
     assert check_open_files(Config()).level == "good"
 
 
-def certificate(folder: Path, *days: float) -> Config:
-    """A server's settings with a chain of certificates that are valid for so many days."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "game.example")])
-    pem = b""
-    for each in days:
-        built = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .public_key(key.public_key())
-            .serial_number(1)
-            .not_valid_before(NOW - timedelta(days=100))
-            .not_valid_after(NOW + timedelta(days=each))
-            .sign(key, hashes.SHA256())
-        )
-        pem += built.public_bytes(serialization.Encoding.PEM)
-    (folder / "cert.pem").write_bytes(pem)
-    return Config(tls_cert=str(folder / "cert.pem"), tls_key="key.pem")
-
-
-@pytest.mark.parametrize(
-    ("days", "level", "advice"),
-    [
-        ((90,), "good", ""),
-        ((20,), "doubtful", "renew it soon"),
-        ((5,), "bad", "renew it now"),
-        ((-1,), "bad", "it is not valid any more"),
-        ((90, 3), "bad", "renew it now"),
-    ],
-)
-def test_a_certificate_is_renewed_in_time(
-    tmp_path: Path, days: tuple[float, ...], level: str, advice: str
+def test_no_number_of_connections_fits_into_too_few_files(
+    limit_as_it_was: tuple[int, int],
 ) -> None:
-    """A month before its end it is doubtful, a week before it bad; so are those above it."""
-    finding = check_certificate(certificate(tmp_path, *days), NOW)
-    assert finding is not None
-    assert finding.level == level
-    assert advice in finding.advice
-
-
-def test_a_certificate_of_tomorrow_is_none(tmp_path: Path) -> None:
-    """A clock that is wrong shows here."""
-    finding = check_certificate(certificate(tmp_path, 90), NOW - timedelta(days=101))
-    assert finding is not None
-    assert (finding.level, "look at the clock" in finding.advice) == ("bad", True)
-
-
-def test_a_file_that_is_no_certificate_is_named(tmp_path: Path) -> None:
-    """One that is not there, and one with something else in it; none at all is fine."""
-    config = Config(tls_cert=str(tmp_path / "cert.pem"), tls_key="key.pem")
-    missing = check_certificate(config, NOW)
-    assert missing is not None
-    assert missing.found.endswith("cert.pem: No such file or directory")
-    (tmp_path / "cert.pem").write_text("hello")
-    wrong = check_certificate(config, NOW)
-    assert wrong is not None
-    assert wrong.found.endswith("cert.pem has none")
-    assert check_certificate(Config()) is None
+    """Then only the limit can be changed: `max_connections = 0` would be no limit at all."""
+    _, hard = limit_as_it_was
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    finding = check_open_files(Config(max_connections=5000))
+    assert finding.level == "bad"
+    assert finding.advice == f"raise it to {5000 + SPARE_FILES} (ulimit -n, LimitNOFILE)"
 
 
 def test_the_key_file_is_its_owners_alone(tmp_path: Path) -> None:
