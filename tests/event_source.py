@@ -31,6 +31,8 @@ class EventSource:
         self.response = response
         self.last_id = ""
         self.comments = 0
+        self.is_complete = False
+        """Whether it ended as it should, and did not break off."""
 
     async def begun(self) -> None:
         """Wait for the position that a stream begins with."""
@@ -61,7 +63,10 @@ class EventSource:
                 name, _, value = line.partition(":")
                 self.comments += not name
                 fields[name] = value.removeprefix(" ")
-        except (StopAsyncIteration, httpx.HTTPError):
+        except StopAsyncIteration:
+            self.is_complete = True
+            raise EOFError from None
+        except httpx.HTTPError:
             raise EOFError from None
         self.last_id = fields.get("id", self.last_id)
         if "data" not in fields:

@@ -1,5 +1,5 @@
 """
-Certificates and secrets are exchanged by SIGHUP while the server runs.
+Keys, certificates and secrets are exchanged by SIGHUP while the server runs.
 """
 
 import asyncio
@@ -90,6 +90,34 @@ async def test_certificates_are_exchanged_while_the_server_runs(
     assert "tls_cert: cannot be loaded with tls_key: " in log[0]
     assert "new connections get the new certificate of control_tls_cert" in log[1]
     assert "new connections get the new certificate of tls_cert" in log[2]
+
+
+async def test_the_feed_of_a_removed_key_ends(tmp_path: Path) -> None:
+    """Whoever listened with it comes back, and is told that it is no key any more."""
+    file = tmp_path / "keys.toml"
+    file.write_text('[shop]\nkey = "the-key-of-the-shop-22"\nscopes = ["read"]\n')
+    async with (
+        serving("--api-keys-file", str(file)) as server,
+        keystay.Control(server.control, API_KEY) as other,
+        keystay.Control(server.control, "the-key-of-the-shop-22") as shop,
+        shop.feed() as feed,
+    ):
+        heard = asyncio.create_task(until_refused(feed))
+        file.write_text("")
+        server.process.send_signal(signal.SIGHUP)
+        async with asyncio.timeout(WAIT_S):
+            while not heard.done():
+                await other.create_session("alice")
+        assert await heard
+        assert await server.terminate() == 0
+
+
+async def until_refused(feed: keystay.FeedStream) -> bool:
+    """Listen until the key is good no more."""
+    with pytest.raises(keystay.Unauthorized):
+        async for _ in feed:
+            pass
+    return True
 
 
 class Receiver:

@@ -11,19 +11,22 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Protocol
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from keystay_protocol.session import SECRET_PREFIX
+from keystay_server.control.api_key import PREFIX
 from keystay_server.control.problems import Problem
 
-MAX_QUERY_PARAMETERS = 64
+MAX_QUERY_PARAMETERS = 128
+"""They are read before it is known who asks. The feed takes a hundred actors."""
 
 # What people call a key when they put it where it does not belong.
 _KEY_PARAMETERS = frozenset(
     {"key", "api_key", "apikey", "api-key", "access_token", "token", "authorization"}
 )
-_PRINCIPAL = "keystay.principal"
+_PRINCIPAL, _WAY = "keystay.principal", "keystay.way"
 
 
 class Right(StrEnum):
@@ -64,9 +67,6 @@ class Authenticator(Protocol):
             HTTPException: If what it says is wrong.
         """
 
-    def knows(self, text: str) -> bool:
-        """Tell whether the text is a secret that somebody could use here."""
-
 
 class Authentication:
     """Passes on the requests of which it is known who asks, and refuses all others."""
@@ -78,38 +78,60 @@ class Authentication:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, as ASGI has it."""
         request = Request(scope)
-        self._refuse_key_in_url(request)
+        query = _query(request)
+        # By its looks alone: what is good here is not for everybody to find out.
+        if any(_looks_like_key(name, value) for name, value in query):
+            raise _key_in_url()
         for way in self._ways:
             principal = way.principal(request)
             if principal is not None:
-                await self._app({**scope, _PRINCIPAL: principal}, receive, send)
+                if _token(request) in (value for _, value in query if value):
+                    raise _key_in_url()
+                await self._app({**scope, _PRINCIPAL: principal, _WAY: way}, receive, send)
                 return
         raise unauthorized("send the API key as Authorization: Bearer", "")
 
-    def _refuse_key_in_url(self, request: Request) -> None:
-        items = request.query_params.multi_items()
-        if len(items) > MAX_QUERY_PARAMETERS:
-            raise Problem(
-                HTTPStatus.BAD_REQUEST,
-                f"there are more than {MAX_QUERY_PARAMETERS} query parameters",
-            )
-        for name, value in items:
-            if (
-                name.lower() in _KEY_PARAMETERS
-                or SECRET_PREFIX in value
-                or any(way.knows(value) for way in self._ways)
-            ):
-                raise Problem(
-                    HTTPStatus.BAD_REQUEST,
-                    "never put a key into a URL, URLs end up in logs: "
-                    "send it as Authorization: Bearer, and replace the one that was sent",
-                )
+
+def _query(request: Request) -> list[tuple[str, str]]:
+    # Counted before they are taken apart, which costs more.
+    if request.scope["query_string"].count(b"&") >= MAX_QUERY_PARAMETERS:
+        raise Problem(
+            HTTPStatus.BAD_REQUEST,
+            f"there are more than {MAX_QUERY_PARAMETERS} query parameters",
+        )
+    return request.query_params.multi_items()
+
+
+def _looks_like_key(name: str, value: str) -> bool:
+    return name.lower() in _KEY_PARAMETERS or value.startswith(PREFIX) or SECRET_PREFIX in value
+
+
+def _token(request: Request) -> str:
+    return request.headers.get("authorization", "").partition(" ")[2].strip()
+
+
+def _key_in_url() -> Problem:
+    return Problem(
+        HTTPStatus.BAD_REQUEST,
+        "never put a key into a URL, URLs end up in logs: "
+        "send it as Authorization: Bearer, and replace the one that was sent",
+    )
 
 
 def principal_of(request: Request) -> Principal:
     """Who asks; known below `Authentication`."""
     principal: Principal = request.scope[_PRINCIPAL]
     return principal
+
+
+def may_still(request: Request, right: Right) -> bool:
+    """Tell whether who asks would be let in now too: for an answer that goes on."""
+    way: Authenticator = request.scope[_WAY]
+    try:
+        principal = way.principal(request)
+    except HTTPException:
+        return False
+    return principal is not None and principal.may(right)
 
 
 def require(request: Request, right: Right) -> None:

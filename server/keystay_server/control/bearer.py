@@ -21,9 +21,9 @@ class Bearer:
     the comparison, and what is saved is the rest of the answer.
     """
 
-    def __init__(self, keys: KeyRing) -> None:
+    def __init__(self, keys: KeyRing, wrong_keys: WrongKeys) -> None:
         self._keys = keys
-        self._wrong = WrongKeys()
+        self._wrong_keys = wrong_keys
 
     def principal(self, request: Request) -> Principal | None:
         """Tell who asks by the header `Authorization`; None if there is none."""
@@ -46,7 +46,7 @@ class Bearer:
         if key is not None:
             seed = hmac.digest(token.encode(), b"keystay seed v1", "sha256")
             return Principal(key.name, key.rights, seed)
-        if self._wrong.note(address):
+        if self._wrong_keys.note(address):
             raise unauthorized("this is not the API key", ', error="invalid_token"')
         raise Problem(
             HTTPStatus.TOO_MANY_REQUESTS,
@@ -55,7 +55,3 @@ class Bearer:
             code="rateLimited",
             retryAfter=RETRY_AFTER_S,
         )
-
-    def knows(self, text: str) -> bool:
-        """Tell whether the text is an API key."""
-        return self._keys.find(text) is not None

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -19,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from keystay_protocol.errors import InvalidParams, Unavailable
 from keystay_protocol.session import is_actor_id
+from keystay_server.control.auth import Right, may_still
 from keystay_server.control.schema import refuse_unknown
 from keystay_server.feed import (
     Feed,
@@ -51,7 +53,7 @@ class FeedEndpoints:
         actors = _actors(request)
         after = _last_seen(request)
         try:
-            return EventStream(await self.feed.subscribe(after, actors), self.slow_s)
+            subscription = await self.feed.subscribe(after, actors)
         except NoFeed:
             raise HTTPException(
                 HTTPStatus.NOT_FOUND, "no feed is kept: the setting `feed` is off"
@@ -66,6 +68,7 @@ class FeedEndpoints:
                 "too many listen to the feed of this node",
                 {"Retry-After": "5"},
             ) from None
+        return EventStream(subscription, self.slow_s, partial(may_still, request, Right.READ))
 
 
 class EventStream(Response):
@@ -74,16 +77,23 @@ class EventStream(Response):
 
     Args:
         slow_s: How long the other side may take nothing.
+        may_go_on: Tells, before each event, whether the listener may still hear it.
     """
 
     media_type = "text/event-stream"
 
-    def __init__(self, subscription: Subscription, slow_s: float | None) -> None:
+    def __init__(
+        self,
+        subscription: Subscription,
+        slow_s: float | None,
+        may_go_on: Callable[[], bool],
+    ) -> None:
         # nginx would keep events back until it has a buffer full of them.
         super().__init__(headers={"X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._subscription = subscription
         self._slow_s = slow_s
+        self._may_go_on = may_go_on
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send events until the listener is gone, too slow, or the feed is over."""
@@ -96,7 +106,10 @@ class EventStream(Response):
             await self._send_body(send, _opening(self._subscription.position))
             with suppress(FeedClosed, Unavailable):
                 while True:
-                    await self._send_body(send, await self._next())
+                    events = await self._next()
+                    if not self._may_go_on():
+                        break
+                    await self._send_body(send, events)
             await self._send_body(send, b"", more_body=False)
         except TimeoutError:
             self._subscription.cut_off()

@@ -6,8 +6,9 @@ import asyncio
 import math
 import socket
 import ssl
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import partial
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -22,8 +23,10 @@ from keystay_server.control.events import EventEndpoints
 from keystay_server.control.feed import FeedEndpoints
 from keystay_server.control.health import HealthEndpoints
 from keystay_server.control.key_ring import KeyRing
+from keystay_server.control.room import Room
 from keystay_server.control.sessions import SessionEndpoints
 from keystay_server.control.telemetry import TelemetryEndpoints
+from keystay_server.control.wrong_keys import WrongKeys
 from keystay_server.feed import Feed
 from keystay_server.hub import Hub
 from keystay_server.sessions import Sessions
@@ -85,11 +88,12 @@ class ControlServer:
         """
         listening = await _listening_socket(host, port)
         tickets = make_tickets(keys)
+        wrong_keys = WrongKeys()  # One: its bounds are those of the node, not of each way in.
         api = make_api(
             self._endpoints,
-            [Visitors(tickets, keys), Bearer(keys)],
+            [Visitors(tickets, keys), Bearer(keys, wrong_keys)],
             deadline_s=self._deadline_s,
-            pages=make_pages(tickets),
+            pages=make_pages(tickets, wrong_keys),
         )
         config = _configured(api, self._drain_s)
         config.load()
@@ -142,12 +146,12 @@ class _Uvicorn(uvicorn.Server):
             serving.result()
 
 
-def _http_protocol() -> type[asyncio.Protocol] | str:
+def _http_protocol() -> Callable[..., asyncio.Protocol] | str:
     try:
         from keystay_server.control.bounded_http import BoundedHttp
     except ImportError:  # PyPy has no httptools. h11, in its place, has bounds of its own.
         return "h11"
-    return BoundedHttp
+    return partial(BoundedHttp, Room(MAX_CONNECTIONS))
 
 
 def _configured(api: ASGIApp, drain_s: float) -> uvicorn.Config:
@@ -155,7 +159,7 @@ def _configured(api: ASGIApp, drain_s: float) -> uvicorn.Config:
         api,
         interface="asgi3",
         loop="none",
-        http=_http_protocol(),
+        http=_http_protocol(),  # type: ignore[arg-type]  # it is called, as a class is
         ws="none",
         lifespan="off",
         workers=1,
@@ -166,7 +170,8 @@ def _configured(api: ASGIApp, drain_s: float) -> uvicorn.Config:
         proxy_headers=False,
         server_header=False,
         headers=_HEADERS,
-        limit_concurrency=MAX_CONNECTIONS,
+        # What uvicorn answers with 503, if nobody can make room: at its limit, not beyond it.
+        limit_concurrency=MAX_CONNECTIONS + 1,
         timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=math.ceil(drain_s),
     )

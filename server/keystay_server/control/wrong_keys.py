@@ -2,19 +2,16 @@
 How many requests with a wrong API key are told so.
 """
 
-import logging
-import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+
+from keystay_server.control.rare_line import RareLine
 
 PER_ADDRESS_S, ADDRESS_BURST = 10.0, 20
 PER_NODE_S, NODE_BURST = 100.0, 200
 MOST_ADDRESSES = 1024
 RETRY_AFTER_S = 1
-LOGGED_EVERY_S = 60.0
-
-log = logging.getLogger("keystay.control")
 
 
 class Bucket:
@@ -50,8 +47,7 @@ class WrongKeys:
         self._clock = clock
         self._all = Bucket(PER_NODE_S, NODE_BURST, clock())
         self._by_address: OrderedDict[str, Bucket] = OrderedDict()
-        self._unlogged = 0
-        self._quiet_until = -math.inf
+        self._line = RareLine(clock)
 
     def __len__(self) -> int:
         """How many addresses are remembered."""
@@ -60,7 +56,7 @@ class WrongKeys:
     def note(self, address: str) -> bool:
         """Count one from the address; tell whether it is within bounds."""
         now = self._clock()
-        self._log(address, now)
+        self._line.warn(f"wrong API key from {address or '?'}")
         bucket = self._by_address.pop(address, None) or Bucket(
             PER_ADDRESS_S, ADDRESS_BURST, now
         )
@@ -68,12 +64,3 @@ class WrongKeys:
         if len(self._by_address) > MOST_ADDRESSES:
             self._by_address.popitem(last=False)
         return bucket.take(now) and self._all.take(now)
-
-    def _log(self, address: str, now: float) -> None:
-        if now < self._quiet_until:
-            self._unlogged += 1
-            return
-        self._quiet_until = now + LOGGED_EVERY_S
-        others = f", and {self._unlogged} more since the line before" if self._unlogged else ""
-        log.warning("wrong API key from %s%s", address or "?", others)
-        self._unlogged = 0

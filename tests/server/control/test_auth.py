@@ -145,16 +145,18 @@ async def test_the_scheme_is_known_in_any_case(stranger: httpx.AsyncClient) -> N
     [
         {"key": "anything"},
         {"API_KEY": "anything"},
+        {"apikey": "anything"},
+        {"token": "anything"},
         {"access_token": API_KEY},
-        {"reason": API_KEY},
+        {"reason": "ksa_that-nobody-knows"},
         {"session": "alice:kst_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"},
     ],
 )
 @pytest.mark.parametrize("knows_key", [True, False])
-async def test_a_key_in_the_url_is_refused(
+async def test_what_looks_like_a_key_in_the_url_is_refused(
     stranger: httpx.AsyncClient, query: dict[str, str], knows_key: bool
 ) -> None:
-    """A key in the query gets 400 even beside a right one: whoever sends it must be told."""
+    """It gets 400 by its name or its shape, good or not, even beside a right key."""
     headers = {"Authorization": f"Bearer {API_KEY}"} if knows_key else {}
     answer = await stranger.get("/v1/actors/alice/sessions", params=query, headers=headers)
     assert answer.status_code == 400
@@ -162,9 +164,29 @@ async def test_a_key_in_the_url_is_refused(
     assert API_KEY not in answer.text
 
 
+async def test_a_key_of_any_shape_in_the_url_is_refused_beside_itself(
+    backend: httpx.AsyncClient,
+) -> None:
+    """Whoever sends it both ways is told, under whatever name."""
+    answer = await backend.get(f"/v1/actors/alice/sessions?reason={API_KEY}&reason=")
+    assert answer.status_code == 400
+    assert "never put a key into a URL" in answer.json()["detail"]
+    assert API_KEY not in answer.text
+
+
+@pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer wrong"}])
+async def test_the_url_tells_nobody_whether_a_key_is_good(
+    stranger: httpx.AsyncClient, header: dict[str, str]
+) -> None:
+    """Who has no key gets 401, whether there is a good one in the query or not."""
+    for guess in (API_KEY, "guess"):
+        answer = await stranger.get("/v1/stats", params={"q0": guess}, headers=header)
+        assert answer.status_code == 401
+
+
 async def test_many_query_parameters_are_refused(stranger: httpx.AsyncClient) -> None:
-    """Each would be compared with every key: 64 are enough for anybody."""
-    answer = await stranger.get(f"/v1/actors/alice/sessions?{'&'.join(['a=1'] * 65)}")
+    """They would be read before it is known who asks: 128 are enough for anybody."""
+    answer = await stranger.get(f"/v1/actors/alice/sessions?{'&'.join(['a=1'] * 129)}")
     assert answer.status_code == 400
 
 
@@ -222,6 +244,20 @@ async def test_who_sends_wrong_keys_is_told_when_to_try_again() -> None:
         "retryAfter": 1,
         "detail": "too many requests with a wrong API key",
     }
+
+
+async def test_wrong_keys_count_together_wherever_they_are_sent() -> None:
+    """Who has used up their guesses with the API has none left at the dashboard's log-in."""
+    async with serving() as server:
+        await requests(server, "wrong", 2 * ADDRESS_BURST)
+        headers = {"Origin": server.control}
+        async with httpx.AsyncClient(
+            base_url=server.control, headers=headers, trust_env=False
+        ) as client:
+            answers = [
+                await client.post("/login", data={"key": "wrong"}) for _ in range(ADDRESS_BURST)
+            ]
+    assert 429 in [answer.status_code for answer in answers]
 
 
 async def served(server: ServerProcess, key: str) -> bool:

@@ -3,6 +3,8 @@ The feed as backends listen to it.
 """
 
 import asyncio
+import hashlib
+import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -11,6 +13,8 @@ import httpx
 import pytest
 
 from keystay_server.control import feed as control_feed
+from keystay_server.control.auth import Right
+from keystay_server.control.key_ring import ApiKey, KeyRing
 from keystay_server.feed import Feed
 from keystay_server.sessions import Opening, Rules, Sessions
 from keystay_server.stores import open_store
@@ -75,8 +79,9 @@ async def test_it_goes_on_from_the_last_event_id(
 async def test_it_is_about_the_actors_that_are_named(
     server: ServerProcess, backend: httpx.AsyncClient
 ) -> None:
-    """Any number of them, in the query."""
-    async with listening(server.control, API_KEY, actor=["feed:3", "feed:/?&"]) as source:
+    """Up to a hundred of them, in the query."""
+    named = ["feed:3", "feed:/?&", *(f"nobody:{number}" for number in range(98))]
+    async with listening(server.control, API_KEY, actor=named) as source:
         await source.begun()
         for actor_id in ("feed:4", "feed:/?&", "feed:4", "feed:3"):
             await opened(backend, actor_id)
@@ -124,6 +129,81 @@ async def test_a_quiet_stream_shows_that_it_lives(
                 await asyncio.sleep(0.01)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
+
+
+def key_called(name: str, key: str, *rights: Right) -> ApiKey:
+    """A key of the ring."""
+    return ApiKey(name, hashlib.sha256(key.encode()).digest(), frozenset(rights))
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        [],
+        [key_called("shop", "another", Right.READ)],
+        [key_called("shop", "key", Right.SESSIONS, Right.EVENTS)],
+    ],
+    ids=["removed", "exchanged", "without its scope"],
+)
+async def test_a_stream_ends_with_its_key(then: list[ApiKey]) -> None:
+    """As it should, before the next event; other listeners hear that."""
+    other = key_called("other", "other", Right.READ)
+    ring = [key_called("shop", "key", Right.READ), other]
+    keys = KeyRing(lambda: list(ring))
+    async with in_process(keys=keys) as (port, sessions):
+        control = f"http://127.0.0.1:{port}"
+        async with listening(control, "key") as source, listening(control, "other") as rest:
+            await source.begun()
+            await rest.begun()
+            await sessions.create(sessions.prepare(Opening("before"))[1])
+            assert (await source.event()).data["actorId"] == "before"
+            ring[:] = [*then, other]
+            keys.reload()
+            await sessions.create(sessions.prepare(Opening("after"))[1])
+            with pytest.raises(EOFError):
+                await source.event()
+            assert source.is_complete
+            assert [event.data["actorId"] for event in await rest.events(2)][1] == "after"
+
+
+async def test_a_quiet_stream_ends_with_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing happens, it does with the next sign of life."""
+    monkeypatch.setattr(control_feed, "HEARTBEAT_S", 0.05)
+    ring = [key_called("shop", "key", Right.READ)]
+    keys = KeyRing(lambda: list(ring))
+    async with (
+        in_process(keys=keys) as (port, _),
+        listening(f"http://127.0.0.1:{port}", "key") as source,
+    ):
+        await source.begun()
+        ring.clear()
+        keys.reload()
+        with pytest.raises(EOFError):
+            await source.event()
+        assert source.is_complete
+
+
+async def test_the_stream_of_a_browser_ends_with_its_key() -> None:
+    """The dashboard's cookie stands for a key: both end what they opened, and open no more."""
+    ring = [key_called("shop", "key", Right.READ)]
+    keys = KeyRing(lambda: list(ring))
+    async with in_process(keys=keys) as (port, sessions):
+        base = f"http://127.0.0.1:{port}"
+        async with httpx.AsyncClient(base_url=base, trust_env=False) as browser:
+            await browser.post("/login", data={"key": "key"}, headers={"Origin": base})
+            found = re.search(r'keystay-csrf" content="([^"]+)"', (await browser.get("/")).text)
+            assert found
+            headers = {"X-Keystay-Csrf": found[1]}
+            async with browser.stream("GET", "/v1/feed", headers=headers) as response:
+                source = EventSource(response)
+                await source.begun()
+                ring.clear()
+                keys.reload()
+                await sessions.create(sessions.prepare(Opening("after"))[1])
+                with pytest.raises(EOFError):
+                    await source.event()
+                assert source.is_complete
+            assert (await browser.get("/v1/feed", headers=headers)).status_code == 401
 
 
 async def test_a_backend_that_reads_nothing_is_cut_off(
@@ -177,7 +257,7 @@ def listeners() -> int:
 
 @asynccontextmanager
 async def in_process(
-    slow_s: float = 5.0, counts: Counts | None = None
+    slow_s: float = 5.0, counts: Counts | None = None, keys: KeyRing | None = None
 ) -> AsyncIterator[tuple[int, Sessions]]:
     """A control port in this process."""
     store = open_store("memory://", Retention())
@@ -185,7 +265,7 @@ async def in_process(
     sessions, feed = Sessions(store, Rules(60)), Feed(store, counts)
     control = control_over(store, sessions, feed, deadline_s=5, drain_s=1, slow_s=slow_s)
     try:
-        yield await control.start("127.0.0.1", 0, one_key()), sessions
+        yield await control.start("127.0.0.1", 0, keys or one_key()), sessions
     finally:
         await feed.stop()
         await control.stop()

@@ -8,9 +8,10 @@ from http import HTTPStatus
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from keystay_server.control.body import read_bytes
 from keystay_server.control.dashboard.files import (
     Asset,
     answer_asset,
@@ -28,7 +29,6 @@ from keystay_server.control.dashboard.ticket import VALID_S, Tickets
 from keystay_server.control.wrong_keys import RETRY_AFTER_S, WrongKeys
 
 HOME = "/"
-MAX_FORM_BYTES = 4096
 FORM_S = 10.0
 
 _WRONG = "That is not an API key of this server."
@@ -117,16 +117,10 @@ class DashboardEndpoints:
 
 async def _key_in(request: Request) -> str:
     """The key in a form that was sent; empty if there is none, or anything else was sent."""
-    form = bytearray()
     try:
         async with asyncio.timeout(FORM_S):
-            async for chunk in request.stream():
-                form += chunk
-                if len(form) > MAX_FORM_BYTES:
-                    raise HTTPException(
-                        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "", {"Connection": "close"}
-                    )
+            form = await read_bytes(request)
         fields = parse_qs(form.decode("ascii"), max_num_fields=4)
-    except (ClientDisconnect, TimeoutError, ValueError):
+    except (TimeoutError, ValueError):
         return ""
     return fields.get("key", [""])[0].strip()

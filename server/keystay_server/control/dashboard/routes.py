@@ -16,9 +16,9 @@ def make_tickets(keyring: Keyring) -> Tickets:
     return Tickets(keyring, time.time)
 
 
-def make_pages(tickets: Tickets) -> list[Route]:
+def make_pages(tickets: Tickets, wrong_keys: WrongKeys) -> list[Route]:
     """Make the routes. They need no API key: who is nobody sees the log-in page."""
-    answers = DashboardEndpoints(tickets, WrongKeys())
+    answers = DashboardEndpoints(tickets, wrong_keys)
     return [
         Route("/", answers.home, methods=["GET"]),
         Route("/login", answers.login, methods=["POST"]),

@@ -24,7 +24,3 @@ class Visitors:
         name = visitor(request, self._tickets)
         key = None if name is None else self._keys.named(name)
         return None if key is None else Principal(key.name, key.rights)
-
-    def knows(self, text: str) -> bool:
-        """Tell whether the text is a ticket."""
-        return self._tickets.name_of(text) is not None
