@@ -5,7 +5,11 @@ BIN := .venv/bin
 # The tests start a server hundreds of times: compile it once.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-long soak fuzz-api check bench bench-propagation configuration format lock clean
+# What client_js is developed with, and what it is built into.
+NODE_MODULES := client_js/node_modules/.package-lock.json
+JS_DIST := client_js/dist/keystay.min.js
+
+.PHONY: help run test test-long soak fuzz-api check client-js bench bench-propagation configuration format lock clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -23,8 +27,9 @@ run: .venv/server  ## Start a server to try things on: anonymous login, nothing 
 	@echo
 	@$(BIN)/keystay serve --dev --store memory://
 
-test: .venv/dev  ## Run the tests.
+test: .venv/dev $(JS_DIST)  ## Run the tests.
 	@$(BIN)/python -m pytest --numprocesses 4 --dist loadfile
+	@PYTHON=$(CURDIR)/$(BIN)/python $(BIN)/node --test --test-timeout=60000 tests/client_js/*.test.js
 
 test-long: .venv/dev  ## Run those that take long: floods, fuzzing, a browser, nginx and HAProxy, webhooks under SIGKILL.
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m long
@@ -42,11 +47,14 @@ bench: .venv/dev  ## Measure what a command and a connection cost, beside a peer
 bench-propagation: .venv/dev  ## Measure how soon clients are told, on two nodes; two minutes.
 	@$(BIN)/python -m benchmarks.propagation
 
-check: .venv/dev  ## Lint, types, layers.
+check: .venv/dev $(NODE_MODULES)  ## Lint, types, layers.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/node client_js/node_modules/typescript/bin/tsc --project client_js --noEmit
+
+client-js: $(JS_DIST)  ## Build the JavaScript client into client_js/dist.
 
 configuration: .venv/dev  ## Make docs/configuration.md from the schema.
 	@$(BIN)/python -m keystay_server.config_page > docs/configuration.md
@@ -62,6 +70,7 @@ lock:  ## Choose the versions in constraints/ anew from the ranges in pyproject.
 	    --generate-hashes --no-emit-index-url --no-header --no-annotate -o constraints/dev.txt -c constraints/server.txt
 
 clean:  ## Remove what the other targets made.
+	rm -rf client_js/node_modules client_js/dist
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # One environment, two sizes: what the server needs, and what developing needs on top.
@@ -70,3 +79,10 @@ clean:  ## Remove what the other targets made.
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
+
+$(NODE_MODULES): client_js/package-lock.json | .venv/dev
+	@$(BIN)/npm --prefix client_js ci --loglevel=error >/dev/null
+	@touch $@
+
+$(JS_DIST): $(NODE_MODULES) client_js/build.mjs client_js/tsconfig.json $(wildcard client_js/src/*.ts)
+	@$(BIN)/node client_js/build.mjs

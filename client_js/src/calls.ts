@@ -1,0 +1,167 @@
+/**
+ * The commands that have no answer yet, in the order in which they were given.
+ */
+import { encode, MAX_ID } from "./codec.js";
+import { ClientError } from "./errors.js";
+
+export const IS_VALID = "session.isValid";
+export const RESTORE = "session.restore";
+export const LOGIN = "session.login";
+export const LOGOUT = "session.logout";
+export const LIST = "session.list";
+export const SUBSCRIBE = "events.subscribe";
+export const UNSUBSCRIBE = "events.unsubscribe";
+export const NOW = "time.now";
+
+/** Called once: with the error, or with null and the result. */
+export type Done = (error: Error | null, result?: unknown) => void;
+
+/** One command on its way. */
+export interface Call {
+  id: number;
+  method: string;
+  params: unknown[];
+  message: Uint8Array;
+  done: Done;
+  /** Given by the link itself, to take a conversation up again; belongs to one line. */
+  isOwn: boolean;
+  /** Of a farewell: the key of the session that is to end. */
+  leaves: string | null;
+  isSent: boolean;
+  /** Nobody waits for the answer any more, but what it says still counts. */
+  isAbandoned: boolean;
+}
+
+/** Carried out twice, every other command leaves everything as carried out once. */
+const isSafeToRepeat = ({ method }: Call) => method !== LOGIN && method !== LOGOUT;
+
+/** The table of calls: waiting to be sent, then waiting for their reply. */
+export class Calls {
+  /** Logouts of sessions the program has left already, to be carried out on the next line. */
+  farewells: Call[] = [];
+  waiting: Call[] = [];
+  private _lastId = 0;
+  private _ownUnanswered = 0;
+  private _own: Call[] = [];
+  private _sent = new Map<number, Call>();
+
+  constructor(private readonly _capacity: number) {}
+
+  /** Whether the link itself waits for an answer. */
+  get hasOwn(): boolean {
+    return this._ownUnanswered > 0;
+  }
+
+  /** Whether a reply is due that somebody waits for. */
+  get inFlight(): boolean {
+    return [...this._sent.values()].some((call) => !call.isAbandoned);
+  }
+
+  /**
+   * Put a command of the program in line.
+   *
+   * @throws ClientError `queueFull`, if as many as allowed are unanswered.
+   * @throws CommandError `invalidParams`, if the parameters cannot be written, or are too big.
+   */
+  give(method: string, params: unknown[], done: Done): Call {
+    if (this.waiting.length + this._sent.size + this.farewells.length >= this._capacity) {
+      throw new ClientError("queueFull");
+    }
+    const call = this._make(method, params, done);
+    this.waiting.push(call);
+    return call;
+  }
+
+  /** Put a command of the link itself in line. */
+  giveOwn(method: string, params: unknown[], leaves: string | null = null): void {
+    const call = this._make(method, params, () => {});
+    call.leaves = leaves;
+    this.ownUp(call);
+  }
+
+  /** Send this, before all else, whatever line it takes. */
+  ownUp(call: Call): void {
+    call.isOwn = true;
+    this._ownUnanswered++;
+    this._own.push(call);
+  }
+
+  /** Take the next call for the line: while the link has calls of its own, only those. */
+  nextToSend(): Call | undefined {
+    const call = this._own.shift() ?? (this.hasOwn ? undefined : this.waiting.shift());
+    if (call) {
+      call.isSent = true;
+      this._sent.set(call.id, call);
+    }
+    return call;
+  }
+
+  /** Return the sent call that a reply with this id belongs to. */
+  find(id: number): Call | undefined {
+    return this._sent.get(id);
+  }
+
+  /** Take a sent call out of the table. */
+  answered(call: Call): void {
+    this._sent.delete(call.id);
+    if (call.isOwn) this._ownUnanswered--;
+    this.farewells = without(this.farewells, call);
+  }
+
+  /** Nobody waits for this call any more: do not send it; if it is sent, so be it. */
+  abandon(call: Call): void {
+    call.isAbandoned = true;
+    this.waiting = without(this.waiting, call);
+  }
+
+  /** Keep a logout that waits until the session with this key can be ended with it. */
+  depart(call: Call, key: string): void {
+    this.waiting = without(this.waiting, call);
+    this.farewells.push(call);
+    call.leaves = key;
+  }
+
+  /**
+   * Put what is safe to repeat in line again, before what was never sent.
+   *
+   * Returns the calls that must fail, because nobody knows whether they were carried out.
+   */
+  lineLost(): Call[] {
+    const unanswered = [...this._sent.values()].filter(
+      (call) => !call.isOwn && !call.isAbandoned,
+    );
+    this._sent.clear();
+    this._own = [];
+    this._ownUnanswered = 0;
+    const again = unanswered.filter(isSafeToRepeat);
+    for (const call of again) call.isSent = false;
+    this.waiting.unshift(...again);
+    return unanswered.filter((call) => !isSafeToRepeat(call));
+  }
+
+  /** Empty the table of what is still to be sent, and return it. */
+  clear(): Call[] {
+    const left = [...this.farewells, ...this.waiting];
+    this.farewells = [];
+    this.waiting = [];
+    return left;
+  }
+
+  private _make(method: string, params: unknown[], done: Done): Call {
+    do this._lastId = (this._lastId % MAX_ID) + 1;
+    while (this._sent.has(this._lastId));
+    return {
+      id: this._lastId,
+      method,
+      params,
+      message: encode(this._lastId, method, params),
+      done,
+      isOwn: false,
+      leaves: null,
+      isSent: false,
+      isAbandoned: false,
+    };
+  }
+}
+
+const without = (calls: Call[], call: Call) => calls.filter((other) => other !== call);

@@ -1,0 +1,16 @@
+/**
+ * The client of Keystay for browsers and Node: sessions that are pushed, over one connection.
+ *
+ *     const client = connect("wss://example.com");
+ *     const session = await client.session.login("anonymous");
+ *
+ * `client` is what a program holds; `link` is the conversation without I/O.
+ */
+export { type Callback, Client, connect } from "./client.js";
+export type { LogoutOptions, SessionCommands, StateHandler } from "./client.js";
+export type { State } from "./engine.js";
+export { ClientError, type ClientErrorCode, CommandError, KeystayError } from "./errors.js";
+export type { Handler } from "./handlers.js";
+export type { CallOptions, Options, WebSocketConstructor } from "./options.js";
+export type { Session } from "./session.js";
+export type { SessionStorage, StoredSession } from "./storage.js";

@@ -1,0 +1,64 @@
+/**
+ * Keeps the storage up to date with the session.
+ *
+ * The law of this module: a key is written, or removed, at once; a cursor a little later, and once
+ * for all that moved it meanwhile; what a storage throws ends here.
+ */
+import { isCursor } from "./codec.js";
+import { MemoryStorage, type SessionStorage, type StoredSession } from "./storage.js";
+
+const CURSOR_DELAY_MS = 250;
+
+export class Keeper {
+  /** What is stored, or is about to be. */
+  private _current: StoredSession | null = null;
+  private _timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(private _storage: SessionStorage) {}
+
+  /** Return what is stored now, by this tab or another; null if that is nothing of use. */
+  load(): StoredSession | null {
+    if (this._timer) this.flush();
+    const stored = this._try(() => this._storage.load());
+    if (typeof stored?.key !== "string") return null;
+    return { key: stored.key, cursor: isCursor(stored.cursor) ? stored.cursor : null };
+  }
+
+  /** This is what should be stored from now on. */
+  note(current: StoredSession | null): void {
+    const last = this._current;
+    this._current = current;
+    if (current?.key !== last?.key) {
+      this.flush();
+    } else if (current?.cursor !== last?.cursor) {
+      this._timer ??= setTimeout(() => this.flush(), CURSOR_DELAY_MS);
+    }
+  }
+
+  /** Take this as what is stored, without writing it. */
+  know(stored: StoredSession | null): void {
+    this._current = stored;
+  }
+
+  /** Write what is due, now. */
+  flush(): void {
+    clearTimeout(this._timer);
+    this._timer = undefined;
+    const current = this._current;
+    this._try(() => (current ? this._storage.save(current) : this._storage.clear()));
+  }
+
+  private _try<T>(work: () => T): T | StoredSession | null {
+    try {
+      return work();
+    } catch (error) {
+      // The name alone: the text of a foreign error may quote what it could not store.
+      console.warn(
+        `keystay: the session storage failed (${(error as Error)?.name}); the session is kept in memory`,
+      );
+      this._storage = new MemoryStorage();
+      if (this._current) this._storage.save(this._current);
+      return this._current;
+    }
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * One WebSocket, from its handshake to its close.
+ */
+import { mayReturn } from "./backoff.js";
+import { ClientError, type KeystayError, malformed } from "./errors.js";
+import type { Settings } from "./options.js";
+
+const SUBPROTOCOL = "keystay.v1";
+const BROKE = 1006;
+const MALFORMED = 4500;
+
+/** Why a line ended, or could not be opened. */
+export interface Hangup {
+  /** What it means to a program that hears of it. */
+  error: KeystayError;
+  /** Whether another attempt is pointless. */
+  isFinal?: boolean;
+  /** What the server asked to wait. */
+  retryAfterMs?: number | undefined;
+  /** What to tell the server, where it has not hung up itself: 1000, or one of 3000 to 4999. */
+  code?: number;
+}
+
+export interface LineListener {
+  opened(): void;
+  heard(message: Uint8Array): void;
+  /** Called once at most, and never after `close`. */
+  ended(hangup: Hangup): void;
+}
+
+export class Line {
+  private readonly _socket: WebSocket;
+
+  /** @throws Whatever the WebSocket throws, if it will not have the URL. */
+  constructor(url: string, { WebSocket, maxMessageBytes }: Settings, listener: LineListener) {
+    const socket = (this._socket = new WebSocket(url, [SUBPROTOCOL]));
+    let broke: Hangup = { error: new ClientError("connectFailed", "no answer to the handshake") };
+    socket.binaryType = "arraybuffer";
+    socket.onopen = () => {
+      broke = { error: new ClientError("connectionLost", "the line broke") };
+      if (socket.protocol === SUBPROTOCOL) return listener.opened();
+      const error = new ClientError("connectFailed", `the server does not speak ${SUBPROTOCOL}`);
+      listener.ended({ error, isFinal: true });
+    };
+    socket.onmessage = ({ data }) => {
+      // As what it is, for a browser lets no one bound a message before it is there.
+      if (data.byteLength <= maxMessageBytes) listener.heard(new Uint8Array(data));
+      else listener.ended(hangupOn(malformed("a text message, or one too big")));
+    };
+    socket.onclose = ({ code, reason }) => listener.ended(code === BROKE ? broke : closed(code, reason));
+    // What it means is told with the close. The package ws throws where nobody listens.
+    socket.onerror = () => {};
+  }
+
+  send(message: Uint8Array): void {
+    this._socket.send(message as Uint8Array<ArrayBuffer>);
+  }
+
+  /** Say goodbye, and listen no more. */
+  close(code = 1000): void {
+    this._socket.onopen = this._socket.onmessage = this._socket.onclose = null;
+    this._socket.close(code);
+  }
+}
+
+/** What to do about an error in what the server sent. */
+export function hangupOn(error: KeystayError & { retryAfterMs?: number | undefined }): Hangup {
+  const isBroken = error.code === "malformedFrame";
+  return { error, isFinal: isBroken, retryAfterMs: error.retryAfterMs, code: isBroken ? MALFORMED : 1000 };
+}
+
+function closed(code: number, reason: string): Hangup {
+  const text = `close code ${code}${reason && `: ${reason}`}`;
+  return {
+    error: new ClientError("closedByServer", text, code, reason),
+    isFinal: !mayReturn(code),
+  };
+}

@@ -1,0 +1,93 @@
+/**
+ * What can be tuned about a client.
+ */
+import type { SessionStorage } from "./storage.js";
+
+/** How the WebSocket of browsers, of Node 22 and later, and of the package `ws` is made. */
+export type WebSocketConstructor = new (url: string, protocols: string[]) => WebSocket;
+
+export interface Options {
+  /** A session key to restore with the connection; goes before what the storage holds. */
+  key?: string;
+  /** Where the session is kept: by default in localStorage where there is one, else in memory. */
+  storage?: "local" | "session" | "memory" | SessionStorage;
+  /** Its name there; by default `keystay` and the URL without its query. */
+  storageName?: string;
+  /** Subscribed before the first restore: what was missed meanwhile is heard then. */
+  paths?: string[];
+  /** The application's version, told with every restore to servers that insist on one. */
+  version?: string;
+  /** How long a command may take, waiting for a connection included. */
+  timeoutMs?: number;
+  /** For one attempt to connect, the restored session included. */
+  openTimeoutMs?: number;
+  /** Upper bound of the first wait before reconnecting; each further one is twice as long. */
+  backoffBaseMs?: number;
+  /** Upper bound of every wait. A connection that held this long starts over at the base. */
+  backoffCapMs?: number;
+  /** After so long without a word the server is asked whether it is there. */
+  silenceMs?: number;
+  /** A server that is then silent for so long counts as gone. */
+  probeTimeoutMs?: number;
+  /** Commands that may wait for an answer at once; one more is rejected with `queueFull`. */
+  maxPending?: number;
+  /** The largest message taken from the server (SPEC section 2.3). */
+  maxMessageBytes?: number;
+  /** What opens a connection: by default the WebSocket of the browser, or of Node 22 and later. */
+  WebSocket?: WebSocketConstructor;
+}
+
+export interface CallOptions {
+  /** How long this command may take. */
+  timeoutMs?: number;
+  /** `fail`: reject with `notConnected` at once if the client is not open; `queue`: wait. */
+  whenOffline?: "queue" | "fail";
+}
+
+const DEFAULTS = {
+  paths: ["session"],
+  timeoutMs: 10_000,
+  openTimeoutMs: 10_000,
+  backoffBaseMs: 500,
+  backoffCapMs: 30_000,
+  silenceMs: 20_000,
+  probeTimeoutMs: 10_000,
+  maxPending: 1024,
+  maxMessageBytes: 1024 * 1024,
+};
+
+/** Options, with nothing left open but what may be. */
+export type Settings = typeof DEFAULTS &
+  Pick<Options, "key" | "storage" | "version"> & {
+    storageName: string;
+    WebSocket: WebSocketConstructor;
+  };
+
+/**
+ * Fill in what the program left out.
+ *
+ * @throws TypeError If the URL is none for a WebSocket, or there is no WebSocket. Neither is quoted.
+ */
+export function settle(url: string, options: Options): Settings {
+  let parsed: URL | undefined;
+  try {
+    parsed = new URL(url);
+  } catch {
+    // It is said below, without the URL: there may be a password in it.
+  }
+  if (!parsed || !/^wss?:$/.test(parsed.protocol) || parsed.hash) {
+    throw new TypeError("the URL must look like ws://host:port or wss://host");
+  }
+  const settings: Settings = {
+    ...DEFAULTS,
+    storageName: `keystay ${parsed.protocol}//${parsed.host}${parsed.pathname}`,
+    WebSocket: globalThis.WebSocket,
+  };
+  for (const [name, value] of Object.entries(options)) {
+    if (value !== undefined) Object.assign(settings, { [name]: value });
+  }
+  if (!settings.WebSocket) {
+    throw new TypeError("there is no WebSocket here: pass one as the option WebSocket");
+  }
+  return settings;
+}

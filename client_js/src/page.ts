@@ -1,0 +1,31 @@
+/**
+ * What the browser says about the page and the network. Elsewhere it says nothing.
+ */
+
+export interface PageListener {
+  /** Somebody may be looking again (false), or the network is back (true). */
+  wake(isNetwork: boolean): void;
+  /** The network is gone. */
+  sleep(): void;
+  /** The page may never run again. */
+  hide(): void;
+}
+
+/** Listen until the function that is returned is called. */
+export function watchPage(listener: PageListener): () => void {
+  const watch = new AbortController();
+  const hear = ({ type }: { type: string }) => {
+    if (type === "offline") listener.sleep();
+    else if (type === "pagehide" || (type[0] === "v" && document.hidden)) listener.hide();
+    else listener.wake(type === "online");
+  };
+  for (const type of ["online", "offline", "pageshow", "pagehide", "visibilitychange"]) {
+    globalThis.addEventListener?.(type, hear, { signal: watch.signal });
+  }
+  return () => watch.abort();
+}
+
+/** Whether the browser is sure that there is no network. */
+export function isOffline(): boolean {
+  return globalThis.navigator?.onLine === false;
+}

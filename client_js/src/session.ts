@@ -1,0 +1,66 @@
+/**
+ * The session as the program sees it (SPEC section 4).
+ */
+import { malformed } from "./errors.js";
+
+/** One actor being logged in. Times are Unix milliseconds by the server's clock. */
+export interface Session {
+  /**
+   * The secret; null in a list. Not enumerable: it goes into no log, no JSON and no copy of the
+   * session unless it is asked for by name.
+   */
+  readonly key: string | null;
+  readonly actorId: string;
+  /** Public variables that the backend gave the session. */
+  readonly meta: Record<string, any>;
+  /** Names the session in lists and logs; not a secret. */
+  readonly id: string;
+  /** BCP 47. */
+  readonly language: string;
+  /** The version of the application it was opened with. */
+  readonly version: string | null;
+  readonly createdAt: number;
+  /** It expires then, unless it is extended before. */
+  readonly expiresAt: number;
+  /** It ends then, however often it is extended. */
+  readonly endsAt: number | null;
+  /** In a list: this is the session of the asking connection. */
+  readonly current: boolean;
+}
+
+const isNull = (value: unknown) => value === null;
+const is = (type: string) => (value: unknown) => typeof value === type;
+const isNumber = is("number");
+const isString = is("string");
+const isMap = (value: unknown) => is("object")(value) && !isNull(value) && !Array.isArray(value);
+
+const FIELDS: Record<string, (value: unknown) => boolean> = {
+  actorId: isString,
+  meta: isMap,
+  id: isString,
+  language: isString,
+  version: (value) => isNull(value) || isString(value),
+  createdAt: isNumber,
+  expiresAt: isNumber,
+  endsAt: (value) => isNull(value) || isNumber(value),
+};
+
+/**
+ * Read the map of SPEC section 4. Fields of a later version are passed over.
+ *
+ * @throws ClientError `malformedFrame`
+ */
+export function readSession(wire: any): Session {
+  const session: Record<string, unknown> = { current: wire?.current === true };
+  for (const field in FIELDS) {
+    if (!FIELDS[field]!((session[field] = wire?.[field]))) {
+      throw malformed("a session lacks a field or has one of the wrong type");
+    }
+  }
+  return withKey(session as unknown as Session, isString(wire.key) ? wire.key : null);
+}
+
+/** Copy the session, with this key. */
+export function withKey(session: Session, key: string | null): Session {
+  return Object.defineProperty({ ...session }, "key", { value: key, enumerable: false });
+}

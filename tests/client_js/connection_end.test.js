@@ -1,0 +1,297 @@
+/** What a client makes of servers that are silent, slow, wrong or going away, by script. */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { describe, test } from "node:test";
+import { KEY, bound, done, event, refused } from "./golden.js";
+import { ws } from "./peers.js";
+import { codeOf, connect, entered, listen, signal } from "./programs.js";
+import { script } from "./server.js";
+
+/** Answer whatever a well server would. */
+const well = (socket, { id, method }) => {
+  if (method === "session.restore" || method === "session.login") socket.send(bound(id));
+  else if (method !== "open") socket.send(done(id, method === "time.now" ? 1 : null));
+};
+/** The same, but on the first connection do this in the place of answering `method`. */
+const first = (method, act) => (socket, command, number) =>
+  number === 1 && command.method === method ? act(socket, command) : well(socket, command);
+
+describe("a close code", { timeout: 30000 }, () => {
+  test("that says so is the end: what waits and what comes is told why", async (t) => {
+    for (const code of [1002, 1003, 1009, 4500, 4502, 4999]) {
+      const server = await script(t, first("time.now", (socket) => socket.close(code, "go away")));
+      const client = connect(t, server.url);
+      const states = [];
+      client.onState((state, error) => states.push([state, error?.code]));
+      const error = await client.now().catch((error) => error);
+      assert.deepEqual([error.code, error.cause], ["clientClosed", client.error]);
+      const { closeCode, reason } = client.error;
+      assert.deepEqual([client.error.code, closeCode, reason], ["closedByServer", code, "go away"]);
+      assert.deepEqual(states, [["open", undefined], ["closed", "closedByServer"]]);
+      assert.equal(await codeOf(client.opened()), "closedByServer");
+      assert.equal(server.connections(), 1);
+    }
+  });
+
+  test("of any other kind is a line that is opened again", async (t) => {
+    for (const code of [1000, 1001, 1011, 1012, 1013, 4001, 4499]) {
+      const server = await script(t, first("time.now", (socket) => socket.close(code)));
+      assert.equal(await connect(t, server.url).now(), 1);
+      assert.equal(server.connections(), 2);
+    }
+  });
+
+  test("4000 waits until there is something to connect for", async (t) => {
+    const server = await script(t, first("open", (socket) => socket.close(4000)));
+    const client = connect(t, server.url);
+    await entered(client, "reconnecting");
+    client.session.setSessionKey(KEY);
+    await client.opened();
+    assert.deepEqual([server.connections(), client.session.getActorId()], [2, "player:7"]);
+  });
+});
+
+describe("a server that is wrong", { timeout: 30000 }, () => {
+  const cases = {
+    "sends no frame": (socket) => socket.send(Uint8Array.of(0xc1)),
+    "sends text": (socket) => socket.send("text"),
+    "sends too much": (socket) => socket.send(new Uint8Array(2 ** 20 + 1)),
+    "answers what nobody asked": (socket) => socket.send(done(99)),
+  };
+  for (const [name, act] of Object.entries(cases)) {
+    test(`and ${name} is left, with 4500`, async (t) => {
+      let closed;
+      const server = await script(t, first("time.now", (socket) => {
+        closed = once(socket, "close");
+        act(socket);
+      }));
+      const client = connect(t, server.url);
+      assert.equal(await codeOf(client.now()), "clientClosed");
+      assert.deepEqual([client.state, client.error.code], ["closed", "malformedFrame"]);
+      assert.equal((await closed)[0], 4500);
+    });
+  }
+
+  test("and does not choose the protocol is left for good", async (t) => {
+    const server = await script(t, well, {});
+    class WithoutProtocol extends ws.WebSocket {
+      constructor(url) {
+        super(url);
+      }
+    }
+    const client = connect(t, server.url, { WebSocket: WithoutProtocol });
+    assert.equal(await codeOf(client.now()), "clientClosed");
+    assert.equal(client.error.code, "connectFailed");
+  });
+
+  test("and cannot restore now is asked again, after the time that it names", async (t) => {
+    const server = await script(t, first("session.restore", (socket, { id }) =>
+      socket.send(refused(id, "unavailable", { retryAfter: 0.1 }))));
+    const begin = performance.now();
+    await connect(t, server.url, { key: KEY }).opened();
+    assert.ok(performance.now() - begin >= 100);
+    assert.equal(server.connections(), 2);
+  });
+});
+
+describe("a server that is silent", { timeout: 30000 }, () => {
+  test("is asked whether it is there, and left if it does not answer", async (t) => {
+    const asked = [];
+    const server = await script(t, (socket, command, number) => {
+      asked.push(command.method);
+      if (number === 2 || command.method !== "time.now") well(socket, command);
+    });
+    const client = connect(t, server.url, { silenceMs: 50, probeTimeoutMs: 50 });
+    await entered(client, "reconnecting");
+    assert.deepEqual(asked, ["open", "time.now"]);
+    await client.opened();
+  });
+
+  test("but answers the question is kept", async (t) => {
+    let asked = 0;
+    const enough = signal();
+    const server = await script(t, (socket, command) => {
+      well(socket, command);
+      if (command.method === "time.now" && ++asked === 3) enough.give();
+    });
+    const client = connect(t, server.url, { silenceMs: 20, probeTimeoutMs: 5000 });
+    await enough.given;
+    assert.deepEqual([server.connections(), client.state], [1, "open"]);
+  });
+
+  test("to a restore is left in time", async (t) => {
+    const server = await script(t, first("session.restore", () => {}));
+    await connect(t, server.url, { key: KEY, openTimeoutMs: 100 }).opened();
+    assert.equal(server.connections(), 2);
+  });
+
+  test("to a command costs that command alone, and a late answer is no matter", async (t) => {
+    const held = [];
+    const server = await script(t, (socket, command) => {
+      if (command.method !== "session.list") return well(socket, command);
+      held.push(() => socket.send(done(command.id, [])));
+    });
+    const client = connect(t, server.url);
+    await client.opened();
+    const error = await client.session.list({ timeoutMs: 30 }).catch((error) => error);
+    assert.deepEqual([error.code, error.name], ["timeout", "CommandError"]);
+    assert.match(error.message, /perhaps carried out/);
+    held.forEach((answer) => answer());
+    assert.equal(await client.now(), 1);
+  });
+});
+
+describe("a server that goes away", { timeout: 30000 }, () => {
+  const draining = event("server.draining", { reconnectAfter: 200 });
+
+  test("answers what it has; what is given later, and the client, come to the next one at the slot", async (t) => {
+    const seen = [];
+    const server = await script(t, (socket, command, number) => {
+      seen.push([number, command.method]);
+      if (number === 1 && command.method === "session.list") {
+        socket.send(draining);
+        socket.send(done(command.id, []));
+      } else {
+        well(socket, command);
+      }
+    });
+    const client = connect(t, server.url);
+    await client.opened();
+    await client.session.list();
+    const begin = performance.now();
+    assert.equal(client.state, "open");
+    await client.session.login("none"); // Not lost: it was not sent to the old one.
+    assert.ok(performance.now() - begin >= 180);
+    assert.deepEqual(seen, [
+      [1, "open"],
+      [1, "session.list"],
+      [2, "open"],
+      [2, "session.login"],
+    ]);
+  });
+
+  test("and closes before the slot is not come back to before it", async (t) => {
+    const server = await script(t, first("open", (socket) => {
+      socket.send(draining);
+      socket.close(1012);
+    }));
+    const begin = performance.now();
+    assert.equal(await connect(t, server.url).now(), 1);
+    assert.ok(performance.now() - begin >= 190);
+  });
+});
+
+describe("without a server", { timeout: 30000 }, () => {
+  // Nothing listens there.
+  const NOWHERE = "ws://127.0.0.1:9";
+
+  test("commands wait, up to as many as are allowed, and as long", async (t) => {
+    const client = connect(t, NOWHERE, { maxPending: 2 });
+    const error = client.now({ timeoutMs: 30 }).catch((error) => error);
+    const late = codeOf(client.now());
+    assert.equal(await codeOf(client.now()), "queueFull");
+    assert.match((await error).message, /not connected, not sent/);
+    assert.equal(await codeOf(client.now({ whenOffline: "fail" })), "notConnected");
+    assert.equal(client.state, "connecting");
+    await client.close();
+    assert.equal(await late, "clientClosed");
+  });
+
+  test("a logout that takes too long leaves nothing behind", async (t) => {
+    const storage = { kept: { key: KEY, cursor: 1 }, load: () => storage.kept };
+    storage.save = storage.clear = (session) => (storage.kept = session ?? null);
+    const client = connect(t, NOWHERE, { storage });
+    const { heard } = listen(client);
+    assert.equal(await codeOf(client.session.logout({ timeoutMs: 30 })), "timeout");
+    assert.deepEqual(heard, [["session.unset", { reason: "loggedOut", id: null }]]);
+    assert.equal(storage.kept, null);
+  });
+});
+
+/** What a browser says about the page and the network. */
+function browser(t) {
+  const page = new EventTarget();
+  const navigator = Object.getOwnPropertyDescriptor(globalThis, "navigator");
+  const says = { onLine: true };
+  globalThis.addEventListener = page.addEventListener.bind(page);
+  globalThis.document = { hidden: false };
+  Object.defineProperty(globalThis, "navigator", { value: says, configurable: true });
+  t.after(() => {
+    delete globalThis.addEventListener;
+    delete globalThis.document;
+    delete globalThis.navigator;
+    if (navigator) Object.defineProperty(globalThis, "navigator", navigator);
+  });
+  return {
+    say(type) {
+      if (type.endsWith("line")) says.onLine = type === "online";
+      page.dispatchEvent(new Event(type));
+    },
+  };
+}
+
+describe("a page", { timeout: 30000 }, () => {
+  /** So long that a test which waits for it fails. */
+  const LONG = { backoffBaseMs: 1e7, backoffCapMs: 1e7 };
+  const LONG_BUT_NETWORK = { ...LONG, backoffBaseMs: 1 };
+
+  for (const [name, type, options] of [
+    ["that somebody looks at again", "visibilitychange", LONG],
+    ["that comes back from the cache", "pageshow", LONG],
+  ]) {
+    test(`${name} reconnects at once`, async (t) => {
+      const page = browser(t);
+      const server = await script(t, first("time.now", (socket) => socket.terminate()));
+      const client = connect(t, server.url, options);
+      const now = client.now();
+      await entered(client, "reconnecting");
+      page.say(type);
+      assert.equal(await now, 1);
+    });
+  }
+
+  test("without a network does not try, and with one does so at once", async (t) => {
+    const page = browser(t);
+    const server = await script(t, first("time.now", (socket) => socket.terminate()));
+    const client = connect(t, server.url, LONG_BUT_NETWORK);
+    await client.opened();
+    page.say("offline");
+    const now = client.now();
+    await entered(client, "reconnecting");
+    page.say("online");
+    assert.equal(await now, 1);
+  });
+
+  test("that is looked at again asks whether the line is still there", async (t) => {
+    const page = browser(t);
+    const asked = signal();
+    const server = await script(t, (socket, command) => {
+      well(socket, command);
+      if (command.method === "time.now") asked.give();
+    });
+    await connect(t, server.url).opened();
+    page.say("visibilitychange");
+    await asked.given;
+  });
+
+  test("that goes keeps what it has heard, and says nothing to a client that is closed", async (t) => {
+    const page = browser(t);
+    const kept = [];
+    const storage = { load: () => null, save: (session) => kept.push(session.cursor), clear() {} };
+    const server = await script(t, (socket, command) => {
+      well(socket, command);
+      if (command.method === "session.login") socket.send(event("n", 1, 1802240000000007));
+    });
+    const client = connect(t, server.url, { storage });
+    const news = listen(client, "n");
+    client.session.login("none");
+    await news.until(1);
+    assert.deepEqual(kept, [1802240000000000]);
+    page.say("pagehide");
+    assert.deepEqual(kept, [1802240000000000, 1802240000000007]);
+    await client.close();
+    const before = kept.length;
+    for (const type of ["pagehide", "online", "visibilitychange"]) page.say(type);
+    assert.equal(kept.length, before);
+  });
+});

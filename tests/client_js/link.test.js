@@ -1,0 +1,354 @@
+/** What the conversation does with every message, over golden bytes and without I/O. */
+import assert from "node:assert/strict";
+import { beforeEach, describe, test } from "node:test";
+import { Link } from "../../client_js/dist/link.js";
+import {
+  CURSOR,
+  KEY,
+  OTHER_KEY,
+  bound,
+  done,
+  event,
+  refused,
+  sessionSet,
+  sessionUnset,
+  wireSession,
+} from "./golden.js";
+import { unpack } from "./peers.js";
+
+const { id: ID } = wireSession();
+const AFTER = { cursor: CURSOR };
+
+/** What the link told, in order: events by name, and the answers of commands. */
+let told;
+beforeEach(() => (told = []));
+
+const linkWith = (options) =>
+  new Link((name, data) => told.push([name, data]), { paths: ["session"], maxPending: 4, ...options });
+const give = (link, method, ...params) =>
+  link.command(method, params, (error, result) => told.push([method, error?.code ?? null, result]));
+const sent = (link) => {
+  const messages = [];
+  for (let message; (message = link.nextMessage()); ) messages.push(unpack(message).slice(1));
+  return messages;
+};
+const hear = (link, ...messages) => messages.forEach((message) => link.receive(message));
+const names = () => told.map(([name]) => name);
+const openLink = (options) => {
+  const link = linkWith(options);
+  link.lineOpened();
+  return link;
+};
+/** A link whose command 1 restored the session, as the server tells it. */
+const boundLink = () => {
+  const link = openLink();
+  link.adopt(KEY);
+  sent(link);
+  hear(link, sessionSet(), bound(1));
+  told.length = 0;
+  return link;
+};
+
+describe("a new line", () => {
+  test("is first subscribed as the last one was, then restored, then given commands", () => {
+    const link = linkWith({ paths: ["chat", "inventory"], version: "2.1.0" });
+    link.takeUp({ key: KEY, cursor: CURSOR });
+    give(link, "time.now");
+    link.lineOpened();
+    assert.deepEqual(sent(link), [
+      [2, "events.subscribe", [["chat", "inventory"]]],
+      [3, "events.unsubscribe", [["session"]]],
+      [4, "session.restore", [KEY, { version: "2.1.0", cursor: CURSOR }]],
+    ]);
+    hear(link, done(2, ["session", "chat", "inventory"]), done(3, ["chat", "inventory"]));
+    assert.deepEqual([sent(link), link.isOpen], [[], false]);
+    hear(link, sessionSet(CURSOR + 1), bound(4, CURSOR + 1, { recovered: true }));
+    assert.deepEqual([sent(link), link.isOpen], [[[1, "time.now", []]], true]);
+  });
+
+  test("gets again what may be repeated, in order; login and logout are lost", () => {
+    const link = boundLink();
+    const methods = ["session.list", "session.login", "session.logout", "time.now"];
+    for (const method of methods) give(link, method, ...(method === "session.login" ? ["a"] : []));
+    assert.equal(sent(link).length, 4);
+    link.lineLost();
+    assert.deepEqual(told, [
+      ["session.login", "connectionLost", undefined],
+      ["session.logout", "connectionLost", undefined],
+    ]);
+    link.lineOpened();
+    assert.deepEqual(sent(link), [[6, "session.restore", [KEY, AFTER]]]);
+    hear(link, bound(6));
+    assert.deepEqual(sent(link), [
+      [2, "session.list", []],
+      [5, "time.now", []],
+    ]);
+  });
+
+  test("gets nothing that nobody waits for any more, and a held line nothing at all", () => {
+    const link = openLink();
+    link.abandon(give(link, "time.now"));
+    assert.deepEqual(sent(link), []);
+    const call = give(link, "time.now");
+    sent(link);
+    link.abandon(call);
+    hear(link, done(2, 5));
+    give(link, "session.isValid", KEY);
+    link.hold();
+    assert.deepEqual([sent(link), told], [[], []]);
+    link.lineLost();
+    link.lineOpened();
+    assert.deepEqual(sent(link), [[3, "session.isValid", [KEY]]]);
+  });
+});
+
+describe("events", () => {
+  test("are told once, in order, whatever was heard before", () => {
+    const link = boundLink();
+    hear(link, event("a", 1, CURSOR + 1), event("a", 1, CURSOR + 1), event("b", 2, CURSOR));
+    hear(link, event("everybody", 3), event("c", 4, CURSOR + 9));
+    assert.deepEqual(told, [["a", 1], ["everybody", 3], ["c", 4]]);
+    assert.deepEqual(link.toStore, { key: KEY, cursor: CURSOR + 9 });
+  });
+
+  test("of another actor begin anew", () => {
+    const link = boundLink();
+    link.adopt(OTHER_KEY);
+    sent(link);
+    hear(link, sessionSet(7, { key: OTHER_KEY, actorId: "player:8" }));
+    hear(link, bound(2, 7, { key: OTHER_KEY, actorId: "player:8" }));
+    assert.deepEqual(names(), ["session.set"]);
+    assert.deepEqual(link.toStore, { key: OTHER_KEY, cursor: 7 });
+  });
+
+  test("say what the session is, before they are told", () => {
+    let seen;
+    const link = new Link(() => (seen = link.session), { paths: ["session"], maxPending: 4 });
+    link.lineOpened();
+    hear(link, sessionSet(CURSOR, { meta: { level: 7 } }));
+    assert.deepEqual([seen.meta, seen.key, link.key], [{ level: 7 }, KEY, KEY]);
+    hear(link, sessionUnset("revoked", CURSOR + 1));
+    assert.deepEqual([seen, link.key, link.toStore], [null, null, null]);
+  });
+
+  test("of the end of another session leave this one alone", () => {
+    const link = boundLink();
+    hear(link, sessionUnset("revoked", CURSOR + 1, { id: "another" }));
+    assert.equal(link.key, KEY);
+  });
+
+  test("a reply that is older than the last word on the session does not bring it back", () => {
+    const link = openLink();
+    give(link, "session.restore", KEY);
+    sent(link);
+    hear(link, sessionSet(), sessionUnset("revoked", CURSOR + 1), bound(1));
+    assert.equal(link.session, null);
+  });
+});
+
+describe("a session that is taken up again", () => {
+  const reconnect = (link) => {
+    link.lineLost();
+    link.lineOpened();
+    return sent(link).at(-1)[0];
+  };
+
+  test("tells whether all was replayed that was missed, after it", () => {
+    const link = boundLink();
+    const id = reconnect(link);
+    hear(link, event("missed", 1, CURSOR + 1), sessionSet(CURSOR + 2));
+    hear(link, bound(id, CURSOR + 2, { recovered: true }));
+    assert.deepEqual(names(), ["missed", "session.set", "session.recovered"]);
+    assert.deepEqual([told.at(-1)[1], link.recovered], [{ recovered: true }, true]);
+    hear(link, bound(reconnect(link), CURSOR + 3));
+    assert.equal(link.recovered, false);
+  });
+
+  test("or that cannot be is over: the program is told why, and the key is gone", () => {
+    for (const code of ["expired", "noSession", "invalidSessionKey", "banned"]) {
+      const link = boundLink();
+      hear(link, refused(reconnect(link), code));
+      assert.deepEqual(told, [["session.unset", { reason: code, id: ID }]]);
+      assert.deepEqual([link.key, link.session, link.isOpen], [null, null, true]);
+    }
+  });
+
+  test("is kept where the trouble passes: the line is to be tried again", () => {
+    for (const [code, details] of [["unavailable", { retryAfter: 2 }], ["shy", { retryAfter: 2 }]]) {
+      const link = boundLink();
+      const id = reconnect(link);
+      assert.throws(() => hear(link, refused(id, code, details)), { code, retryAfterMs: 2000 });
+      assert.deepEqual([link.key, told], [KEY, []]);
+    }
+    const link = boundLink();
+    const id = reconnect(link);
+    assert.throws(() => hear(link, refused(id, "internal")), { code: "internal" });
+  });
+
+  test("a key that the program gave and the server refuses leaves the bound session bound", () => {
+    const link = boundLink();
+    link.adopt(OTHER_KEY);
+    assert.equal(link.key, OTHER_KEY);
+    sent(link);
+    hear(link, refused(2, "revoked"));
+    assert.deepEqual(told, [["session.unset", { reason: "revoked", id: null }]]);
+    assert.deepEqual([link.key, link.session.id], [KEY, ID]);
+  });
+
+  test("a key that cannot be sent is refused on the spot", () => {
+    for (const key of [undefined, 7, "\ud800", "x".repeat(70000)]) {
+      assert.throws(() => linkWith().adopt(key), { code: "invalidSessionKey" });
+      assert.throws(() => linkWith().takeUp({ key, cursor: null }), { code: "invalidSessionKey" });
+    }
+  });
+});
+
+describe("a logout without a line", () => {
+  const departed = () => {
+    const link = boundLink();
+    link.lineLost();
+    give(link, "session.logout");
+    return link;
+  };
+
+  test("ends the session here at once, and there as soon as there is a line", () => {
+    const link = departed();
+    assert.deepEqual(told, [["session.unset", { reason: "loggedOut", id: ID }]]);
+    assert.deepEqual([link.key, link.session, link.toStore], [null, null, null]);
+    assert.ok(link.hasBusiness);
+    link.lineOpened();
+    assert.deepEqual(sent(link), [
+      [3, "session.restore", [KEY]],
+      [2, "session.logout", []],
+    ]);
+    hear(link, sessionSet(CURSOR + 1), bound(3, CURSOR + 1), sessionUnset("loggedOut", CURSOR + 2));
+    assert.equal(link.session, null);
+    hear(link, done(2));
+    assert.deepEqual(told.slice(1), [["session.logout", null, undefined]]);
+    assert.deepEqual([link.hasBusiness, link.isOpen], [false, true]);
+  });
+
+  test("is done where the session is over already, and tried again where the server is not well", () => {
+    const link = departed();
+    link.lineOpened();
+    sent(link);
+    assert.throws(() => hear(link, refused(3, "unavailable")), { code: "unavailable" });
+    link.lineLost();
+    link.lineOpened();
+    assert.deepEqual(sent(link).map(([, method]) => method), ["session.restore", "session.logout"]);
+    hear(link, refused(4, "expired"), done(2));
+    assert.deepEqual(names(), ["session.unset", "session.logout"]);
+  });
+
+  test("still ends the session when nobody waits for it any more", () => {
+    const link = boundLink();
+    link.lineLost();
+    link.abandon(give(link, "session.logout"));
+    link.lineOpened();
+    assert.equal(sent(link).length, 2);
+    hear(link, bound(3), done(2));
+    assert.deepEqual([names(), link.hasBusiness], [["session.unset"], false]);
+  });
+
+  test("comes before the session that the program took up since", () => {
+    const link = departed();
+    link.adopt(OTHER_KEY);
+    link.lineOpened();
+    assert.deepEqual(sent(link).map(([, method, [key]]) => [method, key]), [
+      ["session.restore", KEY],
+      ["session.logout", undefined],
+      ["session.restore", OTHER_KEY],
+    ]);
+    hear(link, bound(3), done(2), sessionSet(CURSOR + 1, { key: OTHER_KEY, id: "other" }));
+    assert.deepEqual([link.key, link.session.id], [OTHER_KEY, "other"]);
+  });
+
+  test("that never went out before the line broke counts as one", () => {
+    const link = boundLink();
+    link.hold();
+    give(link, "session.logout");
+    link.lineLost();
+    assert.deepEqual([names(), link.key], [["session.unset"], null]);
+  });
+
+  test("waits its turn behind a login, and for the sake of others is a command like any other", () => {
+    for (const first of [["session.login", "a"], ["session.logout", { scope: "others" }]]) {
+      const link = boundLink();
+      link.lineLost();
+      give(link, ...first);
+      if (first[1] === "a") give(link, "session.logout");
+      assert.deepEqual([link.key, told], [KEY, []]);
+      told.length = 0;
+    }
+  });
+
+  test("is bounded like everything that waits, and answered at the end", () => {
+    const link = departed();
+    for (let i = 0; i < 3; i++) give(link, "time.now");
+    assert.throws(() => give(link, "time.now"), { code: "queueFull" });
+    told.length = 0;
+    link.close(Object.assign(new Error(), { code: "clientClosed" }));
+    assert.deepEqual(names(), ["session.logout", "time.now", "time.now", "time.now"]);
+  });
+});
+
+describe("a server that breaks the protocol", () => {
+  const cases = {
+    "a reply to nothing": done(99),
+    "a session without a field": event("session.set", { key: KEY }, 1),
+    "an end without a reason": event("session.unset", {}, 1),
+    "a restore without a session": done(1, {}),
+    "a restore with no cursor": bound(1, -1),
+    "bytes": Uint8Array.of(0xc1),
+  };
+  for (const [name, message] of Object.entries(cases)) {
+    test(`${name} is malformed, and the command stays unanswered`, () => {
+      const link = openLink();
+      give(link, "session.restore", KEY);
+      sent(link);
+      assert.throws(() => hear(link, message), { code: "malformedFrame" });
+      assert.deepEqual(told, []);
+    });
+  }
+
+  test("results that a command does not have are malformed", () => {
+    for (const [method, result] of [
+      ["time.now", "x"],
+      ["session.list", {}],
+      ["events.subscribe", [1]],
+    ]) {
+      const link = openLink();
+      give(link, method);
+      sent(link);
+      assert.throws(() => hear(link, done(1, result)), { code: "malformedFrame" });
+    }
+  });
+});
+
+test("subscriptions are what the server answered last, on the next line too", () => {
+  const link = openLink();
+  give(link, "events.subscribe", ["chat"]);
+  sent(link);
+  hear(link, done(1, ["session", "chat"]));
+  assert.deepEqual(told, [["events.subscribe", null, ["session", "chat"]]]);
+  link.lineLost();
+  link.lineOpened();
+  assert.deepEqual(sent(link), [[2, "events.subscribe", [["chat"]]]]);
+});
+
+test("any answer to a probe is a sign of life, and the program hears of none", () => {
+  const link = openLink();
+  link.probe();
+  assert.deepEqual(sent(link), [[1, "time.now", []]]);
+  hear(link, refused(1, "rateLimited", { retryAfter: 9 }));
+  assert.deepEqual([told, link.isOpen], [[], true]);
+});
+
+test("the key of a session is in none of its copies, its JSON, its log", async () => {
+  const { inspect } = await import("node:util");
+  const { session } = boundLink();
+  assert.equal(session.key, KEY);
+  for (const shown of [JSON.stringify(session), inspect(session), JSON.stringify({ ...session })]) {
+    assert.ok(!shown.includes("kst_"));
+  }
+});
