@@ -10,7 +10,6 @@ import signal
 import ssl
 from collections.abc import Awaitable, Callable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keystay_protocol.codec import Limits
@@ -122,7 +121,7 @@ class App:
         try:
             await self._store.start(self._hub)
         except StoreError as error:
-            raise ConfigError(f"store: {error}") from error
+            raise ConfigError("store", str(error)) from error
         try:
             self._hub.start()
             self._census.start()
@@ -184,7 +183,7 @@ async def _open(name: str, address: str, start: Callable[[str, int], Awaitable[i
     try:
         port = await start(host, port)
     except OSError as error:
-        raise ConfigError(f"{name}: {address}: {error.strerror or error}") from error
+        raise ConfigError(name, f"{address}: {error.strerror or error}") from error
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
@@ -198,7 +197,7 @@ def _store(config: Config) -> Store:
     try:
         return open_store(config.store, retention)
     except StoreError as error:
-        raise ConfigError(f"store: {error}") from error
+        raise ConfigError("store", str(error)) from error
 
 
 def _rules(config: Config) -> Rules:
@@ -226,16 +225,7 @@ def _authenticators(config: Config) -> dict[str, Authenticator]:
     if config.dev:
         ways["anonymous"] = Anonymous()
     if config.jwt_key_file:
-        try:
-            ways["jwt"] = Jwt(
-                Path(config.jwt_key_file).read_bytes(),
-                audience=config.jwt_audience or None,
-                issuer=config.jwt_issuer or None,
-            )
-        except OSError as error:
-            raise ConfigError(f"jwt_key_file: {error.strerror}") from error
-        except ValueError as error:
-            raise ConfigError(f"jwt_key_file: {error}") from error
+        ways["jwt"] = Jwt.from_config(config)
     return ways
 
 

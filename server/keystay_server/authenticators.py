@@ -8,6 +8,7 @@ any object with an `authenticate` method.
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import jwt
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from keystay_protocol.errors import InvalidParams, LoginFailed
+from keystay_server.config import Config, ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,26 @@ class Jwt:
         self._key, self._algorithms = _read_key(key)
         self._audience = audience
         self._issuer = issuer
+
+    @classmethod
+    def from_config(cls, config: Config) -> "Jwt":
+        """
+        The way to log in that the settings `jwt_...` describe.
+
+        Raises:
+            ConfigError: If the file with the key cannot be used.
+        """
+        file = config.jwt_key_file
+        try:
+            return cls(
+                Path(file).read_bytes(),
+                audience=config.jwt_audience or None,
+                issuer=config.jwt_issuer or None,
+            )
+        except OSError as error:
+            raise ConfigError("jwt_key_file", f"{file}: {error.strerror}") from error
+        except ValueError as error:
+            raise ConfigError("jwt_key_file", f"{file}: {error}") from error
 
     async def authenticate(self, credentials: Any) -> Identity:
         match credentials:

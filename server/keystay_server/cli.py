@@ -17,6 +17,7 @@ from keystay_server.admin import config, doctor, emit, session, stats, watch
 from keystay_server.admin.arguments import Parser, add_settings, commands_of, settings_of
 from keystay_server.admin.client import Refused
 from keystay_server.config import ConfigError, load
+from keystay_server.readiness import notify
 from keystay_server.telemetry.logging import configure_logging
 
 
@@ -65,25 +66,29 @@ def _add_serve(commands: Any) -> None:
 
 
 def _serve(options: argparse.Namespace) -> int:
+    if hasattr(signal, "SIGHUP"):
+        # It would end a server that still starts: it is held back until there is a handler.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     flags, file = settings_of(options)
-    settings = load(flags, file)
     # Imported late: whoever administers a server, or asks for help, waits for none of this.
     import asyncio
 
     try:
+        settings = load(flags, file)
         from keystay_server.app import App
     except ModuleNotFoundError as error:
-        missing = f"serve: {error.name} is not installed: pip install 'keystay[server]'"
-        raise ConfigError(missing) from error
+        missing = f"{error.name} is not installed: pip install 'keystay[server]'"
+        raise ConfigError("serve", missing) from error
 
     configure_logging(settings.log_level, as_json=settings.log_format == "json")
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(App(settings).run(_print_ready))
+        runner.run(App(settings).run(_tell_ready))
     return 0
 
 
-def _print_ready(ready: dict[str, Any]) -> None:
+def _tell_ready(ready: dict[str, Any]) -> None:
     print(json.dumps(ready), flush=True)
+    notify("READY=1")
 
 
 def _loop_factory() -> Any:

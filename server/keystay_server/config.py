@@ -34,23 +34,29 @@ class ConfigError(Exception):
     A setting is wrong. The text is one line that names it and where it was set.
 
     Args:
-        what: Begins with the name of the setting and a colon.
+        setting: Its name, or of what else is to be put right, such as a variable.
+        what: What is wrong with it.
         source: Where it was set, if that is known.
         nearest: The name that may have been meant.
     """
 
     def __init__(
-        self, what: str, *, source: str | None = None, nearest: str | None = None
+        self,
+        setting: str,
+        what: str,
+        *,
+        source: str | None = None,
+        nearest: str | None = None,
     ) -> None:
-        super().__init__(what)
-        self._what = what
-        self.setting = what.partition(":")[0]
+        super().__init__(setting, what)
+        self.setting = setting
+        self.what = what
         self.source = source
         self.nearest = nearest
 
     def __str__(self) -> str:
         where = "" if self.source is None else f", in {self.source}"
-        return f"{self._what}{where}{did_you_mean(self.nearest)}"
+        return f"{self.setting}: {self.what}{where}{did_you_mean(self.nearest)}"
 
     def to_document(self) -> dict[str, str | None]:
         """For programs."""
@@ -168,8 +174,9 @@ class Config:
         is_safe = self.control_tls_cert or _is_loopback(control_host)
         if not self.control_insecure and not is_safe:
             raise ConfigError(
-                f"control: {control_host} can be reached from other machines, without TLS: "
-                "use a loopback address, or set control_tls_cert, or control_insecure"
+                "control",
+                f"{control_host} can be reached from other machines, without TLS: "
+                "use a loopback address, or set control_tls_cert, or control_insecure",
             )
         _check_tls(self, "listen", "tls")
         _check_tls(self, "control", "control_tls")
@@ -179,13 +186,13 @@ class Config:
             "webhook_timeout_s",
         ):
             if getattr(self, name) <= 0:
-                raise ConfigError(f"{name}: must be more than 0")
+                raise ConfigError(name, "must be more than 0")
         for name in ("history_events", "max_in_flight", "max_message_depth"):
             if getattr(self, name) < 1:
-                raise ConfigError(f"{name}: must be at least 1")
+                raise ConfigError(name, "must be at least 1")
         for name in ("max_message_bytes", "max_outbox_bytes"):
             if getattr(self, name) < 1024:
-                raise ConfigError(f"{name}: must be at least 1024")
+                raise ConfigError(name, "must be at least 1024")
         _check_origins(self.origins)
         parse_policy(self.policy)
         _check_app_version(self.app_version)
@@ -249,9 +256,9 @@ def configured(values: Mapping[str, Sourced]) -> Config:
     try:
         return Config(**{name: each.value for name, each in values.items()})
     except ConfigError as error:
-        if error.setting not in values:
-            raise
-        raise ConfigError(str(error), source=values[error.setting].source) from None
+        if error.setting in values:
+            error.source = values[error.setting].source
+        raise
 
 
 def parse_address(name: str, address: str) -> tuple[str, int]:
@@ -265,7 +272,7 @@ def parse_address(name: str, address: str) -> tuple[str, int]:
     host = host.removeprefix("[").removesuffix("]")
     is_port = port.isascii() and port.isdigit() and int(port) <= 65535
     if not colon or not host or "@" in host or not is_port:
-        raise ConfigError(f"{name}: {without_secrets(address)!r} is not HOST:PORT")
+        raise ConfigError(name, f"{without_secrets(address)!r} is not HOST:PORT")
     return host, int(port)
 
 
@@ -283,14 +290,14 @@ def parse_policy(policy: str) -> Policy:
         return Policy(1)
     if word in ("limit", "deny") and number.isascii() and number.isdigit() and int(number) > 0:
         return Policy(int(number), is_strict=word == "deny")
-    raise ConfigError("policy: must be many, single, limit:N or deny:N")
+    raise ConfigError("policy", "must be many, single, limit:N or deny:N")
 
 
 def _check_app_version(version: str) -> None:
     try:
         checked_version(version or "none")
     except InvalidParams as error:
-        raise ConfigError(f"app_version: {error.message}") from None
+        raise ConfigError("app_version", error.message) from None
 
 
 def _is_loopback(host: str) -> bool:
@@ -304,16 +311,16 @@ def _read_file(file: str) -> str:
     try:
         return Path(file).read_text(encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"config: {file}: {error.strerror}") from error
+        raise ConfigError("config", f"{file}: {error.strerror}") from error
     except ValueError as error:
-        raise ConfigError(f"config: {file}: not TOML, which is UTF-8: {error}") from error
+        raise ConfigError("config", f"{file}: not TOML, which is UTF-8: {error}") from error
 
 
 def _parsed(file: str, text: str) -> list[tuple[str, Any]]:
     try:
         return list(tomllib.loads(text).items())
     except ValueError as error:
-        raise ConfigError(f"config: {file}: not TOML: {error}") from error
+        raise ConfigError("config", f"{file}: not TOML: {error}") from error
 
 
 def _line(file: str, text: str, name: str) -> str:
@@ -329,7 +336,7 @@ def _known(name: str, source: str) -> str:
     names = [setting.name for setting in fields(Config)]
     if name in names:
         return name
-    raise ConfigError(f"{name}: no such setting", source=source, nearest=nearest(name, names))
+    raise ConfigError(name, "no such setting", source=source, nearest=nearest(name, names))
 
 
 def _converted(name: str, value: Any, source: str) -> Any:
@@ -337,7 +344,7 @@ def _converted(name: str, value: Any, source: str) -> Any:
     try:
         return converted(value, default)
     except ValueError as error:
-        raise ConfigError(f"{name}: {error}", source=source) from None
+        raise ConfigError(name, str(error), source=source) from None
 
 
 def _check_tls(config: Config, door: str, tls: str) -> None:
@@ -346,37 +353,41 @@ def _check_tls(config: Config, door: str, tls: str) -> None:
     has_tls = bool(getattr(config, cert))
     if has_tls != bool(getattr(config, key)):
         missing = key if has_tls else cert
-        raise ConfigError(f"{missing}: is needed too: TLS takes a certificate and its key")
+        raise ConfigError(missing, "is needed too: TLS takes a certificate and its key")
     scheme, colon, _ = getattr(config, door).partition("://")
     if colon and scheme not in (("https", "wss") if has_tls else ("http", "ws")):
         raise ConfigError(
-            f"{door}: cannot be {scheme}:// {'with' if has_tls else 'without'} {cert}"
+            door, f"cannot be {scheme}:// {'with' if has_tls else 'without'} {cert}"
         )
 
 
 def _check_origins(origins: tuple[str, ...]) -> None:
     for origin in origins:
         if origin != "*" and "://" not in origin:
-            raise ConfigError(f"origins: {origin!r} is neither * nor like https://HOST")
+            raise ConfigError("origins", f"{origin!r} is neither * nor like https://HOST")
 
 
 def _check_webhook(config: Config) -> None:
     if not config.webhook_url:
         return
+    # Imported late: who has no webhook needs no HTTP client, and waits for none.
+    from httpx import InvalidURL, Request
+
     try:
         parts = urlsplit(config.webhook_url)
         is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
         is_url = is_url and config.webhook_url.isprintable() and " " not in config.webhook_url
-    except ValueError:
+        Request("POST", config.webhook_url)  # A host may still be no name that there can be.
+    except (InvalidURL, ValueError):
         is_url = False
     if not is_url:
-        raise ConfigError("webhook_url: must be http://HOST... or https://HOST...")
+        raise ConfigError("webhook_url", "must be http://HOST... or https://HOST...")
     if not config.webhook_secret_file:
-        raise ConfigError("webhook_secret_file: is needed too: what is POSTed is signed")
+        raise ConfigError("webhook_secret_file", "is needed too: what is POSTed is signed")
     if not config.feed:
-        raise ConfigError("feed: is needed for webhook_url: what is POSTed is the feed")
+        raise ConfigError("feed", "is needed for webhook_url: what is POSTed is the feed")
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        raise ConfigError(f"{name}: must be one of {', '.join(allowed)}")
+        raise ConfigError(name, f"must be one of {', '.join(allowed)}")

@@ -59,8 +59,8 @@ def _traced(store: Store, operations: set[str]) -> tuple[Mapping[str, Row], Stor
     try:
         from keystay_server.tracing import is_provided, traced, traced_table, tracer
     except ModuleNotFoundError as error:
-        missing = "traces: OpenTelemetry is not installed: pip install 'keystay[otel]'"
-        raise ConfigError(missing) from error
+        missing = "OpenTelemetry is not installed: pip install 'keystay[otel]'"
+        raise ConfigError("traces", missing) from error
     if not is_provided():
         log.warning("there are no traces: this program has set up no OpenTelemetry provider")
         return COMMANDS, store

@@ -37,6 +37,8 @@ class Reloading:
         """Have SIGHUP, where there is one, do this in place of ending the process."""
         if hasattr(signal, "SIGHUP"):
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.read_again)
+            # The command line holds it back until now.
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
     def read_again(self) -> None:
         """Read all again; log a line about each part that is new or cannot be read."""

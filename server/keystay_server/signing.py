@@ -10,6 +10,7 @@ from pathlib import Path
 
 from keystay_server.config import ConfigError
 
+SETTING = "webhook_secret_file"
 PREFIX = "whsec_"
 MIN_BYTES, MAX_BYTES = 24, 64
 MAX_SECRETS = 4
@@ -67,23 +68,24 @@ def read_secrets(file: str) -> list[bytes]:
     Raises:
         ConfigError: If they cannot be read. The text says nothing of what is there.
     """
-    place = f"webhook_secret_file: {file}"
     try:
         words = Path(file).read_text(errors="replace").split()
     except OSError as error:
-        raise ConfigError(f"{place}: {error.strerror}") from error
+        raise ConfigError(SETTING, f"{file}: {error.strerror}") from error
     if not 1 <= len(words) <= MAX_SECRETS:
-        raise ConfigError(f"{place}: must have one secret, or up to {MAX_SECRETS}, a line each")
-    return [_decoded(word, place) for word in words]
+        what = f"must have one secret, or up to {MAX_SECRETS}, a line each"
+        raise ConfigError(SETTING, f"{file}: {what}")
+    return [_decoded(word, file) for word in words]
 
 
-def _decoded(text: str, place: str) -> bytes:
+def _decoded(text: str, file: str) -> bytes:
     try:
         secret = b64decode(text.removeprefix(PREFIX), validate=True)
     except ValueError:
         secret = b""
     if not text.startswith(PREFIX) or not MIN_BYTES <= len(secret) <= MAX_BYTES:
         raise ConfigError(
-            f"{place}: a secret is {PREFIX} and base64 of {MIN_BYTES} to {MAX_BYTES} bytes"
+            SETTING,
+            f"{file}: a secret is {PREFIX} and base64 of {MIN_BYTES} to {MAX_BYTES} bytes",
         )
     return secret

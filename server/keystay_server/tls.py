@@ -52,7 +52,8 @@ class Certificate:
             self._door.current = self._loaded()
         except OSError as error:  # ssl.SSLError is one.
             raise ConfigError(
-                f"{self._settings}_cert: cannot be loaded with {self._settings}_key: {error}"
+                f"{self._settings}_cert",
+                f"cannot be loaded with {self._settings}_key: {error}",
             ) from error
         self._digest = digest
         return f"new connections get the new certificate of {self._settings}_cert"
@@ -65,7 +66,9 @@ class Certificate:
 
     def _password(self) -> str:
         # OpenSSL would ask for it on the terminal, and hold up everybody meanwhile.
-        raise ConfigError(f"{self._settings}_key: is encrypted; there is no way to decrypt it")
+        raise ConfigError(
+            f"{self._settings}_key", "is encrypted; there is no way to decrypt it"
+        )
 
 
 class _Door(ssl.SSLContext):

@@ -187,10 +187,10 @@ class Webhooks:
                 ) as answer:
                     status, asked = answer.status_code, answer.headers.get("retry-after")
                     if 200 <= status < 300:
-                        self._is_refused = False
+                        self._reassure()
                         self._counts.webhooks_delivered += 1
                         return None
-        except (httpx.HTTPError, OSError, TimeoutError) as error:
+        except Exception as error:  # More than `httpx.HTTPError`: `InvalidURL`, `UnicodeError`.
             status, asked = 0, None
             self._complain(type(error).__name__)
         else:
@@ -203,6 +203,12 @@ class Webhooks:
         if not self._is_refused:
             self._is_refused = True
             log.warning("the webhook is not taken (%s): it is tried again until it is", what)
+
+    def _reassure(self) -> None:
+        """Say that it works again, if it did not."""
+        if self._is_refused:
+            self._is_refused = False
+            log.info("the webhook is taken again")
 
 
 def oldest_in(page: FeedPage, read_at: float) -> float:
@@ -237,5 +243,5 @@ def _seconds(retry_after: str | None) -> float:
         return float(retry_after)
     try:
         return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0

@@ -103,3 +103,8 @@ def test_a_wrong_setting_is_not_tried_again() -> None:
     """2 is what a server exits with then."""
     assert SERVICE["RestartPreventExitStatus"] == ["2"]
     assert SERVICE["Restart"] == ["on-failure"]
+
+
+def test_it_is_started_once_it_says_so() -> None:
+    """`keystay serve` itself does (`tests/server/test_readiness.py`), and no child of it."""
+    assert (SERVICE["Type"], SERVICE["NotifyAccess"]) == (["notify"], ["main"])

@@ -82,8 +82,8 @@ def test_a_file_that_will_not_do_stops_the_start(tmp_path: Path) -> None:
     nonsense.write_text("too short")
     missing, path = str(tmp_path / "missing"), str(nonsense)
     for settings, named in (
-        ({"jwt_key_file": missing}, "jwt_key_file: No such file"),
-        ({"jwt_key_file": path}, "jwt_key_file: a shared secret"),
+        ({"jwt_key_file": missing}, f"jwt_key_file: {missing}: No such file"),
+        ({"jwt_key_file": path}, f"jwt_key_file: {path}: a shared secret"),
         ({"tls_cert": path, "tls_key": path}, "tls_cert: "),
         ({"tls_cert": missing, "tls_key": missing}, "tls_cert: "),
         ({"control_tls_cert": path, "control_tls_key": path}, "control_tls_cert: "),

@@ -2,17 +2,22 @@
 `reloading.py`: what SIGHUP does, and what it says about it.
 """
 
+import asyncio
 import logging
+import os
+import signal
+from pathlib import Path
 
 import pytest
 
 from keystay_server.config import ConfigError
 from keystay_server.reloading import Reloading
+from tests.server.shell import SOON_S, running
 
 
 def broken() -> str | None:
     """A part whose file is broken."""
-    raise ConfigError("api_keys_file: not TOML")
+    raise ConfigError("api_keys_file", "not TOML")
 
 
 def faulty() -> str | None:
@@ -46,3 +51,23 @@ def test_that_nothing_is_new_is_said_too(caplog: pytest.LogCaptureFixture) -> No
     """An operator sees that the signal arrived."""
     said = read_again(lambda: None, caplog=caplog)
     assert said == [("INFO", "SIGHUP: nothing is new")]
+
+
+async def test_a_server_that_starts_hears_it_later(tmp_path: Path) -> None:
+    """SIGHUP, as from a hook that comes early, does not end it: it reads again once it can."""
+    config = tmp_path / "keystay.toml"
+    os.mkfifo(config)  # It is still reading its settings for as long as nobody writes them.
+    async with running(
+        "serve", "--config", str(config), env={"KEYSTAY_API_KEY": "k"}
+    ) as server:
+        async with asyncio.timeout(SOON_S):
+            with await asyncio.to_thread(config.open, "w") as settings:
+                server.send_signal(signal.SIGHUP)
+                settings.write('listen = "127.0.0.1:0"\ncontrol = "127.0.0.1:0"\n')
+                settings.write('store = "memory://"\n')
+            assert server.stdout is not None
+            assert b'"event": "ready"' in await server.stdout.readline()
+            server.terminate()
+            _, log = await server.communicate()
+    assert server.returncode == 0
+    assert b"SIGHUP: nothing is new" in log

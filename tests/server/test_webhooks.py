@@ -162,8 +162,8 @@ async def test_what_is_not_taken_is_sent_again(
     caplog: pytest.LogCaptureFixture,
     answer: bytes | None,
 ) -> None:
-    """Under the same id, until it is taken, and before anything else; it is logged once."""
-    caplog.set_level(logging.WARNING, "keystay.webhooks")
+    """Under the same id, until it is taken, and before anything else; both are logged once."""
+    caplog.set_level(logging.INFO, "keystay.webhooks")
     receiver.answers = [answer] * 4
     first = await open_sessions(store, 1)
     await receiver.until(lambda: len(receiver.ids) == 2)
@@ -171,9 +171,9 @@ async def test_what_is_not_taken_is_sent_again(
     await receiver.until(lambda: len(receiver.events) == 4)
     assert receiver.cursors() == first + rest
     assert len(set(receiver.ids[:5])) == 1
-    assert [record.getMessage().split(" (")[0] for record in caplog.records] == [
-        "the webhook is not taken"
-    ]
+    assert [
+        (record.levelname, record.getMessage().split(" (")[0]) for record in caplog.records
+    ] == [("WARNING", "the webhook is not taken"), ("INFO", "the webhook is taken again")]
 
 
 @pytest.mark.usefixtures("node")
@@ -187,17 +187,47 @@ async def test_it_waits_as_long_as_it_is_asked_to(store: FarStore, receiver: Rec
     assert second - first >= 0.99
 
 
+@pytest.mark.parametrize(
+    "retry_after",
+    [
+        b"\xb2",
+        b"soon",
+        b"Mon, 01 Jan 2024 00:00:00 +99999999999999999",
+        b"Mon, 01 Jan 99999 00:00:00 GMT",
+    ],
+    ids=["no digit", "no date", "too far east", "too late"],
+)
 @pytest.mark.usefixtures("node")
 async def test_a_wait_that_makes_no_sense_is_none(
-    store: FarStore, receiver: Receiver, caplog: pytest.LogCaptureFixture
+    store: FarStore,
+    receiver: Receiver,
+    caplog: pytest.LogCaptureFixture,
+    retry_after: bytes,
 ) -> None:
-    """A digit that is none does not end the attempts, nor fill the log."""
-    busy = b"HTTP/1.1 503 Busy\r\nRetry-After: \xb2\r\nContent-Length: 0\r\n\r\n"
+    """Whatever `Retry-After` says, it does not end the attempts, nor fill the log."""
+    busy = b"HTTP/1.1 503 Busy\r\nRetry-After: %b\r\nContent-Length: 0\r\n\r\n" % retry_after
     receiver.answers = [busy] * 3
     await open_sessions(store, 1)
     await receiver.until(lambda: len(receiver.events) == 1)
     assert "Traceback" not in caplog.text
     assert len([r for r in caplog.records if r.name == "keystay.webhooks"]) <= 2
+
+
+async def test_a_request_that_cannot_be_made_has_failed(
+    store: FarStore, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever is raised for it, it is counted and tried again, and logged in one line."""
+    receiver.url = "http://xn--/hook"  # No setting can be this: a host that no name stands for.
+    counts = Counts()
+    node = make_node(store, receiver, counts=counts)
+    node.start()
+    await until_begun(store)
+    await open_sessions(store, 1)
+    await until(lambda: counts.webhooks_failed >= 2)
+    await node.stop()
+    [record] = [r for r in caplog.records if r.name == "keystay.webhooks"]
+    assert record.getMessage().startswith("the webhook is not taken (")
+    assert record.exc_info is None
 
 
 async def test_it_is_not_waited_for_beyond_the_timeout(

@@ -76,7 +76,14 @@ def patch(path: str, fields: Mapping[str, Any], *, is_repeatable: bool) -> Reque
 
 
 def segment(text: str) -> str:
-    """One part of a path, whatever is in it: an actor id may hold slashes, or be `..`."""
+    """
+    One part of a path, whatever is in it: an actor id may hold slashes, or be `..`.
+
+    Raises:
+        InvalidParams: If it is empty: without it, it would be another path.
+    """
+    if not text:
+        raise InvalidParams("the id of a session or of an actor must not be empty")
     if text in (".", ".."):  # Dots are not encoded, and such a part means another path.
         return text.replace(".", "%2E")
     # A lone surrogate is sent as what it is, for the server to refuse.

@@ -6,7 +6,7 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from functools import partial
 from typing import Any, NoReturn
@@ -15,7 +15,6 @@ from keystay_server.admin.client import DEFAULT_URL, URL_VARIABLE, ControlClient
 from keystay_server.admin.screen import show, show_json
 from keystay_server.admin.text import Answer
 from keystay_server.config import Config, ConfigError
-from keystay_server.masking import without_secrets
 from keystay_server.misspelling import did_you_mean, nearest
 
 Command = Callable[[ControlClient, argparse.Namespace], Answer]
@@ -24,16 +23,21 @@ Command = Callable[[ControlClient, argparse.Namespace], Answer]
 class Parser(argparse.ArgumentParser):
     """One command's."""
 
+    is_judge = False
+    """Whether to programs, which say `--json`, what is wrong is an answer too."""
+    _words: Sequence[str] = ()
+
     def __init__(self, **options: Any) -> None:
         # What abbreviates one flag today may abbreviate two tomorrow.
         super().__init__(**options, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         """Say in one line what was wrong: usage is for those who ask for `--help`."""
-        self.exit(2, f"{self.prog}: {message}\n")
+        self._fail(message, None)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Read the words; refuse here what is left, where it is known what was meant."""
+        self._words = args or ()
         options, rest = super().parse_known_args(args, namespace)
         # No value is repeated: it may be a secret.
         flag = next((word.partition("=")[0] for word in rest if word.startswith("-")), None)
@@ -42,7 +46,7 @@ class Parser(argparse.ArgumentParser):
             meant = nearest(flag.lstrip("-"), flags)
             self._refuse(flag, "flag", None if meant is None else flags[meant])
         if rest:
-            self.error(f"unrecognized arguments: {without_secrets(' '.join(rest))}")
+            self.error(f"{len(rest)} {'word' if len(rest) == 1 else 'words'} too many")
         return options, rest
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
@@ -51,7 +55,14 @@ class Parser(argparse.ArgumentParser):
             self._refuse(value, "command", nearest(value, action.choices))
 
     def _refuse(self, name: str, kind: str, meant: str | None) -> NoReturn:
-        self.error(f"{name}: no such {kind}{did_you_mean(meant)}")
+        self._fail(f"{name}: no such {kind}{did_you_mean(meant)}", meant)
+
+    def _fail(self, message: str, meant: str | None) -> NoReturn:
+        if self.is_judge and "--json" in self._words:
+            unknown = dict.fromkeys(("setting", "source"))
+            show_json({"ok": False, "error": message, **unknown, "nearest": meant})
+            self.exit(2)
+        self.exit(2, f"{self.prog}: {message}\n")
 
 
 def commands_of(parser: argparse.ArgumentParser) -> Any:
@@ -60,9 +71,9 @@ def commands_of(parser: argparse.ArgumentParser) -> Any:
     return parser.add_subparsers(title="commands", metavar="COMMAND")
 
 
-def add_command(commands: Any, name: str, help_: str) -> argparse.ArgumentParser:
+def add_command(commands: Any, name: str, help_: str) -> Parser:
     """Add one, whose description is what its help says."""
-    parser: argparse.ArgumentParser = commands.add_parser(
+    parser: Parser = commands.add_parser(
         name, help=help_, description=f"{help_[0].upper()}{help_[1:]}."
     )
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
@@ -91,8 +102,8 @@ def asks(run: Command) -> Callable[[argparse.Namespace], int]:
     return asked
 
 
-def judges(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
-    """What runs a command about settings: to programs, a wrong one is an answer too."""
+def judges(parser: Parser, run: Callable[[argparse.Namespace], int]) -> None:
+    """Have it run a command about settings: to programs, a wrong one is an answer too."""
 
     def judged(options: argparse.Namespace) -> int:
         try:
@@ -103,7 +114,8 @@ def judges(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Names
             show_json({"ok": False, **error.to_document()})
             return 2
 
-    return judged
+    parser.is_judge = True
+    parser.set_defaults(run=judged)
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:

@@ -67,13 +67,13 @@ class ControlClient:
         api_key = read_api_key(Path(), environment)
         if api_key is None:
             raise ConfigError(
-                f"{VARIABLE}: is not set, and there is no {FILE_NAME} in this directory"
+                VARIABLE, f"is not set, and there is no {FILE_NAME} in this directory"
             )
         try:
             return cls(url or environment.get(URL_VARIABLE) or DEFAULT_URL, api_key)
         except ConfigError as error:
-            source = "--control" if url else URL_VARIABLE
-            raise ConfigError(str(error), source=source) from None
+            error.source = "--control" if url else URL_VARIABLE
+            raise
 
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """
@@ -168,7 +168,7 @@ def _split(url: str) -> SplitResult:
     except ValueError:  # the port is no number
         is_url = False
     if not is_url:
-        raise ConfigError(f"control: {without_secrets(url)!r} is not http://HOST:PORT")
+        raise ConfigError("control", f"{without_secrets(url)!r} is not http://HOST:PORT")
     return parts
 
 

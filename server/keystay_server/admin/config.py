@@ -33,7 +33,7 @@ def add_to(commands: Any) -> None:
         "show each setting that a server would run with here, and where its value comes from",
     )
     add_settings(showing)
-    showing.set_defaults(run=judges(show_config))
+    judges(showing, show_config)
     checking = add_command(
         subcommands, "check", "tell whether a file has settings a server can run with"
     )
@@ -42,7 +42,7 @@ def add_to(commands: Any) -> None:
         "name: keystay doctor --config FILE does."
     )
     checking.add_argument("file", metavar="FILE", help="a TOML file with settings")
-    checking.set_defaults(run=judges(check_config))
+    judges(checking, check_config)
 
 
 def show_config(options: Namespace) -> int:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 GOOD, WORSE, BAD = "green", "yellow", "red"
 QUIET = "dim"
-MANY_ROWS = 200
-"""So many take rich a tenth of a second to lay out."""
+MANY_ROWS = 1000
+"""So many take rich half a second to lay out: they are plain text, which is there at once."""
 
 
 def is_terminal() -> bool:
@@ -33,8 +33,8 @@ def show(answer: Answer, *, as_json: bool) -> None:
     """Print an answer."""
     if as_json:
         show_json(answer.document)
-    elif answer.table is not None and is_terminal():
-        _show_table(answer.table)
+    elif answer.table is not None and len(answer.table.rows) < MANY_ROWS and is_terminal():
+        console().print(rich_table(answer.table))
     else:
         print(answer.text, flush=True)
 
@@ -60,17 +60,6 @@ def console() -> "Console":
     from rich.console import Console
 
     return Console(highlight=False, markup=False, emoji=False)
-
-
-def _show_table(table: Table) -> None:
-    terminal = console()
-    if len(table.rows) < MANY_ROWS:
-        terminal.print(rich_table(table))
-        return
-    # It is laid out before any of it is printed: in between, the screen is the waiting's.
-    with waiting(f"laying out {len(table.rows)} rows"), terminal.capture() as laid_out:
-        terminal.print(rich_table(table))
-    print(laid_out.get(), end="", flush=True)
 
 
 def rich_table(table: Table) -> "RichTable":

@@ -41,7 +41,7 @@ def read_or_make_api_key(directory: Path, environment: Mapping[str, str] = os.en
         return read_api_key(directory, environment) or _make(directory / FILE_NAME)
     except OSError as error:
         raise ConfigError(
-            f"{VARIABLE}: is not set, and {FILE_NAME} cannot be made: {error.strerror}"
+            VARIABLE, f"is not set, and {FILE_NAME} cannot be made: {error.strerror}"
         ) from error
 
 
@@ -60,7 +60,7 @@ def read_api_key(directory: Path, environment: Mapping[str, str] = os.environ) -
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
+        raise ConfigError(str(path), str(error.strerror)) from error
 
 
 def is_short(key: str) -> bool:
@@ -76,14 +76,14 @@ def _make(path: Path) -> str:
     return key
 
 
-def checked(key: str, place: str) -> str:
+def checked(key: str, setting: str, place: str = "") -> str:
     """
-    Return the key, which is named by `place`.
+    Return the key, which is in this setting, at this place in it.
 
     Raises:
         ConfigError: If it cannot be one. The text does not quote it.
     """
     # It has to pass through an HTTP header as it is.
     if not key or not key.isascii() or not key.isprintable() or " " in key:
-        raise ConfigError(f"{place}: an API key is visible ASCII, without spaces")
+        raise ConfigError(setting, f"{place}an API key is visible ASCII, without spaces")
     return key

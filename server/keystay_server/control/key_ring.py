@@ -32,6 +32,7 @@ from keystay_server.control.auth import Right
 
 log = logging.getLogger("keystay.control")
 
+SETTING = "api_keys_file"
 DEFAULT_NAME = "default"
 MAX_KEYS = 256
 """A request is compared with each of them."""
@@ -123,29 +124,35 @@ def read_keys(directory: Path, file: str) -> list[ApiKey]:
     """
     default = read_api_key(directory)
     if default is None:
-        raise ConfigError(f"{VARIABLE}: is not set, and there is no {directory / FILE_NAME}")
-    rights = frozenset({Right.ADMIN})
-    keys = [ApiKey(DEFAULT_NAME, _digest(default), rights, is_short(default))]
+        raise ConfigError(VARIABLE, f"is not set, and there is no {directory / FILE_NAME}")
+    return keys_of(default, file)
+
+
+def keys_of(default: str | None, file: str) -> list[ApiKey]:
+    """
+    All keys: the default one, unless there is none yet, and those of the file, if it is named.
+
+    Raises:
+        ConfigError: If they cannot be used together, or the file cannot. The text quotes none.
+    """
+    keys = []
+    if default is not None:
+        rights = frozenset({Right.ADMIN})
+        keys.append(ApiKey(DEFAULT_NAME, _digest(default), rights, is_short(default)))
     if file:
-        keys += keys_in(file)
+        keys += _keys_in(file)
     seen: dict[bytes, str] = {}
     for key in keys:
         other = seen.setdefault(key.digest, key.name)
         if other != key.name:
-            raise ConfigError(f"api_keys_file: [{key.name}] is the same key as {other}")
+            raise ConfigError(SETTING, f"[{key.name}] is the same key as {other}")
     return keys
 
 
-def keys_in(file: str) -> list[ApiKey]:
-    """
-    Read the keys of the file.
-
-    Raises:
-        ConfigError: If one cannot be read. The text quotes none of them.
-    """
+def _keys_in(file: str) -> list[ApiKey]:
     keys = [_key(name, table) for name, table in _tables(file).items()]
     if len(keys) >= MAX_KEYS:
-        raise ConfigError(f"api_keys_file: {file}: there may be {MAX_KEYS - 1} keys")
+        raise ConfigError(SETTING, f"{file}: there may be {MAX_KEYS - 1} keys")
     return keys
 
 
@@ -153,22 +160,26 @@ def _tables(file: str) -> dict[str, Any]:
     try:
         return tomllib.loads(Path(file).read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"api_keys_file: {file}: {error.strerror}") from error
+        raise ConfigError(SETTING, f"{file}: {error.strerror}") from error
     except ValueError as error:
         # A decoder's words may quote the line, and the key in it.
         place = re.search(r" \(at .*\)$", str(error))
         where = place[0] if place else ""
-        raise ConfigError(f"api_keys_file: {file}: not TOML{where}") from None
+        raise ConfigError(SETTING, f"{file}: not TOML{where}") from None
 
 
 def _key(name: str, table: Any) -> ApiKey:
-    place = f"api_keys_file: [{name[:64]}]"
+    place = f"[{name[:64]}]: "
     if not _NAME.fullmatch(name) or name == DEFAULT_NAME:
-        raise ConfigError(f"{place}: a name is letters, digits, . _ and -, and not default")
+        raise ConfigError(
+            SETTING, f"{place}a name is letters, digits, . _ and -, and not default"
+        )
     if not isinstance(table, Mapping):
-        raise ConfigError(f"{place}: must be a table with sha256 or key, and scopes")
+        raise ConfigError(SETTING, f"{place}must be a table with sha256 or key, and scopes")
     for unknown in set(table) - {"key", "sha256", "scopes"}:
-        raise ConfigError(f"{place}: there is no {unknown}, only sha256 or key, and scopes")
+        raise ConfigError(
+            SETTING, f"{place}there is no {unknown}, only sha256 or key, and scopes"
+        )
     digest, rights = _digest_in(table, place), _rights_in(table, place)
     return ApiKey(name, digest, rights, "key" in table and is_short(table["key"]))
 
@@ -176,17 +187,19 @@ def _key(name: str, table: Any) -> ApiKey:
 def _digest_in(table: Mapping[str, Any], place: str) -> bytes:
     match table.get("key"), table.get("sha256"):
         case str(key), None:
-            return _digest(checked(key, place))
+            return _digest(checked(key, SETTING, place))
         case None, str(digest) if _DIGEST.fullmatch(digest):
             return bytes.fromhex(digest)
-    raise ConfigError(f"{place}: must have either key, or sha256 with 64 hexadecimal digits")
+    raise ConfigError(
+        SETTING, f"{place}must have either key, or sha256 with 64 hexadecimal digits"
+    )
 
 
 def _rights_in(table: Mapping[str, Any], place: str) -> frozenset[Right]:
     scopes = table.get("scopes")
     known = [str(right) for right in Right]
     if not isinstance(scopes, list) or not scopes or any(s not in known for s in scopes):
-        raise ConfigError(f"{place}: scopes must be a list of {', '.join(known)}")
+        raise ConfigError(SETTING, f"{place}scopes must be a list of {', '.join(known)}")
     return frozenset(Right(scope) for scope in scopes)
 
 

@@ -24,6 +24,12 @@ def test_a_part_of_a_path_stays_one(text: str, encoded: str) -> None:
     assert segment(text) == encoded
 
 
+def test_a_part_of_a_path_is_something() -> None:
+    """Without an id, what is asked would be another question."""
+    with pytest.raises(keystay.InvalidParams, match="must not be empty"):
+        segment("")
+
+
 def test_a_query_is_encoded() -> None:
     """Parameters may repeat, and hold anything."""
     request = get("/v1/feed", query=[("actor", "a b"), ("actor", "c&d+")])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from keystay_server.cli import main
 from keystay_server.config import Config
 from tests.server.shell import keystay, on_terminal
 
@@ -98,6 +99,39 @@ def test_programs_are_told_null_for_what_is_not_known(tmp_path: Path) -> None:
         "setting": "config",
         "source": None,
         "nearest": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "nearest"),
+    [
+        (
+            ("config", "show", "--json", "--ttls", "3"),
+            "--ttls: no such flag; did you mean --ttl-s?",
+            "--ttl-s",
+        ),
+        (("doctor", "--json", "hunter2"), "1 word too many", None),
+        (
+            ("config", "check", "--json"),
+            "the following arguments are required: FILE",
+            None,
+        ),
+    ],
+)
+def test_programs_are_told_in_json_what_they_asked_wrongly(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...], error: str, nearest: str | None
+) -> None:
+    """A misspelt flag, a word too many or too few is a document too."""
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    said, log = capsys.readouterr()
+    assert (ended.value.code, log) == (2, "")
+    assert json.loads(said) == {
+        "ok": False,
+        "error": error,
+        "setting": None,
+        "source": None,
+        "nearest": nearest,
     }
 
 

@@ -14,20 +14,19 @@ from keystay_server.admin.arguments import add_command, add_settings, judges, se
 from keystay_server.admin.doctor.certificates import check_certificates
 from keystay_server.admin.doctor.findings import Finding
 from keystay_server.admin.doctor.machine import (
-    check_api_keys,
     check_database,
-    check_files,
-    check_key,
     check_key_file,
+    check_keys,
     check_open_files,
+    check_secrets,
     check_settings,
 )
 from keystay_server.admin.doctor.store import judge
 from keystay_server.admin.screen import BAD, GOOD, WORSE, show, waiting
 from keystay_server.admin.text import Answer, Table, printable
 from keystay_server.config import Config, ConfigError, load
-from keystay_server.stores import EMBEDDED
-from keystay_server.stores.base import StoreError
+from keystay_server.stores import EMBEDDED, open_store
+from keystay_server.stores.base import Retention, StoreError
 
 _STYLES = {"good": GOOD, "doubtful": WORSE, "bad": BAD}
 
@@ -40,7 +39,7 @@ def add_to(commands: Any) -> None:
         "look at what a server with these settings would depend on here, and say what to do",
     )
     add_settings(parser)
-    parser.set_defaults(run=judges(run))
+    judges(parser, run)
 
 
 def run(options: Namespace) -> int:
@@ -66,32 +65,27 @@ def examined(config: Config, environment: dict[str, str]) -> list[Finding]:
     Raises:
         ConfigError: If the store's URL is wrong.
     """
-    perhaps = [
-        check_key_file(config),
-        check_key(config, environment),
-        check_api_keys(config),
-    ]
+    key_file = check_key_file(config)
     return [
         *_check_store(config),
         check_open_files(config),
         *check_certificates(config),
-        *(finding for finding in perhaps if finding is not None),
-        *check_files(config),
+        *([] if key_file is None else [key_file]),
+        *check_keys(config, environment),
+        *check_secrets(config),
         *check_settings(config),
     ]
 
 
 def _check_store(config: Config) -> list[Finding]:
-    if config.store.partition(":")[0] in EMBEDDED:
-        return check_database(config)
-    # Imported late: an embedded store needs no redis package.
-    from keystay_server.stores import open_store
-    from keystay_server.stores.base import Retention
-    from keystay_server.stores.examination import examine
-
     try:
         open_store(config.store, Retention())  # A wrong URL is said as the server says it.
+        if config.store.partition(":")[0] in EMBEDDED:
+            return check_database(config)
+        # Imported late: an embedded store needs no redis package.
+        from keystay_server.stores.examination import examine
+
         servers = asyncio.run(examine(config.store))
     except StoreError as error:
-        raise ConfigError(f"store: {error}") from error
+        raise ConfigError("store", str(error)) from error
     return [finding for server in servers for finding in judge(server)]

@@ -5,6 +5,8 @@ What is to be looked at on the machine that a server runs on.
 import os
 import shutil
 import stat
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,6 +18,7 @@ from keystay_server.control.api_key import (
     VARIABLE,
     directory_beside,
     is_short,
+    read_api_key,
 )
 
 SPARE_FILES = 1200
@@ -23,6 +26,8 @@ SPARE_FILES = 1200
 FEW_FILES = 4096
 LITTLE_SPACE_BYTES = 256 * 1024 * 1024
 
+_NO_START = "the server would not start"
+_MEND = f"{_NO_START}: put the file right, or leave the setting out"
 _LONGER_KEY = f"use a random one, of {MIN_CHARACTERS} characters at least: openssl rand -hex 32"
 
 
@@ -64,57 +69,70 @@ def check_key_file(config: Config) -> Finding | None:
     return Finding("API key file", "good", found)
 
 
-def check_key(config: Config, environment: dict[str, str]) -> Finding:
-    """Whether the API key is long enough not to be guessed."""
-    path = directory_beside(config.store) / FILE_NAME
-    key, where = environment.get(VARIABLE, ""), VARIABLE
-    if not key:
-        where = str(path)
-        try:
-            key = path.read_text(errors="replace").strip()
-        except OSError:
-            return Finding("API key", "good", f"{FILE_NAME} is made at the first start")
+def check_keys(config: Config, environment: dict[str, str]) -> list[Finding]:
+    """Whether the server can use its API keys, and whether they are too long to be guessed."""
+    directory, default = directory_beside(config.store), None
+    try:
+        default = read_api_key(directory, environment)
+    except ConfigError as error:
+        findings = [Finding("API key", "bad", str(error), f"{_NO_START}: {_LONGER_KEY}")]
+    else:
+        where = VARIABLE if environment.get(VARIABLE) else str(directory / FILE_NAME)
+        findings = [_judge_key(default, where, directory)]
+    if config.api_keys_file:
+        findings.append(_check_api_keys(config.api_keys_file, default))
+    return findings
+
+
+def _judge_key(key: str | None, where: str, directory: Path) -> Finding:
+    about = "API key"
+    if key is None:
+        if os.access(directory, os.W_OK):
+            return Finding(about, "good", f"{FILE_NAME} is made at the first start")
+        advice = f"{_NO_START}: set {VARIABLE}, or let its user write there"
+        return Finding(about, "bad", f"{FILE_NAME} cannot be made in {directory}", advice)
     if is_short(key):
         found = f"the one in {where} has {len(key)} characters"
-        return Finding("API key", "bad", found, _LONGER_KEY)
-    return Finding("API key", "good", f"the one in {where} is long enough")
+        return Finding(about, "bad", found, _LONGER_KEY)
+    return Finding(about, "good", f"the one in {where} is long enough")
 
 
-def check_api_keys(config: Config) -> Finding | None:
-    """Whether more API keys can be read and are long enough; None if there are no more."""
-    about, path = "api_keys_file", config.api_keys_file
-    if not path:
-        return None
+def _check_api_keys(path: str, default: str | None) -> Finding:
+    about = "api_keys_file"
     # Imported late: it takes the HTTP framework, which is long to load.
-    from keystay_server.control.key_ring import keys_in
+    from keystay_server.control.key_ring import DEFAULT_NAME, keys_of
 
     try:
-        keys = keys_in(path)
+        keys = keys_of(default, path)
     except ConfigError as error:
-        found = str(error).removeprefix(f"{about}: ")
-        advice = "the server would not start: put the file right, or leave the setting out"
-        return Finding(about, "bad", found, advice)
-    short = [f"[{key.name}]" for key in keys if key.is_short]
+        return Finding(about, "bad", error.what, _MEND)
+    short = [f"[{key.name}]" for key in keys if key.is_short and key.name != DEFAULT_NAME]
     if short:
         found = f"{', '.join(short)}: fewer than {MIN_CHARACTERS} characters"
         return Finding(about, "bad", found, _LONGER_KEY)
     return Finding(about, "good", f"the keys in {path} are long enough")
 
 
-def check_files(config: Config) -> list[Finding]:
-    """Whether the files that settings name can be read, beside those of TLS and API keys."""
-    findings = []
-    for name in ("jwt_key_file", "webhook_secret_file"):
-        path = getattr(config, name)
-        if not path:
-            continue
-        try:
-            with Path(path).open("rb"):
-                findings.append(Finding(name, "good", f"{path} can be read"))
-        except OSError as error:
-            advice = "the server would not start: make the file, or leave the setting out"
-            findings.append(Finding(name, "bad", f"{path}: {error.strerror}", advice))
-    return findings
+def check_secrets(config: Config) -> list[Finding]:
+    """Whether the server can use what it takes JWTs and signs webhooks with, if it does."""
+    # Imported late: they take cryptography, which most commands need not.
+    from keystay_server.authenticators import Jwt
+    from keystay_server.signing import read_secrets
+
+    loads: dict[str, Callable[[], object]] = {}
+    if config.jwt_key_file:
+        loads["jwt_key_file"] = partial(Jwt.from_config, config)
+    if config.webhook_url:
+        loads["webhook_secret_file"] = partial(read_secrets, config.webhook_secret_file)
+    return [_tried(about, getattr(config, about), load) for about, load in loads.items()]
+
+
+def _tried(about: str, path: str, load: Callable[[], object]) -> Finding:
+    try:
+        load()
+    except ConfigError as error:
+        return Finding(about, "bad", error.what, _MEND)
+    return Finding(about, "good", f"{path} can be used")
 
 
 def check_settings(config: Config) -> list[Finding]:
@@ -140,8 +158,6 @@ def check_database(config: Config) -> list[Finding]:
         advice = "use sqlite:///PATH or redis://, unless sessions may be forgotten"
         return [Finding("store", "doubtful", "sessions are lost at each restart", advice)]
     path = Path(parts.path.removeprefix("/"))
-    if parts.netloc or not parts.path.removeprefix("/"):
-        raise ConfigError("store: the URL names no file: write sqlite:///PATH")
     if not path.parent.is_dir():
         found = f"{path.parent} is no directory"
         return [Finding("store", "bad", found, f"mkdir -p {path.parent}")]

@@ -81,7 +81,7 @@ class DueIndex:
             due = [one for some in found if not isinstance(some, Unavailable) for one in some]
             answers = await each(self._expire, due)
             released = await each(self._release, _by_shard(due, answers))
-            done = [_late_ms(a) for a in answers if isinstance(a, list)]
+            done = [_late_ms(*a) for a in answers if isinstance(a, list)]
             if done:
                 return done
             for answer in (*found, *answers, *released):
@@ -100,19 +100,16 @@ class DueIndex:
     async def _expire(self, due: _Due) -> Any:
         """What `expire.lua` returns."""
         actor_id, digest = read_due_name(due.name)
-        return await self._write(scripts.EXPIRE, actor_id, digest.hex())
+        return await self._write(scripts.EXPIRE, actor_id, digest.hex(), events_from=2)
 
     async def _release(self, words: Sequence[Word]) -> None:
         shard, *rest = words
         await self._run(scripts.DUE_RELEASE, shard, *rest)
 
 
-def _late_ms(answer: list[Any]) -> int | None:
+def _late_ms(left_ms: int, _ttl_ms: int, *events: bytes) -> int | None:
     """How late the session was ended; None if it was not."""
-    match answer:
-        case [bytes(), int(late_ms)]:
-            return late_ms
-    return None
+    return -left_ms if events else None
 
 
 def _by_shard(due: Sequence[_Due], answers: Sequence[Any]) -> list[list[Word]]:

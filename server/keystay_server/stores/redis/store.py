@@ -246,14 +246,17 @@ class RedisStore:
         """What `history.lua` returns."""
         return await self._run(scripts.HISTORY, actor_id, after)
 
-    async def _write(self, script: scripts.Script, actor_id: str, *words: Word) -> Any:
-        """Run a script that may bring events for the feed."""
+    async def _write(
+        self, script: scripts.Script, actor_id: str, *words: Word, events_from: int = 0
+    ) -> Any:
+        """Run a script that, if it returns a list, has events for the feed from there on."""
         if not self._has_feed:
             return await self._run(script, actor_id, *words)
         # If the outcome stays unknown, so does the mark: the relay sees to it.
         mark = await self._writer.mark(actor_id)
         answer = await self._run(script, actor_id, *words)
-        self._writer.written(actor_id, mark, _events_in(answer))
+        events = answer[events_from:] if isinstance(answer, list) else []
+        self._writer.written(actor_id, mark, events)
         return answer
 
     async def _run(self, script: scripts.Script, actor_id: str, *words: Word) -> Any:
@@ -292,17 +295,6 @@ def _refuse_again(answer: Any) -> None:
             raise OnceReused
         case int(cursor):
             raise AskedBefore(cursor)
-
-
-def _events_in(answer: Any) -> list[bytes]:
-    """The events in what a script returned, whichever it was."""
-    match answer:
-        case [bytes(event), int()]:  # Of `expire.lua`.
-            return [event]
-        case [bytes(), *_]:
-            return list(answer)
-        case _:
-            return []
 
 
 def _unless_over(answer: Any) -> list[Any]:

@@ -83,7 +83,7 @@ class SqliteStore:
             return cls(":memory:", retention)
         path = parts.path.removeprefix("/")
         if parts.netloc or not path:
-            raise StoreError(f"{url} names no file: write sqlite:///PATH")
+            raise StoreError("the URL names no file: write sqlite:///PATH")
         return cls(path, retention)
 
     async def start(self, listener: Listener) -> None:

@@ -2,26 +2,29 @@
 `admin/doctor/machine.py`: this machine, and the files that the settings name.
 """
 
+import base64
 import resource
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from keystay_server.admin.doctor.findings import Finding
 from keystay_server.admin.doctor.machine import (
     SPARE_FILES,
-    check_api_keys,
     check_database,
-    check_files,
-    check_key,
     check_key_file,
+    check_keys,
     check_open_files,
+    check_secrets,
     check_settings,
 )
-from keystay_server.config import Config
+from keystay_server.app import App
+from keystay_server.config import Config, ConfigError
 
-LONG = "k" * 40
+LONG, DEFAULT = "k" * 40, "d" * 40
 
 
 @pytest.fixture
@@ -74,13 +77,33 @@ def test_the_key_file_is_its_owners_alone(tmp_path: Path) -> None:
 def test_a_short_api_key_is_bad(tmp_path: Path) -> None:
     """Wherever it is; it is never shown."""
     config = Config(store=f"sqlite:///{tmp_path}/k.db")
-    assert check_key(config, {}).found == "keystay.key is made at the first start"
-    assert check_key(config, {"KEYSTAY_API_KEY": LONG}).level == "good"
+    [made] = check_keys(config, {})
+    assert (made.level, made.found) == ("good", "keystay.key is made at the first start")
+    assert check_keys(config, {"KEYSTAY_API_KEY": LONG})[0].level == "good"
     (tmp_path / "keystay.key").write_text("hunter2\n")
     for environment in ({}, {"KEYSTAY_API_KEY": "hunter2"}):
-        finding = check_key(config, environment)
+        [finding] = check_keys(config, environment)
         assert finding.level == "bad"
         assert "hunter2" not in str(finding)
+
+
+def test_an_api_key_that_a_server_refuses_is_bad(tmp_path: Path) -> None:
+    """With spaces in it, empty, or one that can be neither read nor made."""
+    config = Config(store=f"sqlite:///{tmp_path}/k.db")
+    [finding] = check_keys(config, {"KEYSTAY_API_KEY": "hunter2 " * 8})
+    assert (finding.level, finding.advice[:26]) == ("bad", "the server would not start")
+    assert finding.found.startswith("KEYSTAY_API_KEY: an API key is visible ASCII")
+    assert "hunter2" not in str(finding)
+    file = tmp_path / "keystay.key"
+    file.touch()
+    assert check_keys(config, {})[0].found.startswith(f"{file}: an API key is visible ASCII")
+    file.unlink()
+    file.mkdir()
+    assert check_keys(config, {})[0].found == f"{file}: Is a directory"
+    nowhere = Config(store=f"sqlite:///{tmp_path}/nowhere/k.db")
+    [finding] = check_keys(nowhere, {})
+    found = f"keystay.key cannot be made in {tmp_path}/nowhere"
+    assert (finding.level, finding.found) == ("bad", found)
 
 
 @pytest.mark.parametrize(
@@ -91,36 +114,70 @@ def test_a_short_api_key_is_bad(tmp_path: Path) -> None:
         ('[shop]\nkey = "hunter2"\nscopes = ["read"]', "bad", "[shop]: fewer than 22 char"),
         ('[shop]\nkey = "hunter2"', "bad", "[shop]: scopes must be a list of"),
         ("[shop]\nkey = 'hunter2", "bad", "FILE: not TOML"),
+        (f'[shop]\nkey = "{DEFAULT}"\nscopes = ["read"]', "bad", "[shop] is the same key as"),
         (None, "bad", "FILE: No such file"),
     ],
 )
 def test_more_api_keys_are_looked_at(
     tmp_path: Path, text: str | None, level: str, found: str
 ) -> None:
-    """A file that a server could not read is bad, and so is a short key; none is shown."""
+    """A file that a server could not use is bad, and so is a short key; none is shown."""
     path = tmp_path / "keys.toml"
     if text is not None:
         path.write_text(text)
-    finding = check_api_keys(Config(api_keys_file=str(path)))
-    assert finding is not None
+    config = Config(api_keys_file=str(path))
+    default, finding = check_keys(config, {"KEYSTAY_API_KEY": DEFAULT})
+    assert default.level == "good"
     assert (finding.about, finding.level) == ("api_keys_file", level)
     assert found.replace("FILE", str(path)) in finding.found
     assert bool(finding.advice) is (level == "bad")
     assert "hunter2" not in str(finding)
-    assert check_api_keys(Config()) is None
+    assert DEFAULT not in str(finding)
 
 
-def test_files_that_settings_name_can_be_read(tmp_path: Path) -> None:
-    """One that is not there keeps the server from starting."""
-    there = tmp_path / "jwt.key"
-    there.write_text("secret")
-    gone = str(tmp_path / "gone")
-    config = Config(jwt_key_file=str(there), webhook_secret_file=gone)
-    good, bad = check_files(config)
-    assert (good.about, good.level) == ("jwt_key_file", "good")
-    assert (bad.about, bad.level) == ("webhook_secret_file", "bad")
-    assert gone in bad.found
-    assert check_files(Config()) == []
+def test_the_default_key_is_not_told_twice_that_it_is_short(tmp_path: Path) -> None:
+    """The file with more keys is not to blame for it."""
+    path = tmp_path / "keys.toml"
+    path.write_text(f'[shop]\nkey = "{LONG}"\nscopes = ["read"]')
+    found = check_keys(Config(api_keys_file=str(path)), {"KEYSTAY_API_KEY": "hunter2"})
+    assert [finding.level for finding in found] == ["bad", "good"]
+
+
+@pytest.mark.parametrize(
+    "content", [None, b"", b"notasecret", b"whsec_c2hvcnQ=\n", b"-----BEGIN A\n", b"\xff"]
+)
+def test_a_secret_that_a_server_refuses_is_bad(tmp_path: Path, content: bytes | None) -> None:
+    """Whatever is wrong with the file, what is found is what `keystay serve` would say."""
+    path = tmp_path / "secret"
+    if content is not None:
+        path.write_bytes(content)
+    config = Config(
+        store="memory://",
+        jwt_key_file=str(path),
+        webhook_url="http://h/",
+        webhook_secret_file=str(path),
+    )
+    only: dict[str, dict[str, Any]] = {
+        "jwt_key_file": {"webhook_url": ""},
+        "webhook_secret_file": {"jwt_key_file": ""},
+    }
+    for finding, about in zip(check_secrets(config), only, strict=True):
+        assert (finding.about, finding.level) == (about, "bad")
+        with pytest.raises(ConfigError) as refused:
+            App(replace(config, **only[about]))
+        assert str(refused.value) == f"{about}: {finding.found}"
+
+
+def test_secrets_that_a_server_takes_are_good(tmp_path: Path) -> None:
+    """Those that it has no use for it does not read."""
+    jwt, webhook = tmp_path / "jwt.key", tmp_path / "webhook"
+    jwt.write_text(LONG)
+    webhook.write_text(f"whsec_{base64.b64encode(bytes(32)).decode()}\n")
+    config = Config(
+        jwt_key_file=str(jwt), webhook_url="http://h/", webhook_secret_file=str(webhook)
+    )
+    assert [finding.level for finding in check_secrets(config)] == ["good", "good"]
+    assert check_secrets(Config(webhook_secret_file="gone")) == []
 
 
 def test_what_is_allowed_may_not_be_meant() -> None:

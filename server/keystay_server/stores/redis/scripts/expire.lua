@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- End a session whose time is over. Return its event, and by how many milliseconds that was late; or, if it is
--- not over yet, how long it still lasts and its ttl, in milliseconds; or nil if there is nothing to end.
+-- End a session whose time is over. Return how long it still lasts, which is 0 or less once it is over, and its
+-- ttl, both in milliseconds; and, if it is over, its event. Or nil, if there is nothing to end.
 --
 -- It frees more than it writes, and a session has to end on a full server.
 --
@@ -20,4 +20,4 @@ end
 local chain = read_chain(now)
 local event = bury(chain, now, key, id, 'expired')
 settle(chain, now)
-return { event, -left }
+return { left, tonumber(ttl), event }
