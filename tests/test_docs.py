@@ -33,7 +33,11 @@ from tests.server_process import ServerProcess, serving
 from tests.valkey import running_valkey
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/*.md")])
+PAGES = sorted(
+    page
+    for pattern in ("*.md", "*/*.md", "docs/*/*.md", "examples/*/*.md")
+    for page in ROOT.glob(pattern)
+)
 SOON_S = 20.0
 
 
