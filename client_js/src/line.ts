@@ -3,6 +3,7 @@
  */
 import { mayReturn } from "./backoff.js";
 import { ClientError, type KeystayError, malformed } from "./errors.js";
+import { report } from "./handlers.js";
 import type { Settings } from "./options.js";
 
 const SUBPROTOCOL = "keystay.v1";
@@ -65,8 +66,9 @@ export class Line {
 
 /** What to do about an error in what the server sent. */
 export function hangupOn(error: KeystayError & { retryAfterMs?: number | undefined }): Hangup {
-  const isBroken = error.code === "malformedFrame";
-  return { error, isFinal: isBroken, retryAfterMs: error.retryAfterMs, code: isBroken ? MALFORMED : 1000 };
+  if (error.code !== "malformedFrame") return { error, retryAfterMs: error.retryAfterMs };
+  report(error); // One of the two has a defect, and the program goes on.
+  return { error, code: MALFORMED };
 }
 
 function closed(code: number, reason: string): Hangup {

@@ -202,7 +202,6 @@ class Connection:
 
     async def _leave(self, line: Line) -> None:
         """Let the commands on the line be answered before it is left."""
-        self._link.hold()
         with contextlib.suppress(TimeoutError, Hangup, KeystayError):
             async with asyncio.timeout(self._options.close_timeout_s):
                 while self._link.in_flight:
@@ -223,12 +222,14 @@ class Connection:
                     self.questions.deliver(item)
                 case Event():
                     if item.name == SERVER_DRAINING:
-                        self._note_slot(slot_s(item.data))
+                        self._prepare_to_leave(slot_s(item.data))
                     self._events.publish(item)
         self._keeper.note(self._link.to_store)
 
-    def _note_slot(self, wait_s: float | None) -> None:
+    def _prepare_to_leave(self, wait_s: float | None) -> None:
         if wait_s is not None:
+            # The server reads no more: what is given from now on is for the next line.
+            self._link.hold()
             self._slot_at = asyncio.get_running_loop().time() + wait_s
 
     def _delay_s(self, hangup: Hangup) -> float:

@@ -2,16 +2,14 @@
 A real browser, Debian's Chromium, and one server with a dashboard for all these tests.
 """
 
-import os
-import shutil
 from collections.abc import AsyncIterator
 
 import httpx
-import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page
 
 from tests.backend import backend_of
+from tests.chromium import browsing
 from tests.server_process import ServerProcess, serving
 
 API_KEY = "the-api-key-of-the-dashboard"
@@ -19,27 +17,11 @@ PHONE, LAPTOP = (360, 740), (1366, 860)
 SOON_MS = 5000
 
 
-def chromium() -> str:
-    """The browser. Without one these tests are skipped, but never in CI."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None and not os.environ.get("CI"):
-        pytest.skip("there is no Chromium here: apt-get install chromium")
-    assert program, "Chromium must be there in CI"
-    return program
-
-
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     """A browser without a window."""
-    is_root = hasattr(os, "geteuid") and os.geteuid() == 0
-    async with async_playwright() as playwright:
-        running = await playwright.chromium.launch(
-            executable_path=chromium(), args=["--no-sandbox"] if is_root else []
-        )
-        try:
-            yield running
-        finally:
-            await running.close()
+    async with browsing() as running:
+        yield running
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -59,16 +59,18 @@ describe("a server that is wrong", { timeout: 30000 }, () => {
     "answers what nobody asked": (socket) => socket.send(done(99)),
   };
   for (const [name, act] of Object.entries(cases)) {
-    test(`and ${name} is left, with 4500`, async (t) => {
+    test(`and ${name} is left, with 4500, reported, and tried again`, async (t) => {
+      const reported = t.mock.method(console, "error", () => {});
       let closed;
       const server = await script(t, first("time.now", (socket) => {
         closed = once(socket, "close");
         act(socket);
       }));
       const client = connect(t, server.url);
-      assert.equal(await codeOf(client.now()), "clientClosed");
-      assert.deepEqual([client.state, client.error.code], ["closed", "malformedFrame"]);
+      assert.equal(await client.now(), 1);
+      assert.deepEqual([client.state, client.error], ["open", null]);
       assert.equal((await closed)[0], 4500);
+      assert.deepEqual(reported.mock.calls.map(({ arguments: [{ code }] }) => code), ["malformedFrame"]);
     });
   }
 

@@ -2,19 +2,14 @@
 
 import asyncio
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import keystay
-from keystay import ConnectionState, Session
-from tests.client_py.golden import KEY
-from tests.client_py.peer import FAST, WAIT_S
-from tests.server_process import ServerProcess, serving
-
-MOVE_S = 10.0
-"""A draining server asks its clients to come back within five seconds."""
+from keystay import Session
+from tests.client_py.peer import WAIT_S
+from tests.server_process import ServerProcess
 
 NO_SESSION = "nobody:kst_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 
@@ -85,15 +80,6 @@ class TestCommands:
         with pytest.raises(keystay.NoSession):
             await client.restore()
 
-    async def test_a_failed_restore_changes_nothing(self, client: keystay.Client) -> None:
-        """The session that is bound stays bound."""
-        await login(client, "steadfast")
-        before = client.session
-        with pytest.raises(keystay.NoSession):
-            await client.restore(NO_SESSION)
-        assert client.session == before
-        assert len(await client.list()) == 1
-
     async def test_logout(self, client: keystay.Client) -> None:
         """The session is over at once; logging out again does nothing."""
         key = await login(client, "leaving")
@@ -103,21 +89,6 @@ class TestCommands:
         await client.logout()
         with pytest.raises(keystay.LoggedOut):
             await client.restore(key)
-
-    async def test_logout_of_others(
-        self, server: ServerProcess, client: keystay.Client
-    ) -> None:
-        """The other session of the actor ends, and its client is told."""
-        async with keystay.connect(server.url) as other:
-            await login(other, "twice")
-            await login(client, "twice")
-            unset = other.events("session.unset")
-            await client.logout("others")
-            async with asyncio.timeout(WAIT_S):
-                event = await anext(unset)
-            assert event.data["reason"] == "loggedOut"
-            assert other.session is None
-            assert client.session is not None
 
     async def test_logout_of_something_else(self, client: keystay.Client) -> None:
         """A scope that there is not is a mistake of the program."""
@@ -139,28 +110,9 @@ class TestCommands:
         with pytest.raises(keystay.NoSession):
             await client.list()
 
-    async def test_subscriptions(self, client: keystay.Client) -> None:
-        """Both commands return everything that is subscribed to then."""
-        assert sorted(await client.subscribe("chat", "inventory")) == [
-            *("chat", "inventory", "session"),
-        ]
-        assert sorted(await client.unsubscribe("chat", "session")) == ["inventory"]
-
     async def test_now(self, client: keystay.Client) -> None:
         """The server's time, in Unix milliseconds."""
         assert abs(await client.now() - time.time() * 1000) < 60_000
-
-    async def test_commands_can_be_pipelined(self, client: keystay.Client) -> None:
-        """Given at once, they are carried out in the order in which they were given."""
-        key = await login(client, "pipelined")
-        await client.logout("others")
-        results = await asyncio.gather(
-            client.restore(key), client.list(), client.logout(), client.is_valid(key),
-            return_exceptions=True,
-        )  # fmt: skip
-        assert isinstance(results[0], Session)
-        assert isinstance(results[1], list)
-        assert isinstance(results[3], keystay.LoggedOut)
 
 
 class TestHandlers:
@@ -254,46 +206,3 @@ class TestKeys:
             event = await anext(events)
         assert event.data == {"reason": "noSession", "id": None}
         assert client.get_key() is None
-
-    async def test_a_refused_key_at_the_connection(self, server: ServerProcess) -> None:
-        """The client is connected all the same, without a session."""
-        client = keystay.connect(server.url, key=KEY)
-        events = client.events("session.unset")
-        async with client:
-            assert (await anext(events)).data["reason"] == "noSession"
-            assert client.session is None
-            assert client.state is ConnectionState.OPEN
-
-
-async def test_a_killed_server(tmp_path: Path) -> None:
-    """SIGKILL, and a new process on the same port: the client is bound again by itself."""
-    store = f"sqlite:///{tmp_path}/keystay.db"
-    async with serving("--store", store) as first:
-        port = first.url.rpartition(":")[2]
-        async with keystay.connect(first.url, options=FAST) as client:
-            session = await client.login("anonymous", {"actorId": "survivor"})
-            states = client.states()
-            await first.kill()
-            assert await anext(states) is ConnectionState.RECONNECTING
-            waiting = asyncio.ensure_future(client.list())
-            async with serving("--store", store, "--listen", f"127.0.0.1:{port}"):
-                assert [s.id for s in await waiting] == [session.id]
-                assert await anext(states) is ConnectionState.OPEN
-                assert client.session is not None
-                assert client.session.id == session.id
-
-
-async def test_a_stopped_server(tmp_path: Path) -> None:
-    """SIGTERM drains: the client leaves when told to, and returns to the next process."""
-    async with serving() as first:
-        port = first.url.rpartition(":")[2]
-        async with keystay.connect(first.url, options=FAST) as client:
-            await client.login("anonymous")
-            draining, unset = client.events("server"), client.events("session.unset")
-            assert await first.terminate() == 0
-            assert (await anext(draining)).name == "server.draining"
-            async with serving("--listen", f"127.0.0.1:{port}"), asyncio.timeout(MOVE_S):
-                # The store was this process's memory: the session went with it.
-                assert (await anext(unset)).data["reason"] == "noSession"
-                assert client.session is None
-                await client.login("anonymous")

@@ -106,39 +106,6 @@ class TestALostLine:
         await client.close()
         assert [state async for state in states] == [ConnectionState.CLOSED]
 
-    async def test_commands_in_flight(self, peer: Peer) -> None:
-        """A read is sent again; a logout fails, for it may have been carried out."""
-        client, line = await peer.bound_client()
-        reading = asyncio.ensure_future(client.is_valid(KEY))
-        leaving = asyncio.ensure_future(client.logout())
-        await line.command()
-        await line.command()
-        line.drop()
-        with pytest.raises(keystay.ConnectionLost):
-            await leaving
-        line = await peer.accept()
-        await line.serve_restore(KEY, CURSOR + 1, after=CURSOR)
-        await line.send(refused(await line.expect("session.isValid", [KEY]), "expired"))
-        with pytest.raises(keystay.Expired):
-            await reading
-
-    async def test_a_session_that_is_over(self, peer: Peer) -> None:
-        """Handlers hear `session.unset` with the reason; the client stays connected."""
-        client, line = await peer.bound_client()
-        events = client.events("session")
-        line.drop()
-        line = await peer.accept()
-        id_ = await line.expect("session.restore", [KEY, AFTER])
-        await line.send(refused(id_, "revoked"))
-        async with asyncio.timeout(WAIT_S):
-            event = await anext(events)
-        assert event.name == "session.unset"
-        assert event.data == {"reason": "revoked", "id": SESSION.id}
-        assert client.session is None
-        now = asyncio.ensure_future(client.now())
-        await line.serve_now(1)
-        assert await now == 1
-
     async def test_a_store_out_of_reach(self, peer: Peer) -> None:
         """The client keeps the session, hangs up, and tries again."""
         client, line = await peer.bound_client()
@@ -172,15 +139,6 @@ class TestALostLine:
             await line.serve_restore(KEY, CURSOR + 1, after=CURSOR)
             await client.wait_for(ConnectionState.OPEN)
             await client.close()
-
-    @pytest.mark.parametrize("code", [1000, 1001, 1012, 1013, 4001, 4499])
-    async def test_codes_that_mean_come_back(self, peer: Peer, code: int) -> None:
-        """The client comes back after each of them."""
-        client, line = await peer.bound_client()
-        await line.close(code)
-        line = await peer.accept()
-        await line.serve_restore(KEY, CURSOR + 1, after=CURSOR)
-        await client.wait_for(ConnectionState.OPEN)
 
     async def test_a_line_that_went_silent(self, peer: Peer) -> None:
         """A peer that answers no ping is given up, although the line is still there."""

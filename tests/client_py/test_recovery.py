@@ -1,15 +1,13 @@
 """A client that was away hears what it missed, against the real server."""
 
 import asyncio
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import keystay
 from keystay import SESSION_RECOVERED, ConnectionState, Event, Stream
 from tests.client_py.peer import FAST, WAIT_S
 from tests.client_py.relay import Relay, relay_to
-from tests.server_process import ServerProcess, serving
+from tests.server_process import ServerProcess
 
 Told = tuple[str, Any, int | None]
 
@@ -96,60 +94,11 @@ async def test_a_line_that_breaks_again_and_again(server: ServerProcess) -> None
         assert cursors == sorted(set(cursors), key=lambda cursor: cursor or 0)
 
 
-async def test_a_killed_server_forgets_nothing(tmp_path: Path) -> None:
-    """What happened before a SIGKILL is heard from the server that was started after it."""
-    store = f"sqlite:///{tmp_path}/keystay.db"
+async def test_what_to_do_about_a_gap_may_be_done_at_once(server: ServerProcess) -> None:
+    """When a handler hears whether there is one, the client is open, and commands go out."""
     async with (
-        serving("--store", store) as first,
-        relay_to(first.url) as relay,
-        keystay.connect(relay.url, options=FAST) as client,
-    ):
-        key = await log_in(client, "survivor")
-        heard = client.events("session")
-        await lose_line(client, relay)
-        async with keystay.connect(first.url) as other:
-            theirs = other.events("session.set")
-            for _ in range(3):
-                await other.restore(key)
-            await other.close()
-            missed = [event.cursor async for event in theirs]
-        await first.kill()
-        async with serving("--store", store) as second:
-            relay.mend(second.url)
-            told = await until(heard, SESSION_RECOVERED)
-            assert [cursor for _, _, cursor in told[:-2]] == missed
-            assert client.recovered is True
-            await client.close()
-
-
-async def test_a_history_that_is_too_short() -> None:
-    """A program that was away for too much is told so, and has the session as it is now."""
-    async with (
-        serving("--history-events", "10") as server,
         relay_to(server.url) as relay,
         keystay.connect(relay.url, options=FAST) as client,
-        keystay.connect(server.url) as stayed,
-    ):
-        key = await log_in(client, "long-gone")
-        heard = client.events("session")
-        await lose_line(client, relay)
-        for _ in range(11):
-            await stayed.restore(key)
-        relay.mend()
-        told = await until(heard, SESSION_RECOVERED)
-        assert [name for name, _, _ in told] == ["session.set", SESSION_RECOVERED]
-        assert told[-1][1] == {"recovered": False}
-        assert client.recovered is False
-        assert client.session == told[0][1]
-
-
-async def test_what_to_do_about_a_gap_may_be_done_at_once() -> None:
-    """When a handler hears of the gap, the client is open, and commands go out."""
-    async with (
-        serving("--history-events", "1") as server,
-        relay_to(server.url) as relay,
-        keystay.connect(relay.url, options=FAST) as client,
-        keystay.connect(server.url) as stayed,
     ):
         loaded: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
@@ -158,43 +107,8 @@ async def test_what_to_do_about_a_gap_may_be_done_at_once() -> None:
             assert client.state is ConnectionState.OPEN
             loaded.set_result(len(await client.list()))
 
-        key = await log_in(client, "careful")
+        await log_in(client, "careful")
         await lose_line(client, relay)
-        for _ in range(3):
-            await stayed.restore(key)
         relay.mend()
         async with asyncio.timeout(WAIT_S):
             assert await loaded == 1
-
-
-async def test_a_session_that_ended_meanwhile(server: ServerProcess) -> None:
-    """The program hears the reason, and of no recovery: there is nothing to go on with."""
-    async with (
-        relay_to(server.url) as relay,
-        keystay.connect(relay.url, options=FAST) as client,
-        keystay.connect(server.url) as other,
-    ):
-        await other.restore(await log_in(client, "gone"))
-        await client.now()
-        heard = client.events()
-        await lose_line(client, relay)
-        await other.logout()
-        relay.mend()
-        told = await until(heard, "session.unset")
-        assert [data["reason"] for _, data, _ in told] == ["loggedOut"]
-        assert (client.session, client.recovered) == (None, None)
-
-
-async def test_a_reconnect_without_a_session(server: ServerProcess) -> None:
-    """Who has no session missed nothing, and is told nothing."""
-    async with (
-        relay_to(server.url) as relay,
-        keystay.connect(relay.url, options=replace(FAST, paths=("chat",))) as client,
-    ):
-        heard = client.events()
-        await lose_line(client, relay)
-        relay.mend()
-        await client.wait_for(ConnectionState.OPEN)
-        await client.close()
-        assert client.recovered is None
-        assert [event async for event in heard] == []

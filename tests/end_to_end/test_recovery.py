@@ -5,7 +5,6 @@ A client that was away comes back with its cursor, and misses nothing.
 from typing import Any
 
 import httpx
-import pytest
 
 from tests.raw_client import RawClient, connected
 from tests.server_process import serving
@@ -135,13 +134,13 @@ async def test_nothing_is_replayed_to_a_connection_that_was_there() -> None:
         assert cursors == sorted(set(cursors), key=lambda cursor: cursor or 0)
 
 
-@pytest.mark.parametrize("cursor", [-1, 2**53, "7", 1.0, True])
-async def test_a_cursor_is_an_unsigned_integer(cursor: object) -> None:
+async def test_a_cursor_is_an_unsigned_integer() -> None:
     """Anything else is `invalidParams`, and changes nothing."""
     async with serving() as server, connected(server.url) as client:
         key = await client.login("alice")
-        error, _ = await client.call("session.restore", key, {"cursor": cursor})
-        assert error == "invalidParams"
+        for cursor in (-1, 2**53, "7", 1.0, True):
+            error, _ = await client.call("session.restore", key, {"cursor": cursor})
+            assert error == "invalidParams", cursor
         assert len(client.events()) == 1
 
 
