@@ -1,28 +1,12 @@
 /** What is shipped works as it is written down. */
 import assert from "node:assert/strict";
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { KEY } from "./golden.js";
 import { WebSocket } from "./peers.js";
 import { serve } from "./server.js";
 
 const CLIENT = new URL("../../client_js/", import.meta.url);
-
-test("the example of the README does what it says", { timeout: 30000 }, async (t) => {
-  const server = await serve(t);
-  const [, example] = /```js\n(.*?)```/s.exec(readFileSync(new URL("README.md", CLIENT), "utf8"));
-  // Inside of the package, so that `keystay` is the package itself.
-  const file = fileURLToPath(new URL(`dist/example-${process.pid}.mjs`, CLIENT));
-  writeFileSync(file, example.replace("ws://127.0.0.1:8330", server.url));
-  t.after(() => rmSync(file));
-  const said = t.mock.method(console, "log", () => {});
-  globalThis.WebSocket ??= WebSocket;
-  await import(file);
-  const [[, actor], ended] = said.mock.calls.map((call) => call.arguments);
-  assert.ok(actor);
-  assert.deepEqual(ended, ["it ended:", "loggedOut"]);
-});
 
 test("the one file for a page without a bundler is the same client", { timeout: 30000 }, async (t) => {
   const server = await serve(t);
@@ -35,6 +19,18 @@ test("the one file for a page without a bundler is the same client", { timeout: 
   const error = await client.session.isValid(KEY).catch((error) => error);
   assert.deepEqual([error.name, error.code], ["CommandError", "noSession"]);
   await client.session.logout();
+});
+
+test("the one file in MAGE's words is the same client too", { timeout: 30000 }, async (t) => {
+  const server = await serve(t);
+  const { connect } = await import(new URL("dist/mage.min.js", CLIENT));
+  const { session, eventManager, client } = connect(server.url, { WebSocket });
+  t.after(() => client.close());
+  const heard = [];
+  eventManager.on("session", (path) => heard.push(path)).once("session", (path) => heard.push(path));
+  await session.login("anonymous");
+  await session.logout();
+  assert.deepEqual(heard, ["session.set", "session.set", "session.unset"]);
 });
 
 test("nothing that is shipped or locked names a registry", () => {

@@ -1,0 +1,293 @@
+/** The client in MAGE's words, with the example of MAGE's session module as it stands. */
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { after, before, describe, test } from "node:test";
+import { runInNewContext } from "node:vm";
+import { connect as connectMage, EventManager } from "../../client_js/dist/mage.js";
+import { KEY } from "./golden.js";
+import { blocks } from "./pages.js";
+import { WebSocket } from "./peers.js";
+import { serve } from "./server.js";
+
+const [EXAMPLE] = blocks("docs/mage.md", "javascript");
+const [MAGE_FILE, VITE_CONFIG] = blocks("docs/mage.md", "js");
+const [ESBUILD] = blocks("docs/mage.md", "sh");
+const CLIENT = fileURLToPath(new URL("../../client_js/", import.meta.url));
+
+/** What the example has of a browser; `changes` tells what it did there. */
+class LocalStorage {
+  changes = [];
+  #items;
+  constructor(items) {
+    this.#items = new Map(Object.entries(items));
+  }
+  getItem = (name) => this.#items.get(name) ?? null;
+  setItem(name, value) {
+    this.#items.set(name, value);
+    this.changes.push(["stored", value]);
+  }
+  removeItem(name) {
+    this.#items.delete(name);
+    this.changes.push(["removed"]);
+  }
+}
+
+/** What the methods of the console were called with. */
+const consoleOf = (t) =>
+  ["debug", "info", "warn", "error"].map((method) => {
+    const { mock } = t.mock.method(console, method, () => {});
+    return () => mock.calls.map((call) => call.arguments);
+  });
+
+describe("keystay/mage", { timeout: 60000 }, () => {
+  let server;
+  let stop;
+  before(async () => {
+    server = await serve({ after: (end) => (stop = end) });
+  });
+  after(() => stop());
+  const open = (actorId) => server.ask("POST", "/v1/sessions", { actorId });
+
+  const connect = (t, options) => {
+    const mage = connectMage(server.url, { WebSocket, ...options });
+    t.after(() => mage.client.close());
+    return mage;
+  };
+
+  /** Run the example until its key was judged, in an application with these names. */
+  const runExample = async (t, sessionKey, names = { SESSION_KEY: "sessionKey" }) => {
+    const mage = connect(t);
+    const localStorage = new LocalStorage(sessionKey ? { sessionKey } : {});
+    const require = (name) => (name === "mage" ? mage : assert.fail(name));
+    runInNewContext(EXAMPLE, { require, localStorage, ...names });
+    // Its answer comes after the one that the example waits for, and after the session it restores.
+    await mage.session.isValid(KEY).catch(() => {});
+    await mage.client.now();
+    return { mage, changes: localStorage.changes };
+  };
+
+  test("the example takes up the session of a stored key that is valid", async (t) => {
+    const [debug] = consoleOf(t);
+    const { key } = await open("player:7");
+    const { mage, changes } = await runExample(t, key);
+    assert.equal(mage.session.getActorId(), "player:7");
+    assert.equal(mage.session.getKey(), key);
+    assert.deepEqual(changes, [["stored", key]]);
+    assert.deepEqual(debug(), [
+      ["[debug]", "Stored session key is valid", "player:7:kst_…"],
+      ["[debug]", "Saving session key locally", "player:7:kst_…"],
+    ]);
+  });
+
+  test("the example removes a stored key that is not", async (t) => {
+    const [debug] = consoleOf(t);
+    const { mage, changes } = await runExample(t, KEY);
+    assert.equal(mage.session.getKey(), null);
+    assert.deepEqual(changes, [["removed"]]);
+    assert.deepEqual(debug(), [["[debug]", "Stored session key is invalid", "player:7:kst_…"]]);
+  });
+
+  test("the example stores nothing if nothing was stored, and stores the next session", async (t) => {
+    const [debug] = consoleOf(t);
+    const { mage, changes } = await runExample(t, null);
+    assert.deepEqual(debug(), [["[debug]", "Stored session key is invalid", "null"]]);
+    const { key } = await mage.session.login("anonymous");
+    assert.deepEqual(changes, [["removed"], ["stored", key]]);
+  });
+
+  test("the example without SESSION_KEY: reported, and the session is there", async (t) => {
+    const [, , , error] = consoleOf(t);
+    const { key, actorId } = await open("player:8");
+    const { mage, changes } = await runExample(t, key, {});
+    const heard = [];
+    mage.eventManager.on("session.set", (path, session) => heard.push(session.actorId));
+    await mage.session.restore();
+    assert.deepEqual([mage.session.getActorId(), heard, changes], [actorId, [actorId], []]);
+    const reported = error().map(([thrown]) => `${thrown}`);
+    assert.deepEqual(new Set(reported), new Set(["ReferenceError: SESSION_KEY is not defined"]));
+  });
+
+  test("commands call back with null, or with the string that says why not", async (t) => {
+    const { session } = connect(t);
+    const called = (give) => new Promise((resolve) => give((err) => resolve(err)));
+    const { key } = await open("player:9");
+    assert.equal(await called((done) => session.isValid(key, done)), null);
+    assert.equal(await called((done) => session.restore(key, done)), null);
+    assert.equal(session.getActorId(), "player:9");
+    assert.equal(await called((done) => session.logout(done)), null);
+    assert.equal(await called((done) => session.isValid(key, done)), "loggedOut");
+    assert.equal(await called((done) => session.restore(key, done)), "loggedOut");
+    assert.equal(await called((done) => session.isValid(null, done)), "invalidSessionKey");
+  });
+
+  test("all events of the actor are heard, and the end of the session with its reason", async (t) => {
+    const { key, id } = await open("player:10");
+    const { session, eventManager } = connect(t);
+    const heard = [];
+    eventManager.on("shop", (...event) => heard.push(event));
+    const ended = new Promise((resolve) => {
+      eventManager.once("session.unset", (...event) => resolve(event));
+    });
+    await session.restore(key);
+    await server.ask("POST", "/v1/actors/player%3A10/events", { name: "shop.bought", data: 3 });
+    await server.ask("DELETE", `/v1/sessions/${id}?reason=banned`);
+    assert.deepEqual(await ended, ["session.unset", "banned", { reason: "banned", id }]);
+    assert.deepEqual(heard, [["shop.bought", 3]]);
+  });
+
+  test("the key is left to the program, unless it asks for a storage", async (t) => {
+    const { key } = await open("player:11");
+    const shared = new LocalStorage({ [`keystay ${server.url}/`]: key });
+    for (const name of ["localStorage", "sessionStorage"]) {
+      const before = Object.getOwnPropertyDescriptor(globalThis, name);
+      Object.defineProperty(globalThis, name, { value: shared, configurable: true });
+      t.after(() => {
+        delete globalThis[name];
+        if (before) Object.defineProperty(globalThis, name, before);
+      });
+    }
+    assert.equal(connect(t).session.getKey(), null);
+    assert.equal(connect(t, { storage: "local" }).session.getKey(), key);
+  });
+});
+
+describe("a bundler", { timeout: 60000 }, () => {
+  /** The folder of an application that has installed `keystay`. */
+  const application = (t, files) => {
+    const folder = realpathSync(mkdtempSync(join(tmpdir(), "keystay-")));
+    t.after(() => rmSync(folder, { recursive: true }));
+    mkdirSync(join(folder, "node_modules"));
+    symlinkSync(CLIENT, join(folder, "node_modules/keystay"));
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
+    return folder;
+  };
+
+  test("puts the example and what it requires into one file: esbuild", async (t) => {
+    const server = await serve(t);
+    const folder = application(t, {
+      "mage.js": MAGE_FILE.replace("ws://127.0.0.1:8330", server.url),
+      "app.js": `${EXAMPLE}\nwindow.mage = mage;\n`,
+    });
+    const PATH = `${join(CLIENT, "node_modules/.bin")}${delimiter}${process.env.PATH}`;
+    execFileSync("sh", ["-c", ESBUILD], { cwd: folder, env: { ...process.env, PATH }, stdio: "pipe" });
+    consoleOf(t);
+    globalThis.WebSocket ??= WebSocket; // Node 20 has none.
+    const [window, localStorage] = [{}, new LocalStorage({ sessionKey: KEY })];
+    const bundle = readFileSync(join(folder, "bundle.js"), "utf8");
+    new Function("window", "localStorage", bundle)(window, localStorage);
+    t.after(() => window.mage.client.close());
+    await window.mage.session.isValid(KEY).catch(() => {});
+    const { key } = await window.mage.session.login("anonymous");
+    assert.deepEqual(localStorage.changes, [["removed"], ["stored", key]]);
+  });
+
+  test("is told by its configuration which file `mage` is: Vite", async (t) => {
+    const folder = application(t, { "vite.config.mjs": VITE_CONFIG });
+    const { default: config } = await import(join(folder, "vite.config.mjs"));
+    assert.equal(config.resolve.alias.mage, join(folder, "mage.js"));
+    assert.equal(JSON.parse(config.define.SESSION_KEY), "sessionKey");
+  });
+});
+
+describe("the event manager", () => {
+  const recording = () => {
+    const events = new EventManager();
+    const heard = [];
+    return { events, heard, hear: (name) => (...args) => void heard.push([name, ...args]) };
+  };
+
+  test("tells an event by its whole path first, and by its first word last", () => {
+    const { events, heard, hear } = recording();
+    for (const path of ["a", "a.b", "a.b.c", "b", ""]) events.on(path, hear(path));
+    events.emitEvent("a.b", 1);
+    assert.deepEqual(heard, [["a.b", "a.b", 1], ["a", "a.b", 1]]);
+  });
+
+  test("calls those for exactly one path, with what it is given, in their order", () => {
+    const { events, heard, hear } = recording();
+    events.on("a.b", hear("first")).on("a.b", hear("second")).on("a", hear("above"));
+    assert.equal(events.emit("a.b", 1, 2), true);
+    assert.equal(events.emit("none"), false);
+    assert.deepEqual(heard, [["first", 1, 2], ["second", 1, 2]]);
+  });
+
+  test("calls once what is to be called once, though it emits the same event again", () => {
+    const { events, heard, hear } = recording();
+    events.once("a", () => events.emit("a")).once("a", hear("once"));
+    events.emit("a");
+    events.emit("a");
+    assert.deepEqual(heard, [["once"]]);
+  });
+
+  test("forgets a handler, the last of the same first, and all of a path or of every path", () => {
+    const { events, heard, hear } = recording();
+    const same = hear("same");
+    events.on("a", same).once("a", same).removeListener("a", same);
+    events.emit("a");
+    events.emit("a");
+    assert.equal(heard.length, 2);
+    events.off("a", same).off("a", same);
+    assert.equal(events.emit("a"), false);
+    events.on("a", same).on("b", same).on("c", same).removeAllListeners("a");
+    assert.deepEqual([events.emit("a"), events.emit("b")], [false, true]);
+    events.removeAllListeners();
+    assert.deepEqual([events.emit("b"), events.emit("c")], [false, false]);
+  });
+
+  test("reports a handler that throws, and calls the next one", (t) => {
+    const [, , , error] = consoleOf(t);
+    const { events, heard, hear } = recording();
+    const broken = new Error("broken");
+    events.on("a", () => { throw broken; }).on("a", hear("next"));
+    events.emit("a");
+    assert.deepEqual([error(), heard], [[[broken]], [["next"]]]);
+  });
+});
+
+describe("the logger", () => {
+  const { logger, client } = connectMage("ws://127.0.0.1:9", { WebSocket });
+  client.close();
+
+  test("has the levels of MAGE, each with its place on the console", (t) => {
+    const [debug, info, warn, error] = consoleOf(t);
+    for (const level of Object.keys(logger)) logger[level]("said");
+    const levels = (calls) => calls().map(([level]) => level.slice(1, -1));
+    assert.deepEqual(levels(debug), ["verbose", "debug"]);
+    assert.deepEqual(levels(info), ["info"]);
+    assert.deepEqual(levels(warn), ["notice", "warning"]);
+    assert.deepEqual(levels(error), ["error", "critical", "alert", "emergency"]);
+  });
+
+  test("shows no key, wherever it is in what is logged", (t) => {
+    const [debug] = consoleOf(t);
+    const error = new Error(`no ${KEY}`);
+    const circle = { toString: () => KEY };
+    circle.circle = circle;
+    const bare = Object.assign(Object.create(null), { KEY });
+    logger.debug(KEY, `two: ${KEY} ${KEY}`, { deep: [{ key: KEY }] }, error, circle, bare);
+    const [[, ...texts]] = debug();
+    assert.ok(!JSON.stringify(texts).includes(KEY.slice(-43)));
+    assert.equal(texts[0], "player:7:kst_…");
+    assert.equal(texts[2], '{"deep":[{"key":"player:7:kst_…"}]}');
+    assert.ok(texts[3].startsWith("Error: no player:7:kst_…"));
+  });
+
+  test("writes any value, and never throws", (t) => {
+    const [debug] = consoleOf(t);
+    const hostile = { toJSON: () => { throw new Error("no"); } };
+    logger.debug(1n, null, undefined, Symbol("s"), [1, "a"], hostile, { toJSON: () => undefined });
+    assert.deepEqual(debug(), [
+      ["[debug]", "1", "null", "undefined", "Symbol(s)", '[1,"a"]', "[object Object]", "undefined"],
+    ]);
+  });
+
+  test("writes the message of an error that does not repeat it in its stack", (t) => {
+    const [debug] = consoleOf(t);
+    logger.debug(Object.assign(new TypeError("what"), { stack: "at here" }));
+    assert.deepEqual(debug(), [["[debug]", "TypeError: what\nat here"]]);
+  });
+});
