@@ -14,8 +14,12 @@ JS_DIST := client_js/dist/keystay.min.js
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
-run: .venv/server  ## Start a server to try things on: anonymous login, nothing kept.
-	@echo 'Keystay starts. In a second terminal, hold a session and watch what happens to it:'
+run: .venv/server  ## Start a server to try things on, and its demo: anonymous login, nothing kept.
+	@echo 'Keystay starts. In a minute you see what it is for, in a browser:'
+	@echo
+	@echo '    http://127.0.0.1:8331/demo'
+	@echo
+	@echo 'Or in a second terminal: hold a session and watch what happens to it:'
 	@echo
 	@echo '    $(BIN)/python -m keystay'
 	@echo
@@ -25,7 +29,7 @@ run: .venv/server  ## Start a server to try things on: anonymous login, nothing 
 	@echo
 	@echo 'Clients of your own connect to ws://127.0.0.1:8330; README.md has a program to begin with.'
 	@echo
-	@$(BIN)/keystay serve --dev --store memory://
+	@$(BIN)/keystay serve --dev --store memory:// --activity none
 
 test: .venv/dev $(JS_DIST)  ## Run the tests.
 	@$(BIN)/python -m pytest --numprocesses 4 --dist loadfile
@@ -54,7 +58,8 @@ check: .venv/dev $(NODE_MODULES)  ## Lint, types, layers.
 	@$(BIN)/lint-imports
 	@$(BIN)/node client_js/node_modules/typescript/bin/tsc --project client_js --noEmit
 
-client-js: $(JS_DIST)  ## Build the JavaScript client into client_js/dist.
+client-js: $(JS_DIST)  ## Build the JavaScript client into client_js/dist, and for the demo.
+	@cp $(JS_DIST) server/keystay_server/control/demo/assets/
 
 configuration: .venv/dev  ## Make docs/configuration.md from the schema.
 	@$(BIN)/python -m keystay_server.config_page > docs/configuration.md

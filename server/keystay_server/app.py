@@ -19,6 +19,8 @@ from keystay_server.config import Config, ConfigError, parse_address, parse_poli
 from keystay_server.connection import Node
 from keystay_server.context import Services
 from keystay_server.control.api_key import directory_beside, read_or_make_api_key
+from keystay_server.control.demo.routes import HOME as DEMO
+from keystay_server.control.demo.routes import Demo
 from keystay_server.control.key_ring import KeyRing, read_keys
 from keystay_server.control.server import ControlServer
 from keystay_server.control.telemetry import TelemetryEndpoints
@@ -164,14 +166,22 @@ class App:
         control = await _open(
             "control",
             config.control,
-            partial(self._control.start, keys=keys, tls=self._control_tls),
+            partial(
+                self._control.start,
+                keys=keys,
+                tls=self._control_tls,
+                demo=Demo(listen, config.activity) if config.dev else None,
+            ),
         )
+        control = f"{'https' if self._control_tls else 'http'}://{control}"
+        if config.dev:
+            log.info("the demo is at %s", control + DEMO)
         # Not before: what a server that cannot start says is one line.
         keys.warn_of_short()
         return {
             "event": "ready",
             "listen": listen,
-            "control": f"{'https' if self._control_tls else 'http'}://{control}",
+            "control": control,
             "store": without_secrets(config.store),
             "pid": os.getpid(),
         }

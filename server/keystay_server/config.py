@@ -11,13 +11,13 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from keystay_protocol.errors import InvalidParams
 from keystay_server.fields import checked_version
+from keystay_server.loopback import is_loopback
 from keystay_server.masking import without_secrets
 from keystay_server.misspelling import did_you_mean, nearest
 from keystay_server.setting_value import converted
@@ -101,7 +101,9 @@ class Config:
         "", "more API keys, with names and scopes, a TOML file; read again at SIGHUP"
     )
     store: str = _setting("sqlite:///keystay.db", "where sessions live: a store's URL")
-    dev: bool = _setting(False, "for development: anonymous login, pages from this machine")
+    dev: bool = _setting(
+        False, "for development: anonymous login, pages from this machine, the demo"
+    )
 
     tls_cert: str = _setting(
         "", "certificate chain for clients, a PEM file; read again at SIGHUP"
@@ -171,7 +173,7 @@ class Config:
     def __post_init__(self) -> None:
         parse_address("listen", self.listen)
         control_host, _ = parse_address("control", self.control)
-        is_safe = self.control_tls_cert or _is_loopback(control_host)
+        is_safe = self.control_tls_cert or is_loopback(control_host)
         if not self.control_insecure and not is_safe:
             raise ConfigError(
                 "control",
@@ -298,13 +300,6 @@ def _check_app_version(version: str) -> None:
         checked_version(version or "none")
     except InvalidParams as error:
         raise ConfigError("app_version", error.message) from None
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def _read_file(file: str) -> str:

@@ -48,7 +48,7 @@ from keystay_server.control.shapes import (
 )
 from keystay_server.control.telemetry import TelemetryEndpoints
 
-_V1 = "/v1"
+V1 = "/v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,14 +206,14 @@ def make_api(
     """
     table = operations(endpoints)
     guarded = [row for row in table if row.right is not None]
-    description = Route(f"{_V1}/openapi.json", _saying(describe(table)), methods=["GET"])
+    description = Route(f"{V1}/openapi.json", _saying(describe(table)), methods=["GET"])
     return _strict(
         *pages,
-        *_routes([row for row in table if row.right is None], deadline_s),
+        *routes_of([row for row in table if row.right is None], deadline_s),
         description,
         Mount(
-            _V1,
-            Router(_routes(guarded, deadline_s, below=_V1), redirect_slashes=False),
+            V1,
+            Router(routes_of(guarded, deadline_s, below=V1), redirect_slashes=False),
             middleware=[Middleware(Authentication, ways)],
         ),
     )
@@ -230,10 +230,10 @@ def _strict(*routes: BaseRoute) -> Starlette:
     return app
 
 
-def _routes(
+def routes_of(
     table: Iterable[Operation], deadline_s: float, *, below: str = ""
 ) -> list[BaseRoute]:
-    """A route for each path, which knows all of its methods."""
+    """Make a route for each path, which knows all of its methods."""
     paths: dict[str, list[Operation]] = {}
     for operation in table:
         paths.setdefault(operation.path.removeprefix(below), []).append(operation)

@@ -11,14 +11,16 @@ from contextlib import contextmanager
 from functools import partial
 
 import uvicorn
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from keystay_server.census import Census
-from keystay_server.control.api import Endpoints, make_api
+from keystay_server.control.api import Endpoints, make_api, operations
 from keystay_server.control.bearer import Bearer
 from keystay_server.control.connections import ConnectionEndpoints
 from keystay_server.control.dashboard.routes import make_pages, make_tickets
 from keystay_server.control.dashboard.visitors import Visitors
+from keystay_server.control.demo.routes import Demo, make_demo
 from keystay_server.control.events import EventEndpoints
 from keystay_server.control.feed import FeedEndpoints
 from keystay_server.control.health import HealthEndpoints
@@ -61,6 +63,7 @@ class ControlServer:
         drain_s: float,
         slow_s: float | None = 10.0,
     ) -> None:
+        self._sessions = sessions
         self._endpoints = Endpoints(
             SessionEndpoints(sessions, hub),
             EventEndpoints(sessions, hub),
@@ -75,13 +78,19 @@ class ControlServer:
         self._serving: asyncio.Task[None] | None = None
 
     async def start(
-        self, host: str, port: int, keys: KeyRing, tls: ssl.SSLContext | None = None
+        self,
+        host: str,
+        port: int,
+        keys: KeyRing,
+        tls: ssl.SSLContext | None = None,
+        demo: Demo | None = None,
     ) -> int:
         """
         Serve; return the port, which the system chose if 0 was given.
 
         Args:
             tls: None: in clear text.
+            demo: What the demo has to know; None: there is none.
 
         Raises:
             OSError: If the address cannot be listened on.
@@ -89,11 +98,15 @@ class ControlServer:
         listening = await _listening_socket(host, port)
         tickets = make_tickets(keys)
         wrong_keys = WrongKeys()  # One: its bounds are those of the node, not of each way in.
+        pages: list[BaseRoute] = [*make_pages(tickets, wrong_keys)]
+        if demo is not None:
+            table = operations(self._endpoints)
+            pages += make_demo(demo, self._sessions, table, self._deadline_s)
         api = make_api(
             self._endpoints,
             [Visitors(tickets, keys), Bearer(keys, wrong_keys)],
             deadline_s=self._deadline_s,
-            pages=make_pages(tickets, wrong_keys),
+            pages=pages,
         )
         config = _configured(api, self._drain_s)
         config.load()

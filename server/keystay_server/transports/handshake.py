@@ -5,11 +5,11 @@ Who may open a WebSocket: what is decided about a request before it is upgraded.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from ipaddress import ip_address
 from urllib.parse import unquote, urlsplit
 
 from keystay_protocol.session import SECRET_PREFIX
 from keystay_server.limits import Full
+from keystay_server.loopback import is_loopback
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class OriginPolicy:
             parts = urlsplit(origin)
         except ValueError:
             return False
-        if self.loopback and _is_loopback(parts.hostname):
+        if self.loopback and is_loopback(parts.hostname):
             return True
         return not self.allowed and bool(host) and parts.netloc.lower() == str(host).lower()
 
@@ -78,14 +78,3 @@ def refusal_of_load(full: Full) -> Refusal:
             )
         case Full.NODE:
             return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "This node is full.\n", 5)
-
-
-def _is_loopback(hostname: str | None) -> bool:
-    if hostname is None:
-        return False
-    if hostname == "localhost" or hostname.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(hostname).is_loopback
-    except ValueError:
-        return False

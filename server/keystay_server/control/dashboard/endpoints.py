@@ -1,31 +1,19 @@
 """
-The dashboard's own paths: its page, logging in and out, and the assets.
+The dashboard's own paths: its page, logging in and out.
 """
 
 import asyncio
-from collections.abc import Mapping
 from http import HTTPStatus
 from urllib.parse import parse_qs, urlsplit
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from keystay_server.control.body import read_bytes
-from keystay_server.control.dashboard.files import (
-    Asset,
-    answer_asset,
-    page,
-    read_assets,
-    read_page,
-)
-from keystay_server.control.dashboard.guard import (
-    COOKIE,
-    check_is_from_our_page,
-    ticket_of,
-    visitor,
-)
+from keystay_server.control.dashboard.guard import COOKIE, ticket_of, visitor
 from keystay_server.control.dashboard.ticket import VALID_S, Tickets
+from keystay_server.control.files import Page
+from keystay_server.control.same_origin import check_is_from_our_page
 from keystay_server.control.wrong_keys import RETRY_AFTER_S, WrongKeys
 
 HOME = "/"
@@ -41,16 +29,15 @@ class DashboardEndpoints:
     def __init__(self, tickets: Tickets, wrong_keys: WrongKeys) -> None:
         self._tickets = tickets
         self._wrong_keys = wrong_keys
-        self._assets: Mapping[str, Asset] = read_assets()
-        self._dashboard, self._login = read_page("dashboard.html"), read_page("login.html")
+        self._dashboard = Page(__package__, "dashboard.html")
+        self._login = Page(__package__, "login.html")
 
     async def home(self, request: Request) -> Response:
         """`GET /`: the dashboard, or the way there."""
         ticket = ticket_of(request, self._tickets)
         if ticket is None:
             return self._login_page(request)
-        return page(
-            self._dashboard,
+        return self._dashboard.answer(
             token=self._tickets.token_of(ticket),
             key=self._tickets.name_of(ticket) or "",
         )
@@ -77,13 +64,6 @@ class DashboardEndpoints:
         self._set_cookie(request, answer, "", 0)
         return answer
 
-    async def asset(self, request: Request) -> Response:
-        """`GET /assets/{name}`."""
-        asset = self._assets.get(request.path_params["name"])
-        if asset is None:
-            raise HTTPException(HTTPStatus.NOT_FOUND)
-        return answer_asset(asset, request.headers.get("if-none-match"))
-
     def _wrong_key(self, request: Request) -> Response:
         address = request.client.host if request.client else ""
         if self._wrong_keys.note(address):
@@ -99,7 +79,7 @@ class DashboardEndpoints:
         # then asks once more by itself, and comes in if there is a cookie.
         site = request.headers.get("sec-fetch-site", "")
         is_crossing = site in ("cross-site", "same-site") and request.method == "GET"
-        return page(self._login, status, error=error, crossing="yes" if is_crossing else "no")
+        return self._login.answer(status, error=error, crossing="yes" if is_crossing else "no")
 
     def _set_cookie(self, request: Request, answer: Response, value: str, valid_s: int) -> None:
         # Behind a proxy that speaks TLS, it is the browser's word that knows of it.

@@ -8,17 +8,15 @@ page cannot do is to read our token, to add a header of its own without asking
 
 import hmac
 from http import HTTPStatus
-from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from keystay_server.control.dashboard.ticket import Tickets
+from keystay_server.control.same_origin import check_is_from_our_page
 
 COOKIE = "keystay_dashboard"
 TOKEN_HEADER = "X-Keystay-Csrf"  # noqa: S105  # the name of a header
-
-_READS = frozenset({"GET", "HEAD"})
 
 
 def ticket_of(request: Request, tickets: Tickets) -> str | None:
@@ -44,24 +42,3 @@ def visitor(request: Request, tickets: Tickets) -> str | None:
             HTTPStatus.FORBIDDEN, f"the cookie counts with the page's {TOKEN_HEADER} only"
         )
     return tickets.name_of(ticket)
-
-
-def check_is_from_our_page(request: Request) -> None:
-    """
-    Return if the browser says that our page sent this.
-
-    `Sec-Fetch-Site` is the browser's own word, but it gives it over TLS and on
-    loopback only. Everywhere it gives `Origin` with what is not just read.
-
-    Raises:
-        HTTPException: If it says anything else, or nothing where it has to.
-    """
-    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
-    if site is not None:
-        is_ours = site == "same-origin"
-    elif origin is not None:
-        is_ours = urlsplit(origin).netloc.lower() == request.headers.get("host", "").lower()
-    else:
-        is_ours = request.method in _READS
-    if not is_ours:
-        raise HTTPException(HTTPStatus.FORBIDDEN, "this is for the dashboard's own page only")

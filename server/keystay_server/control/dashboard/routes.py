@@ -8,6 +8,7 @@ from starlette.routing import Route
 
 from keystay_server.control.dashboard.endpoints import DashboardEndpoints
 from keystay_server.control.dashboard.ticket import Keyring, Tickets
+from keystay_server.control.files import Assets
 from keystay_server.control.wrong_keys import WrongKeys
 
 
@@ -24,5 +25,5 @@ def make_pages(tickets: Tickets, wrong_keys: WrongKeys) -> list[Route]:
         Route("/login", answers.login, methods=["POST"]),
         Route("/login", answers.to_home, methods=["GET"]),
         Route("/logout", answers.logout, methods=["POST"]),
-        Route("/assets/{name}", answers.asset, methods=["GET"]),
+        Route("/assets/{name}", Assets(__package__).answer, methods=["GET"]),
     ]

@@ -1,0 +1,331 @@
+"""
+The demo in a browser: what a newcomer does there, and what they see of Keystay.
+"""
+
+import asyncio
+import hashlib
+import json
+import re
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Locator, Page, Route, expect
+
+from tests.browser.conftest import API_KEY, LAPTOP, PHONE, SOON_MS
+from tests.browser.readable import NAMELESS, PALE
+from tests.server_process import ServerProcess, serving
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.long]
+
+expect.set_options(timeout=SOON_MS)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def demo() -> AsyncIterator[ServerProcess]:
+    """A server as `make run` starts it."""
+    async with serving("--activity", "none", env={"KEYSTAY_API_KEY": API_KEY}) as running:
+        yield running
+
+
+async def log_in(page: Page, server: ServerProcess, name: str) -> None:
+    """Open the demo, and log in under this name."""
+    await page.goto(f"{server.control}/demo")
+    await page.get_by_label("Your name").fill(name)
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", level=1)).to_contain_text(f"{name} is logged in")
+    await expect(page.get_by_role("status")).to_have_text("Live")
+
+
+async def second_window(page: Page, kind: str) -> Page:
+    """Have the page open a second window."""
+    async with page.context.expect_page() as opening:
+        await press(page, kind)
+    window = await opening.value
+    await expect(window.get_by_role("status")).to_have_text("Live")
+    return window
+
+
+async def press(page: Page, name: str) -> None:
+    """Press the button of this name."""
+    await page.get_by_role("button", name=name, exact=True).click()
+
+
+def told(page: Page) -> Locator:
+    """What the window was told, newest first."""
+    return page.get_by_role("list", name="Events, newest first").get_by_role("listitem")
+
+
+def card(page: Page) -> Locator:
+    """The session, as the page shows it."""
+    return page.locator("#card")
+
+
+async def texts(page: Page) -> list[str]:
+    """The sentences of what the window was told, oldest first, marks included."""
+    return (await told(page).locator("p:first-child").all_text_contents())[::-1]
+
+
+async def key_in(page: Page) -> str:
+    """The key that the window keeps."""
+    return str(await page.evaluate('sessionStorage.getItem("keystay.demo")'))
+
+
+async def test_the_session_is_shown_and_its_key_is_not(page: Page, demo: ServerProcess) -> None:
+    """Actor, id and countdown; of the key only the digest that the server has of it."""
+    await log_in(page, demo, "Ada")
+    key = await key_in(page)
+    assert key.startswith("player:ada:kst_")
+    digest = hashlib.sha256(key.encode()).digest()[:8].hex(" ")
+    await expect(card(page)).to_contain_text(f"{digest} …")
+    await expect(card(page)).to_contain_text("player:ada")
+    await expect(card(page).get_by_role("timer")).to_have_text(re.compile("2:00|1:5"))
+    assert "kst_" not in await page.content()
+    assert await page.evaluate("localStorage.length") == 0
+    [text] = await texts(page)
+    assert text == "Logged in. This window holds a session"
+    await expect(told(page).first).to_contain_text(re.compile(r"session\.set.*cursor \d{16}"))
+
+
+async def test_a_reload_comes_back_logged_in(page: Page, demo: ServerProcess) -> None:
+    """The window keeps its session; what was said meanwhile is heard."""
+    await log_in(page, demo, "Rhea")
+    before = await key_in(page)
+    await page.reload()
+    await expect(told(page)).to_have_count(1)
+    assert await texts(page) == ["Back, with the same session. Its life begins anew"]
+    assert await key_in(page) == before
+
+
+async def test_using_the_session_extends_it(page: Page, demo: ServerProcess) -> None:
+    """The countdown begins anew, and the window is told so like every other one."""
+    await log_in(page, demo, "Una")
+    await expect(card(page).get_by_role("timer")).to_have_text(re.compile("1:5[0-8]"))
+    await press(page, "Use it")
+    await expect(card(page).get_by_role("timer")).to_have_text(re.compile("2:00|1:59"))
+    assert (await texts(page))[1:] == ["The session was used. Its life begins anew"]
+
+
+async def test_two_windows_and_another_device(page: Page, demo: ServerProcess) -> None:
+    """All hear what the player is told; logging out the others ends the other session alone."""
+    await log_in(page, demo, "Bea")
+    twin = await second_window(page, "Same session")
+    device = await second_window(page, "Another device")
+    await expect(twin.get_by_role("heading", level=1)).to_contain_text("the very same session")
+    await expect(device.get_by_role("heading", level=1)).to_contain_text("on another device")
+    assert await key_in(twin) == await key_in(page)
+    sessions = page.get_by_role("list", name="Sessions of this player").get_by_role("listitem")
+    await expect(sessions).to_have_count(2)
+    await expect(sessions.filter(has_text="this one")).to_contain_text("2 windows")
+    await press(device, "Say it")
+    for window in (page, twin, device):
+        await expect(told(window).first).to_contain_text("The shop is open")
+    await press(page, "The others")
+    await expect(card(device)).to_contain_text("This one did not ask: it was told.")
+    await expect(sessions).to_have_count(1)
+    await press(page, "This one")
+    await expect(card(page)).to_contain_text("By this window.")
+    await expect(card(twin)).to_contain_text("By another window.")
+
+
+async def test_logging_out_all(page: Page, demo: ServerProcess) -> None:
+    """Every session of the player is over, here and there."""
+    await log_in(page, demo, "Kim")
+    device = await second_window(page, "Another device")
+    await press(device, "All")
+    for window in (page, device):
+        await expect(card(window).get_by_role("heading")).to_have_text("Logged out")
+
+
+async def test_what_was_missed_comes_in_order_and_once(page: Page, demo: ServerProcess) -> None:
+    """The line is cut, the world goes on; mended, the window hears it all, marked as missed."""
+    await log_in(page, demo, "Cai")
+    device = await second_window(page, "Another device")
+    await press(page, "Cut the line")
+    await expect(page.get_by_role("status")).to_have_text("Line cut")
+    await expect(told(page).first).to_contain_text("hears nothing")
+    await press(page, "Change")
+    await expect(page.locator("#pile")).to_contain_text(re.compile("[4-9] waiting"))
+    assert len(await texts(page)) == 2
+    await press(page, "Mend the line")
+    await expect(told(page).first).to_contain_text("Nothing is lost")
+    heard = await texts(page)
+    missed = [text for text in heard if text.endswith("missed, recovered")]
+    sentences = [text.removesuffix("missed, recovered") for text in missed]
+    assert "Your name is now Grace" in sentences
+    items = [text for text in sentences if text.startswith("The backend grants you")]
+    assert heard[-1].startswith(f"{len(missed)} events were missed.")
+    assert heard[-2] == "Back, with the same session. Its life begins anew"
+    elsewhere = [text for text in await texts(device) if text in items]
+    assert items == elsewhere
+    assert len(items) == len(set(items)) >= 3
+    cursors = re.findall(r"cursor (\d+)", " ".join(await told(page).all_text_contents()))
+    assert cursors == sorted(set(cursors), reverse=True)
+
+
+async def test_a_kick_says_why(page: Page, demo: ServerProcess) -> None:
+    """The window is told the backend's word; a new session is one click away."""
+    await log_in(page, demo, "Dora")
+    await press(page, "Kick")
+    heading = card(page).get_by_role("heading")
+    await expect(heading).to_have_text("Kicked: banned")
+    await expect(heading).to_be_focused()
+    assert (await texts(page))[-1] == "Kicked: banned"
+    assert await page.evaluate('sessionStorage.getItem("keystay.demo")') is None
+    await expect(page.get_by_role("button", name="Say it")).to_be_disabled()
+    await press(page, "Log in again as Dora")
+    await expect(page.get_by_role("status")).to_have_text("Live")
+    await expect(page.get_by_role("button", name="Say it")).to_be_enabled()
+
+
+async def test_a_kick_while_the_line_is_cut(page: Page, demo: ServerProcess) -> None:
+    """It is heard as soon as the line is mended, with its word."""
+    await log_in(page, demo, "Eve")
+    await press(page, "Cut the line")
+    await press(page, "Kick")
+    await press(page, "Mend the line")
+    await expect(card(page).get_by_role("heading")).to_have_text("Kicked: banned")
+
+
+async def test_an_unused_session_expires(page: Page, demo: ServerProcess) -> None:
+    """The countdown reaches its end, and the window is told at once."""
+
+    async def shorten(route: Route) -> None:
+        body = json.loads(route.request.post_data or "")
+        await route.continue_(post_data={**body, "ttl": 2})
+
+    await page.route("**/demo/v1/sessions", shorten)
+    await log_in(page, demo, "Finn")
+    await expect(card(page).get_by_role("heading")).to_have_text("Expired")
+    assert (await texts(page))[-1] == "Expired"
+
+
+async def test_an_open_line_extends_where_it_does(page: Page, server: ServerProcess) -> None:
+    """With `activity = "connection"` the page says so, and has no button for it."""
+    await log_in(page, server, "Gil")
+    await expect(card(page)).to_contain_text("The open line extends it by itself.")
+    await expect(page.get_by_role("button", name="Use it")).to_have_count(0)
+
+
+async def test_the_commands_that_are_shown_work(
+    page: Page, demo: ServerProcess, tmp_path: Path
+) -> None:
+    """Each does what the button beside it does."""
+    await log_in(page, demo, "O'Hara")
+    (tmp_path / "keystay.key").write_text(API_KEY)
+    keystay = f'keystay() {{ {sys.executable} -m keystay_server.cli "$@"; }}\n'
+    commands = await page.locator(".command code").all_text_contents()
+    heard = ["The shop is open", "a lantern", "Your name is now Grace", "Kicked: banned"]
+    for command, words in zip(commands, heard, strict=True):
+        process = await asyncio.create_subprocess_exec(
+            "sh", "-c", keystay + command, cwd=tmp_path, stdout=PIPE, stderr=PIPE
+        )
+        async with asyncio.timeout(20):
+            _, complaint = await process.communicate()
+        assert process.returncode == 0, complaint.decode()
+        await expect(told(page).first).to_contain_text(words)
+
+
+async def test_what_the_backend_is_refused_is_said(page: Page, demo: ServerProcess) -> None:
+    """In words, at the panel that asked; the page goes on."""
+    await log_in(page, demo, "Hal")
+    await page.route("**/demo/v1/actors/*/events", lambda route: route.abort())
+    await press(page, "Say it")
+    await expect(page.locator("#backend").get_by_role("alert")).to_contain_text(
+        "cannot be reached"
+    )
+    await page.unroute("**/demo/v1/actors/*/events")
+    await press(page, "Say it")
+    await expect(page.locator("#backend").get_by_role("alert")).to_have_count(0)
+
+
+async def test_a_phone_is_wide_enough(page: Page, demo: ServerProcess) -> None:
+    """Nothing is wider than the 360 pixels there are, from the first page to the last."""
+    await page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
+    width = "document.documentElement.scrollWidth"
+    await page.goto(f"{demo.control}/demo")
+    assert await page.evaluate(width) == PHONE[0]
+    await log_in(page, demo, "W" * 32)
+    await page.get_by_label("Say something").fill("i" * 200)
+    await press(page, "Say it")
+    await expect(page.locator("#announcer")).to_be_in_viewport()
+    for name in ("Cut the line", "Mend the line", "Kick"):
+        assert await page.evaluate(width) == PHONE[0]
+        await press(page, name)
+    await expect(card(page).get_by_role("heading")).to_be_in_viewport()
+    assert await page.evaluate(width) == PHONE[0]
+
+
+async def test_everything_has_a_name_and_can_be_read(page: Page, demo: ServerProcess) -> None:
+    """Every control has a name, there is one heading 1, and contrast is AA in both themes."""
+
+    async def look() -> None:
+        await expect(page.get_by_role("heading", level=1)).to_have_count(1)
+        for scheme in ("light", "dark"):
+            await page.emulate_media(color_scheme=scheme)
+            assert await page.evaluate(NAMELESS) == []
+            assert await page.evaluate(PALE) == []
+
+    await page.goto(f"{demo.control}/demo")
+    await expect(page.get_by_label("Your name")).to_be_focused()
+    await look()
+    await log_in(page, demo, "Ivy")
+    await look()
+    await press(page, "Cut the line")
+    await expect(page.locator("#pile")).to_contain_text("waiting")
+    await look()
+    await press(page, "Mend the line")
+    await expect(told(page).first).to_contain_text("Nothing is lost")
+    await look()
+    await press(page, "Kick")
+    await expect(card(page).get_by_role("heading")).to_have_text("Kicked: banned")
+    await look()
+
+
+async def test_the_keyboard_reaches_everything(page: Page, demo: ServerProcess) -> None:
+    """Tab by tab to every button; a step of the tour leads to where it is done."""
+    await log_in(page, demo, "Joy")
+    await expect(page.get_by_role("button", name="The others")).to_be_enabled()
+    buttons = await page.locator(
+        "button:visible:not(:disabled), main input:visible"
+    ).evaluate_all("all => all.map((it) => it.ariaLabel || it.id || it.textContent)")
+    await page.evaluate("document.querySelector('.skip').focus()")
+    reached = []
+    focused = "it = document.activeElement; it.ariaLabel || it.id || it.textContent"
+    for _ in range(len(buttons) + 6):
+        await page.keyboard.press("Tab")
+        reached.append(await page.evaluate(focused))
+    assert [each for each in reached if each in buttons] == buttons
+    await press(page, "Step 3: Cut the line")
+    await expect(page.get_by_role("button", name="Cut the line", exact=True)).to_be_focused()
+
+
+async def test_the_countdown_is_by_the_servers_clock(page: Page, demo: ServerProcess) -> None:
+    """A machine whose clock is an hour off counts down all the same."""
+    await page.add_init_script("const now = Date.now; Date.now = () => now() - 3_600_000;")
+    await log_in(page, demo, "Lea")
+    await expect(card(page).get_by_role("timer")).to_have_text(re.compile("2:00|1:5"))
+    await expect(told(page).first.get_by_role("time")).to_have_text(re.compile("now| s ago"))
+
+
+async def test_the_page_fits_a_laptop(page: Page, demo: ServerProcess) -> None:
+    """Session, events and backend are seen at once, without scrolling."""
+    await log_in(page, demo, "Mia")
+    for region in ("What this window was told", "Your backend"):
+        await expect(page.get_by_role("heading", name=region)).to_be_in_viewport()
+    box = await page.locator("#card").bounding_box()
+    assert box is not None
+    assert box["y"] + box["height"] < LAPTOP[1]
+
+
+async def test_the_body_of_a_login_is_what_a_backend_sends(
+    page: Page, demo: ServerProcess
+) -> None:
+    """The page logs in as an application does: actor, name and time to live, nothing else."""
+    async with page.expect_request("**/demo/v1/sessions") as request:
+        await log_in(page, demo, "Nia")
+    sent = json.loads((await request.value).post_data or "")
+    assert sent == {"actorId": "player:nia", "meta": {"name": "Nia"}, "ttl": 120}
