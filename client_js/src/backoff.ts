@@ -9,6 +9,8 @@ export function mayReturn(closeCode: number): boolean {
   return ![1002, 1003, 1007, 1009].includes(closeCode) && !(closeCode >= 4500 && closeCode < 5000);
 }
 
+export const SERVER_DRAINING = "server.draining";
+
 /** Read how many milliseconds a `server.draining` event asks to wait; null if it does not say. */
 export function slotMs(draining: any): number | null {
   const wait = draining?.reconnectAfter;

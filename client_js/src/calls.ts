@@ -2,7 +2,7 @@
  * The commands that have no answer yet, in the order in which they were given.
  */
 import { encode, MAX_ID } from "./codec.js";
-import { ClientError } from "./errors.js";
+import { ClientError, CommandError } from "./errors.js";
 
 export const IS_VALID = "session.isValid";
 export const RESTORE = "session.restore";
@@ -12,9 +12,11 @@ export const LIST = "session.list";
 export const SUBSCRIBE = "events.subscribe";
 export const UNSUBSCRIBE = "events.unsubscribe";
 export const NOW = "time.now";
+/** What a tab asks the one that holds its connection: to end the session that this key opens. */
+export const LEAVE = "leave";
 
-/** Called once: with the error, or with null and the result. */
-export type Done = (error: Error | null, result?: unknown) => void;
+/** Called once: with the error, or with null, the result, and the result as it was on the wire. */
+export type Done = (error: Error | null, result?: unknown, wire?: unknown) => void;
 
 /** One command on its way. */
 export interface Call {
@@ -25,7 +27,7 @@ export interface Call {
   done: Done;
   /** Given by the link itself, to take a conversation up again; belongs to one line. */
   isOwn: boolean;
-  /** Of a farewell: the key of the session that is to end. */
+  /** Of a farewell, and of what it takes: the key of the session that is to end. */
   leaves: string | null;
   isSent: boolean;
   /** Nobody waits for the answer any more, but what it says still counts. */
@@ -35,9 +37,27 @@ export interface Call {
 /** Carried out twice, every other command leaves everything as carried out once. */
 const isSafeToRepeat = ({ method }: Call) => method !== LOGIN && method !== LOGOUT;
 
+/** Whether it ends the session that the connection is bound to. */
+export const isLogout = ({ method, params }: Call) =>
+  method === LOGOUT && (params[0] as any)?.scope !== "others";
+
+/**
+ * Check the parameters of a restore: a storage may hold anything, and no line must stumble over it.
+ *
+ * @throws CommandError `invalidSessionKey`, if the key is nothing that can be sent.
+ */
+export function checkRestore(params: unknown[]): void {
+  try {
+    if (typeof params[0] === "string") return void encode(0, RESTORE, params);
+  } catch {
+    // Cut: it is the same to the program.
+  }
+  throw new CommandError("invalidSessionKey", "the key cannot be sent");
+}
+
 /** The table of calls: waiting to be sent, then waiting for their reply. */
 export class Calls {
-  /** Logouts of sessions the program has left already, to be carried out on the next line. */
+  /** Logouts of sessions that the program has left already, until they are carried out. */
   farewells: Call[] = [];
   waiting: Call[] = [];
   private _lastId = 0;
@@ -57,6 +77,13 @@ export class Calls {
     return [...this._sent.values()].some((call) => !call.isAbandoned);
   }
 
+  /** The logout that waits, and would end the session there is now. */
+  get waitingLogout(): Call | undefined {
+    // What binds to another session first makes it a logout of that one.
+    const isOfNext = this.waiting.some(({ method }) => [LOGIN, RESTORE].includes(method));
+    return isOfNext ? undefined : this.waiting.find(isLogout);
+  }
+
   /**
    * Put a command of the program in line.
    *
@@ -67,14 +94,14 @@ export class Calls {
     if (this.waiting.length + this._sent.size + this.farewells.length >= this._capacity) {
       throw new ClientError("queueFull");
     }
-    const call = this._make(method, params, done);
+    const call = this.make(method, params, done);
     this.waiting.push(call);
     return call;
   }
 
   /** Put a command of the link itself in line. */
   giveOwn(method: string, params: unknown[], leaves: string | null = null): void {
-    const call = this._make(method, params, () => {});
+    const call = this.make(method, params, () => {});
     call.leaves = leaves;
     this.ownUp(call);
   }
@@ -105,7 +132,6 @@ export class Calls {
   answered(call: Call): void {
     this._sent.delete(call.id);
     if (call.isOwn) this._ownUnanswered--;
-    this.farewells = without(this.farewells, call);
   }
 
   /** Nobody waits for this call any more: do not send it; if it is sent, so be it. */
@@ -114,7 +140,7 @@ export class Calls {
     this.waiting = without(this.waiting, call);
   }
 
-  /** Keep a logout that waits until the session with this key can be ended with it. */
+  /** Keep a logout until the session with this key can be ended with it. */
   depart(call: Call, key: string): void {
     this.waiting = without(this.waiting, call);
     this.farewells.push(call);
@@ -147,7 +173,8 @@ export class Calls {
     return left;
   }
 
-  private _make(method: string, params: unknown[], done: Done): Call {
+  /** Make a call that is in no line yet. */
+  make(method: string, params: unknown[], done: Done): Call {
     do this._lastId = (this._lastId % MAX_ID) + 1;
     while (this._sent.has(this._lastId));
     return {

@@ -52,7 +52,7 @@ export class Client {
   /** @internal */
   constructor(url: string, options: Options) {
     this.#engine = new Connection(url, settle(url, options), {
-      event: (name, data) => this.#handlers.tell(name, data),
+      event: (...news) => this.#handlers.tell(...news),
       state: () => {
         for (const handler of [...this.#stateHandlers]) call(handler, this.state, this.error);
       },
@@ -80,7 +80,7 @@ export class Client {
   }
 
   /**
-   * Call `handler(path, data)` for each event of this path and everything below it: `session` hears
+   * Call `handler(path, data, cursor)` for each event of this path and everything below it: `session` hears
    * `session.set` and `session.unset`, the empty path hears all. Returns what undoes it.
    *
    * Handlers are called in the order of the events, and before the reply to a command that caused

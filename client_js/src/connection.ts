@@ -4,22 +4,27 @@
  * The law of this module: there is one line at most, and it has one deadline; while there is none,
  * there is one timer until the next attempt, or nothing to connect for.
  */
-import { Backoff, slotMs } from "./backoff.js";
-import { RESTORE } from "./calls.js";
+import { Backoff, SERVER_DRAINING, slotMs } from "./backoff.js";
+import { RESTORE, SUBSCRIBE, UNSUBSCRIBE } from "./calls.js";
+import type { Event, Reply } from "./codec.js";
 import type { Engine, Listener, State } from "./engine.js";
 import { ClientError, CommandError, KeystayError } from "./errors.js";
 import { report } from "./handlers.js";
 import { Keeper } from "./keeper.js";
-import { type Hangup, hangupOn, Line } from "./line.js";
-import { Link, SERVER_DRAINING } from "./link.js";
+import { type Hangup, hangupOn, Line, type LineListener } from "./line.js";
+import { NO_SESSION_IN_TIME, type Wire } from "./line.js";
+import { Link } from "./link.js";
 import type { CallOptions, Settings } from "./options.js";
 import { isOffline, watchPage } from "./page.js";
-import type { Session } from "./session.js";
+import { SESSION_SET, SESSION_UNSET, type Session, type Unset, writeSession } from "./session.js";
+import { Shared } from "./shared.js";
 import { openStorage } from "./storage.js";
+import { type News, Tabs } from "./tabs.js";
 
 type Timer = ReturnType<typeof setTimeout>;
 
-const NO_SESSION_IN_TIME = 4000;
+/** For news of a logout in another tab to come after it was seen in the storage. */
+const EMPTY_MS = 100;
 /** For the commands on a line to be answered before it is left. */
 const LEAVE_TIMEOUT_MS = 2000;
 /** For a server to show that the line outlived the sleep of the page, or a change of the network. */
@@ -32,7 +37,9 @@ export class Connection implements Engine {
   private readonly _keeper: Keeper;
   private readonly _backoff: Backoff;
   private readonly _unwatch: () => void;
-  private _line: Line | null = null;
+  private readonly _tabs: Tabs | null = null;
+  private readonly _shared: Shared | null = null;
+  private _line: Wire | null = null;
   /** The deadline of the line. */
   private _limit: Timer | undefined;
   /** Until the next attempt. */
@@ -50,8 +57,9 @@ export class Connection implements Engine {
     private readonly _settings: Settings,
     private readonly _listener: Listener,
   ) {
-    this._link = new Link((name, data) => this._tell(name, data), _settings);
-    this._keeper = new Keeper(openStorage(_settings));
+    this._link = new Link((...news) => this._tell(...news), _settings);
+    const storage = openStorage(_settings);
+    this._keeper = new Keeper(storage);
     this._backoff = new Backoff(_settings.backoffBaseMs, _settings.backoffCapMs, Math.random);
     this._takeUpStored();
     if (_settings.key !== undefined) this._link.adopt(_settings.key);
@@ -59,7 +67,13 @@ export class Connection implements Engine {
       wake: (isNetwork) => this._wake(isNetwork),
       sleep: () => this._retry && this._schedule(0),
       hide: () => this._keeper.flush(),
+      stored: () => this._tabs && this._reread(),
     });
+    const { tabs, sharedConnection, storageName } = _settings;
+    if (tabs !== false && storage.isShared && globalThis.BroadcastChannel) {
+      this._tabs = new Tabs(storageName, (news) => this._told(news));
+      if (sharedConnection && globalThis.navigator?.locks) this._shared = this._join(this._tabs);
+    }
     this._retry = setTimeout(() => this._attempt());
   }
 
@@ -81,6 +95,8 @@ export class Connection implements Engine {
       if (this.state === "closed") throw this._closedError();
       if (whenOffline === "fail" && this.state !== "open") throw new ClientError("notConnected");
       if (method === RESTORE) params = this._link.restoreParams(params[0] as string);
+      // What this tab hears no longer another may want to hear: only look at what is subscribed.
+      if (method === UNSUBSCRIBE && this._shared) [method, params] = [SUBSCRIBE, [[]]];
       let timer: Timer | undefined;
       const call = this._link.command(method, params, (error, result) => {
         clearTimeout(timer);
@@ -101,25 +117,69 @@ export class Connection implements Engine {
   }
 
   reread(): void {
-    const stored = this._keeper.load();
-    const known = this._link.toStore;
-    if (stored?.key === known?.key) return;
-    if (stored) {
-      try {
-        this._link.adopt(stored.key);
-      } catch {
-        return; // It is of no use to anybody.
-      }
-    } else {
-      this._link.forget();
-      // The server would go on telling of that session.
-      if (this._line) this._hangUp({ error: new ClientError("connectionLost", "logged out") });
-    }
-    this._advance();
+    this._reread();
   }
 
   close(): void {
     this._finish(null);
+  }
+
+  /**
+   * Hear what the storage says.
+   *
+   * @param unset Why it may be empty, as another tab says.
+   * @returns Whether that is to be believed already.
+   */
+  private _reread(unset?: Unset): boolean {
+    if (this.state === "closed") return true;
+    const key = this._keeper.load()?.key ?? null;
+    if (this._link.knows(key)) return true;
+    if (key === null && this._tabs && !unset) {
+      // Who emptied it tells why, but that may take a moment longer.
+      later(EMPTY_MS, () => this._reread({ reason: "loggedOut" }));
+      return false;
+    }
+    if (key === null) {
+      this._link.forget(unset);
+    } else {
+      try {
+        this._link.adopt(key);
+      } catch {
+        return true; // It is of no use to anybody.
+      }
+    }
+    this._advance();
+    return true;
+  }
+
+  /** Hear what another tab told. */
+  private _told(news: News): void {
+    const [kind, unset] = news;
+    if (kind === "set") {
+      this._reread();
+    } else if (kind !== "unset") {
+      this._shared?.heard(news);
+    } else if (!this.session || unset.id !== this.session.id) {
+      this._reread(unset);
+    } else {
+      this._link.forget(unset);
+      this._advance();
+    }
+  }
+
+  /** Share the connection with other tabs. */
+  private _join(tabs: Tabs): Shared {
+    return new Shared(this._settings.storageName, (...news) => tabs.tell(...news), this._link, {
+      lead: () => {
+        if (this._line) this._hangUp({ error: new ClientError("connectionLost", "a tab is gone") });
+        if (this._retry) this._attempt();
+      },
+      isServing: () => this.state === "open" && this._slotAt === null,
+      wanted: () => this._line || this._retry || this._attempt(),
+      advance: () => this._advance(),
+      wake: () => this._retry && this._attempt(),
+      heard: (frame) => this._heard(this._line, frame),
+    });
   }
 
   private _takeUpStored(): void {
@@ -134,19 +194,27 @@ export class Connection implements Engine {
 
   /** Open a line. */
   private _attempt(): void {
-    this._retry = undefined;
-    this.reread();
+    if (!this._reread()) return this._schedule(EMPTY_MS);
     if (this.state === "closed") return; // A handler heard that another tab logged out.
+    // Not before: what is read may be a reason for another attempt.
+    clearTimeout(this._retry);
+    this._retry = undefined;
     this._isLeaving = false;
     try {
-      const line: Line = new Line(this._url, this._settings, {
+      const isShared = this._shared !== null && !this._shared.isLeader;
+      const listener: LineListener = {
         opened: () => {
-          this._link.lineOpened();
+          this._reread(); // It took a while to get here.
+          if (this._line !== line) return; // A handler closed the client.
+          this._link.lineOpened(isShared);
           this._advance();
         },
         heard: (message) => this._heard(line, message),
         ended: (hangup) => this._hangUp(hangup),
-      });
+      };
+      const line: Wire = isShared
+        ? this._shared.open(listener)
+        : new Line(this._url, this._settings, listener);
       this._line = line;
     } catch {
       // Cut: what the browser says against a URL quotes it.
@@ -157,7 +225,7 @@ export class Connection implements Engine {
     );
   }
 
-  private _heard(line: Line, message: Uint8Array): void {
+  private _heard(line: Wire | null, message: Uint8Array | Reply | Event): void {
     try {
       this._link.receive(message);
     } catch (error) {
@@ -174,7 +242,7 @@ export class Connection implements Engine {
 
   /** Send what can be sent, and note how things stand. */
   private _advance(): void {
-    this._keeper.note(this._link.toStore);
+    this._note();
     if (!this._line) {
       if (!this._retry && this.state === "reconnecting" && this._link.hasBusiness) {
         this._schedule(this._backoff.nextMs());
@@ -186,6 +254,7 @@ export class Connection implements Engine {
     if (this._link.isOpen && this.state !== "open") {
       this._openedAt = performance.now();
       this._listenOn();
+      this._shared?.opened();
       this._enter("open");
     }
   }
@@ -203,15 +272,29 @@ export class Connection implements Engine {
     this._advance();
   }
 
-  private _tell(name: string, data: any): void {
-    this._keeper.note(this._link.toStore);
+  /** Keep what is to be kept. */
+  private _note(): void {
+    if (this._keeper.note(this._link.toStore)) this._tabs?.tell("set");
+  }
+
+  private _tell(name: string, data: any, cursor?: number | null): void {
+    const isUnset = name === SESSION_UNSET;
+    // It is of no use to this page; in one of another version it is as good as ever.
+    const isOfThisPage = isUnset && data.reason === "badVersion";
+    if (isOfThisPage) this._keeper.know(null);
+    this._note();
+    if (cursor !== undefined) {
+      const told = name === SESSION_SET ? writeSession(data) : data;
+      this._shared?.event([2, name, [told, cursor]]);
+    }
+    if (isUnset && !isOfThisPage) this._tabs?.tell("unset", data);
     const wait = name === SERVER_DRAINING ? slotMs(data) : null;
     if (wait !== null) {
       this._slotAt = performance.now() + wait;
       this._link.hold(); // The server reads no more: what is given now is for the next line.
       this._limitTo(wait, () => this._leave());
     }
-    this._listener.event(name, data);
+    this._listener.event(name, data, cursor ?? null);
   }
 
   /** Leave a server that is going away, but let the commands on the line be answered. */
@@ -228,13 +311,15 @@ export class Connection implements Engine {
     this._dropLine(hangup.code);
     if (isFinal) return this._finish(error);
     this._link.lineLost();
+    const wantsSession = (error as ClientError).closeCode === NO_SESSION_IN_TIME;
+    const isIdle = wantsSession && !this._link.hasBusiness;
+    this._shared?.lost(isIdle);
     if (this.state === "open") this._enter("reconnecting");
     const isClosed = () => this.state === "closed"; // By a handler.
     if (isClosed()) return;
     const waitMs = this._waitMs(hangup);
-    const wantsSession = (error as ClientError).closeCode === NO_SESSION_IN_TIME;
-    if (!wantsSession || this._link.hasBusiness) this._schedule(waitMs);
-    else this._enter("reconnecting"); // As soon as there is something to connect for.
+    if (isIdle) this._enter("reconnecting"); // As soon as there is something to connect for.
+    else this._schedule(waitMs);
   }
 
   private _waitMs({ retryAfterMs = 0 }: Hangup): number {
@@ -258,11 +343,10 @@ export class Connection implements Engine {
 
   /** Whoever looks at the page now shall not wait for the end of a long pause. */
   private _wake(isNetwork: boolean): void {
+    this._reread();
     if (this._retry) {
       const jitterMs = isNetwork ? Math.random() * this._settings.backoffBaseMs : 0;
       this._schedule(Math.max(jitterMs, this._earliest - performance.now()));
-    } else if (!this._line) {
-      this.reread();
     } else if (this.state === "open" && this._slotAt === null && this._link.isOpen) {
       this._probe(WAKE_TIMEOUT_MS);
     }
@@ -298,6 +382,8 @@ export class Connection implements Engine {
     this._unwatch();
     clearTimeout(this._retry);
     this._dropLine();
+    this._tabs?.close();
+    this._shared?.close();
     this._link.close(this._closedError());
     this._keeper.note(this._link.toStore);
     this._keeper.flush();

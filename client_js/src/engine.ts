@@ -19,7 +19,7 @@ export type State =
 /** Who hears of news. Both are called when the engine is already as they say. */
 export interface Listener {
   /** An event, in order; `data` is a `Session` for `session.set`. */
-  event(name: string, data: unknown): void;
+  event(name: string, data: unknown, cursor: number | null): void;
   /** `state` has changed. */
   state(): void;
 }

@@ -5,8 +5,11 @@
  * is reported and takes nothing with it.
  */
 
-/** `path` is the event's own name; `data` a `Session` for `session.set`, else what was sent. */
-export type Handler = (path: string, data: any) => unknown;
+/**
+ * `path` is the event's own name; `data` a `Session` for `session.set`, else what was sent; `cursor`
+ * its place among the events of its actor, null if it has none.
+ */
+export type Handler = (path: string, data: any, cursor: number | null) => unknown;
 
 /** Who is to be called for which path. */
 export class Handlers {
@@ -24,9 +27,9 @@ export class Handlers {
   }
 
   /** Call everyone who hears the event (SPEC section 5.1). */
-  tell(name: string, data: unknown): void {
+  tell(name: string, data: unknown, cursor: number | null): void {
     for (const [path, handler] of [...this._handlers]) {
-      if (!path || name === path || name.startsWith(path + ".")) call(handler, name, data);
+      if (!path || name === path || name.startsWith(path + ".")) call(handler, name, data, cursor);
     }
   }
 }

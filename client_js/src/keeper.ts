@@ -2,7 +2,7 @@
  * Keeps the storage up to date with the session.
  *
  * The law of this module: a key is written, or removed, at once; a cursor a little later, and once
- * for all that moved it meanwhile; what a storage throws ends here.
+ * for all that moved it meanwhile; nothing is written that is there; what a storage throws ends here.
  */
 import { isCursor } from "./codec.js";
 import { MemoryStorage, type SessionStorage, type StoredSession } from "./storage.js";
@@ -12,38 +12,42 @@ const CURSOR_DELAY_MS = 250;
 export class Keeper {
   /** What is stored, or is about to be. */
   private _current: StoredSession | null = null;
+  private _isDue = false;
   private _timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(private _storage: SessionStorage) {}
 
   /** Return what is stored now, by this tab or another; null if that is nothing of use. */
   load(): StoredSession | null {
-    if (this._timer) this.flush();
+    this.flush();
     const stored = this._try(() => this._storage.load());
     if (typeof stored?.key !== "string") return null;
     return { key: stored.key, cursor: isCursor(stored.cursor) ? stored.cursor : null };
   }
 
-  /** This is what should be stored from now on. */
-  note(current: StoredSession | null): void {
+  /** This is what should be stored from now on. Returns whether it is another session. */
+  note(current: StoredSession | null): boolean {
     const last = this._current;
+    const isOther = current?.key !== last?.key;
     this._current = current;
-    if (current?.key !== last?.key) {
-      this.flush();
-    } else if (current?.cursor !== last?.cursor) {
-      this._timer ??= setTimeout(() => this.flush(), CURSOR_DELAY_MS);
-    }
+    this._isDue ||= isOther || current?.cursor !== last?.cursor;
+    if (isOther) this.flush();
+    else if (this._isDue) this._timer ??= setTimeout(() => this.flush(), CURSOR_DELAY_MS);
+    return isOther && current !== null;
   }
 
   /** Take this as what is stored, without writing it. */
   know(stored: StoredSession | null): void {
     this._current = stored;
+    this._isDue = false;
   }
 
   /** Write what is due, now. */
   flush(): void {
     clearTimeout(this._timer);
     this._timer = undefined;
+    if (!this._isDue) return;
+    this._isDue = false;
     const current = this._current;
     this._try(() => (current ? this._storage.save(current) : this._storage.clear()));
   }

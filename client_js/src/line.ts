@@ -2,6 +2,7 @@
  * One WebSocket, from its handshake to its close.
  */
 import { mayReturn } from "./backoff.js";
+import type { Event, Reply } from "./codec.js";
 import { ClientError, type KeystayError, malformed } from "./errors.js";
 import { report } from "./handlers.js";
 import type { Settings } from "./options.js";
@@ -9,6 +10,7 @@ import type { Settings } from "./options.js";
 const SUBPROTOCOL = "keystay.v1";
 const BROKE = 1006;
 const MALFORMED = 4500;
+export const NO_SESSION_IN_TIME = 4000;
 
 /** Why a line ended, or could not be opened. */
 export interface Hangup {
@@ -24,12 +26,19 @@ export interface Hangup {
 
 export interface LineListener {
   opened(): void;
-  heard(message: Uint8Array): void;
+  heard(message: Uint8Array | Reply | Event): void;
   /** Called once at most, and never after `close`. */
   ended(hangup: Hangup): void;
 }
 
-export class Line {
+/** What carries messages to the server, from when it says `opened` on. */
+export interface Wire {
+  send(message: Uint8Array): void;
+  /** Say goodbye, and listen no more. */
+  close(code?: number): void;
+}
+
+export class Line implements Wire {
   private readonly _socket: WebSocket;
 
   /** @throws Whatever the WebSocket throws, if it will not have the URL. */
@@ -57,7 +66,6 @@ export class Line {
     this._socket.send(message as Uint8Array<ArrayBuffer>);
   }
 
-  /** Say goodbye, and listen no more. */
   close(code = 1000): void {
     this._socket.onopen = this._socket.onmessage = this._socket.onclose = null;
     this._socket.close(code);
@@ -71,7 +79,8 @@ export function hangupOn(error: KeystayError & { retryAfterMs?: number | undefin
   return { error, code: MALFORMED };
 }
 
-function closed(code: number, reason: string): Hangup {
+/** What to do about the end of a line that the server closed. */
+export function closed(code: number, reason: string): Hangup {
   const text = `close code ${code}${reason && `: ${reason}`}`;
   return {
     error: new ClientError("closedByServer", text, code, reason),

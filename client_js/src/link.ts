@@ -9,33 +9,18 @@
  * News are told when everything here is already as they say, and last of all: whoever hears them may
  * give commands or close.
  */
-import { type Call, Calls, type Done } from "./calls.js";
-import { IS_VALID, LIST, LOGIN, LOGOUT, NOW, RESTORE, SUBSCRIBE, UNSUBSCRIBE } from "./calls.js";
-import { decode, encode, isCursor } from "./codec.js";
-import { ClientError, CommandError, endsSession, errorFromReply, malformed } from "./errors.js";
-import { readSession, type Session, withKey } from "./session.js";
+import { type Call, Calls, checkRestore, type Done, isLogout } from "./calls.js";
+import { LEAVE, LOGIN, LOGOUT, NOW, RESTORE, SUBSCRIBE, UNSUBSCRIBE } from "./calls.js";
+import { decode, type Event, type Reply } from "./codec.js";
+import { ClientError, type CommandError, endsSession, errorFromReply, malformed } from "./errors.js";
+import type { Settings } from "./options.js";
+import { readResult, type Taken } from "./results.js";
+import { readSession, type Session, type Unset, withKey } from "./session.js";
+import { SESSION_RECOVERED, SESSION_SET, SESSION_UNSET } from "./session.js";
 import type { StoredSession } from "./storage.js";
-
-export const SESSION_SET = "session.set";
-export const SESSION_UNSET = "session.unset";
-/** What a program is told, by the client itself, when a session was taken up again. */
-export const SESSION_RECOVERED = "session.recovered";
-export const SERVER_DRAINING = "server.draining";
 
 /** What a connection is subscribed to before it says anything. */
 const DEFAULT_PATHS = ["session"];
-
-export interface LinkOptions {
-  /** What is subscribed to with the first line. */
-  paths: string[];
-  /** The application's version, told with every restore. */
-  version?: string;
-  /** How many commands may be unanswered. */
-  maxPending: number;
-}
-
-const isLogout = ({ method, params }: Call) =>
-  method === LOGOUT && (params[0] as any)?.scope !== "others";
 
 /** What one client knows and waits for. */
 export class Link {
@@ -55,16 +40,21 @@ export class Link {
   private _adopted: string | null = null;
   /** The key of a session that was left, until it is taken up again or given up. */
   private _left: string | null = null;
-  /** How many sessions that the program left are still to be ended on this line. */
-  private _departing = 0;
+  /** The session that was over here before the server said so. */
+  private _endedId = "";
+  private _refusedKey: string | null = null;
+  /** Whether sessions that the program left are being ended on this line. */
+  private _isDeparting = false;
   private _isUp = false;
+  /** Whether the line leads to another tab, which holds the connection for this one too. */
+  private _isShared = false;
   private _isHeld = false;
   private _isBound = false;
 
-  /** @param _tell Hears of events, and of what the client itself has to say. */
+  /** @param _tell Hears of events, and, without a cursor, of what the client itself has to say. */
   constructor(
-    private readonly _tell: (name: string, data: unknown) => void,
-    { paths, version, maxPending }: LinkOptions,
+    private readonly _tell: (name: string, data: unknown, cursor?: number | null) => void,
+    { paths, version, maxPending }: Pick<Settings, "paths" | "version" | "maxPending">,
   ) {
     this.paths = paths;
     this._version = version;
@@ -128,9 +118,19 @@ export class Link {
    * @throws CommandError `invalidSessionKey`, if it is nothing that can be sent.
    */
   adopt(key: string): void {
-    this._check(key);
+    checkRestore(this.restoreParams(key));
     this._adopted = key;
-    if (this._isUp) this._restore(key);
+    if (this._isUp && !this._isDeparting) this._restore(key);
+  }
+
+  /** Whether the line is bound to the session with this key. */
+  isBoundTo(key: unknown): boolean {
+    return this._isBound && key === this._key;
+  }
+
+  /** Whether it is no news that the storage holds this key, or null for none. */
+  knows(key: string | null): boolean {
+    return key === this._key || (key !== null && [this._adopted, this._refusedKey].includes(key));
   }
 
   /**
@@ -139,42 +139,56 @@ export class Link {
    * @throws CommandError `invalidSessionKey`, if the key is nothing that can be sent.
    */
   takeUp({ key, cursor }: StoredSession): void {
-    this._check(key);
+    checkRestore(this.restoreParams(key));
     this._key = this._left = key;
     this.cursor = cursor;
   }
 
-  /** The user logged out where the server could not tell: forget the session. */
-  forget(): void {
-    const id = this.session?.id ?? null;
-    this._adopted = this._left = null;
+  /** The session is over, and the server has not said so: forget it. See that it ends there too. */
+  forget(unset: Unset = { reason: "loggedOut" }): void {
+    const id = this.session?.id ?? unset.id ?? null;
+    const isThisOne = id === unset.id && this.session !== null;
+    const key = isThisOne ? this._key : this.key;
+    if (!isThisOne) this._adopted = null;
+    this._left = null;
+    this._endedId = id ?? "";
     this._forget();
-    this._tell(SESSION_UNSET, { reason: "loggedOut", id });
+    // Without a line of its own it is for those to see to who have one, or who ended it.
+    if (this._isUp && !this._isShared && key !== null && unset.reason === "loggedOut") {
+      this.leave(key, () => {});
+    }
+    this._tell(SESSION_UNSET, { ...unset, id });
   }
 
-  /** Take the conversation up on a fresh line. */
-  lineOpened(): void {
+  /**
+   * Take the conversation up on a fresh line.
+   *
+   * @param isShared Whether it leads to another tab.
+   */
+  lineOpened(isShared = false): void {
     this._isUp = true;
+    this._isShared = isShared;
     this._isHeld = this._isBound = false;
+    // What another tab's connection is subscribed to is for that tab to know.
+    const there = isShared ? [] : DEFAULT_PATHS;
     // Subscribe before restoring: what the restore sends is then heard already.
-    const missing = this.paths.filter((path) => !DEFAULT_PATHS.includes(path));
-    const surplus = DEFAULT_PATHS.filter((path) => !this.paths.includes(path));
+    const missing = this.paths.filter((path) => !there.includes(path));
+    const surplus = there.filter((path) => !this.paths.includes(path));
     if (missing.length) this._calls.giveOwn(SUBSCRIBE, [missing]);
     if (surplus.length) this._calls.giveOwn(UNSUBSCRIBE, [surplus]);
-    for (const call of this._calls.farewells) {
-      this._calls.giveOwn(RESTORE, [call.leaves], call.leaves);
-      this._calls.ownUp(call);
-      this._departing++;
-    }
-    if (this.key === null) this.session = null;
-    else this._restore(this.key);
+    this._resume();
+  }
+
+  /** End a session that the program does not have any more, now or on the next line. */
+  leave(key: string, done: Done): void {
+    this._calls.depart(this._calls.make(LOGOUT, [], done), key);
+    if (this._isUp && !this._isDeparting) this._resume();
   }
 
   /** Give up the line. Commands that may have run, and may not run twice, are answered. */
   lineLost(): void {
-    if (this._isBound) this._left = this._key;
-    this._isUp = this._isBound = false;
-    this._departing = 0;
+    this._unbind();
+    this._isUp = this._isDeparting = false;
     for (const call of this._calls.lineLost()) call.done(new ClientError("connectionLost"));
     this._depart();
   }
@@ -202,14 +216,14 @@ export class Link {
   }
 
   /**
-   * Take a message in: answer what it answers, and tell what it tells.
+   * Take a message in, or what it says: answer what it answers, and tell what it tells.
    *
    * @throws ClientError `malformedFrame`: the server broke the protocol. Hang up.
    * @throws CommandError If the server cannot take the conversation up again now. Hang up, and try
    *     again later.
    */
-  receive(message: Uint8Array): void {
-    const frame = decode(message);
+  receive(message: Uint8Array | Reply | Event): void {
+    const frame = message instanceof Uint8Array ? decode(message) : message;
     if (frame[0] === 1) this._replied(frame[1], frame[2], frame[3]);
     else this._happened(frame[1], ...frame[2]);
   }
@@ -223,7 +237,7 @@ export class Link {
     // Not before it was understood: whatever hangs up must find the call unanswered.
     this._calls.answered(call);
     if (!call.isOwn) {
-      if (!call.isAbandoned) call.done(error, learned);
+      if (!call.isAbandoned) call.done(error, learned, result);
     } else if (error) {
       this._refused(call, error);
     } else if (call.method === RESTORE) {
@@ -233,43 +247,38 @@ export class Link {
 
   private _happened(name: string, data: any, cursor: number | null): void {
     // The program is done with that session.
-    if (this._departing && (cursor !== null || name.startsWith("session."))) return;
+    const isOfSession = name.startsWith("session.");
+    if (this._isDeparting && (cursor !== null || isOfSession)) return;
+    if (isOfSession && data?.id === this._endedId) return;
     const session = name === SESSION_SET ? readSession(data) : null;
     if (!this._isNews(cursor, session ? session.actorId : this._actorId)) return;
     if (session) data = this._set(session, cursor);
     else if (name === SESSION_UNSET) this._unset(data, cursor);
-    this._tell(name, data);
+    this._tell(name, data, cursor);
   }
 
   /** Read a result, and remember what it says about the session and the subscriptions. */
-  private _learn(call: Call, result: any): unknown {
+  private _learn(call: Call, result: unknown): unknown {
+    const read: any = readResult(call.method, result);
     switch (call.method) {
       case RESTORE:
       case LOGIN:
-        return this._bound(call, readSession(result?.session), result.cursor ?? null);
+        return this._bound(call, read);
       case LOGOUT:
         if (isLogout(call)) this._forget();
-        return undefined;
-      case IS_VALID:
-        return undefined;
-      case LIST:
-        if (Array.isArray(result)) return result.map(readSession);
         break;
       case SUBSCRIBE:
       case UNSUBSCRIBE:
-        if (!Array.isArray(result) || !result.every((path) => typeof path === "string")) break;
         // The answer to the link's own tells of one step towards `paths`, not of them.
-        if (!call.isOwn) this.paths = result;
-        return [...result];
-      case NOW:
-        if (Number.isInteger(result)) return result;
+        if (!call.isOwn) this.paths = [...read];
     }
-    throw malformed(`a result that ${call.method} does not have`);
+    return read;
   }
 
-  private _bound(call: Call, session: Session, cursor: number | null): Session {
-    if (cursor !== null && !isCursor(cursor)) throw malformed("a result with no cursor");
+  private _bound(call: Call, { session, cursor }: Taken): Session {
     if (call.isOwn && call.params[0] === this._adopted) this._adopted = null;
+    const isOver = this._calls.farewells.some(({ leaves }) => leaves === session.key);
+    if (isOver || session.id === this._endedId) return session;
     // The event came before the reply, unless the program unsubscribed from it;
     // and the session may have changed or ended since.
     const isOld = cursor !== null && cursor <= this._sessionCursor;
@@ -293,7 +302,7 @@ export class Link {
   private _refused(call: Call, error: CommandError): void {
     if (call.method === NOW) return; // A sign of life, too.
     if (call.method !== RESTORE || !endsSession(error)) throw error;
-    const key = call.params[0];
+    const key = (this._refusedKey = call.params[0] as string);
     if (key === this._adopted) this._adopted = null;
     let id = null;
     if (!this._isBound) {
@@ -308,30 +317,31 @@ export class Link {
     this._calls.giveOwn(RESTORE, this.restoreParams(key));
   }
 
-  private _check(key: unknown): void {
-    try {
-      // A storage may hold anything, and the next line must not stumble over it.
-      if (typeof key === "string") return void encode(0, RESTORE, this.restoreParams(key));
-    } catch {
-      // Cut: it is the same to the program.
-    }
-    throw new CommandError("invalidSessionKey", "the key cannot be sent");
-  }
-
   /**
    * Leave the session at once if a logout waits for a line: nobody may find it here any more. The
    * key is kept with the logout alone, to end the session at the server when there is a line.
    */
   private _depart(): void {
     const key = this.key;
-    const waiting = this._calls.waiting;
-    const logout = waiting.find(isLogout);
-    // What binds to another session first makes it a logout of that one.
-    if (!logout || key === null || waiting.some(({ method }) => [LOGIN, RESTORE].includes(method))) {
-      return;
-    }
+    const logout = this._calls.waitingLogout;
+    if (!logout || key === null) return;
     this._calls.depart(logout, key);
     this.forget();
+  }
+
+  /** End what the program left, one after the other; then take up the session it has. */
+  private _resume(): void {
+    const [farewell] = this._calls.farewells;
+    this._isDeparting = farewell !== undefined;
+    this._unbind();
+    if (farewell) {
+      const { leaves } = farewell;
+      this._calls.giveOwn(this._isShared ? LEAVE : RESTORE, [leaves], leaves);
+    } else if (this.key === null) {
+      this.session = null;
+    } else {
+      this._restore(this.key);
+    }
   }
 
   /** A step of ending a session that the program left was answered. */
@@ -339,9 +349,12 @@ export class Link {
     const isEnded = error && call.method === RESTORE && endsSession(error);
     if (error && !isEnded) throw error;
     this._calls.answered(call);
-    if (call.method !== LOGOUT) return;
-    this._departing--;
-    if (!call.isAbandoned) call.done(null);
+    const [farewell] = this._calls.farewells as [Call];
+    // Not before it is bound: whatever else this line were bound to would end.
+    if (call.method === RESTORE && !error) return this._calls.ownUp(farewell);
+    this._calls.farewells.shift();
+    if (!farewell.isAbandoned) farewell.done(null);
+    this._resume();
   }
 
   private _isNews(cursor: number | null, actorId: string | null): boolean {
@@ -371,6 +384,11 @@ export class Link {
     if (typeof data?.reason !== "string") throw malformed("session.unset without a reason");
     if (cursor !== null) this._sessionCursor = cursor;
     if (this.session && [undefined, null, this.session.id].includes(data.id)) this._forget();
+  }
+
+  private _unbind(): void {
+    if (this._isBound) this._left = this._key;
+    this._isBound = false;
   }
 
   private _forget(): void {

@@ -29,6 +29,13 @@ export interface Options {
   silenceMs?: number;
   /** A server that is then silent for so long counts as gone. */
   probeTimeoutMs?: number;
+  /**
+   * Whether a login or a logout in one tab is at once one in all that share the storage. By default it
+   * is.
+   */
+  tabs?: boolean;
+  /** Whether such tabs share one connection too, where the browser can: one tab has it for all. */
+  sharedConnection?: boolean;
   /** Commands that may wait for an answer at once; one more is rejected with `queueFull`. */
   maxPending?: number;
   /** The largest message taken from the server (SPEC section 2.3). */
@@ -58,7 +65,7 @@ const DEFAULTS = {
 
 /** Options, with nothing left open but what may be. */
 export type Settings = typeof DEFAULTS &
-  Pick<Options, "key" | "storage" | "version"> & {
+  Pick<Options, "key" | "storage" | "version" | "tabs" | "sharedConnection"> & {
     storageName: string;
     WebSocket: WebSocketConstructor;
   };

@@ -9,17 +9,21 @@ export interface PageListener {
   sleep(): void;
   /** The page may never run again. */
   hide(): void;
+  /** Another page changed localStorage. */
+  stored(): void;
 }
 
 /** Listen until the function that is returned is called. */
 export function watchPage(listener: PageListener): () => void {
   const watch = new AbortController();
   const hear = ({ type }: { type: string }) => {
-    if (type === "offline") listener.sleep();
+    if (type === "storage") listener.stored();
+    else if (type === "offline") listener.sleep();
     else if (type === "pagehide" || (type[0] === "v" && document.hidden)) listener.hide();
     else listener.wake(type === "online");
   };
-  for (const type of ["online", "offline", "pageshow", "pagehide", "visibilitychange"]) {
+  const types = ["online", "offline", "pageshow", "pagehide", "visibilitychange", "storage"];
+  for (const type of types) {
     globalThis.addEventListener?.(type, hear, { signal: watch.signal });
   }
   return () => watch.abort();

@@ -3,6 +3,11 @@
  */
 import { malformed } from "./errors.js";
 
+export const SESSION_SET = "session.set";
+export const SESSION_UNSET = "session.unset";
+/** What a program is told, by the client itself, when a session was taken up again. */
+export const SESSION_RECOVERED = "session.recovered";
+
 /** One actor being logged in. Times are Unix milliseconds by the server's clock. */
 export interface Session {
   /**
@@ -26,6 +31,12 @@ export interface Session {
   readonly endsAt: number | null;
   /** In a list: this is the session of the asking connection. */
   readonly current: boolean;
+}
+
+/** The end of a session, as `session.unset` tells it. */
+export interface Unset {
+  reason: string;
+  id?: string | null;
 }
 
 const isNull = (value: unknown) => value === null;
@@ -58,6 +69,11 @@ export function readSession(wire: any): Session {
     }
   }
   return withKey(session as unknown as Session, isString(wire.key) ? wire.key : null);
+}
+
+/** Make of it what `readSession` reads, the key in plain view: for another tab. */
+export function writeSession(session: Session): object {
+  return { ...session, key: session.key };
 }
 
 /** Copy the session, with this key. */

@@ -17,6 +17,8 @@ export interface StoredSession {
  * What it throws is reported once, without the key; the client then keeps the session in memory.
  */
 export interface SessionStorage {
+  /** Whether other tabs find there what this one saves. Then they share the session. */
+  readonly isShared?: boolean;
   /** Return what was saved last; null after `clear`, and if there is nothing of use. */
   load(): StoredSession | null;
   /** Keep this, and only this. */
@@ -59,6 +61,10 @@ export class WebStorage implements SessionStorage {
     private readonly _name: string,
   ) {
     this._cursorName = `${_name} cursor`;
+  }
+
+  get isShared(): boolean {
+    return this._keys !== this._cursors;
   }
 
   load(): StoredSession | null {

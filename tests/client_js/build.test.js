@@ -37,3 +37,8 @@ test("nothing that is shipped or locked names a registry", () => {
   const lock = readFileSync(new URL("package-lock.json", CLIENT), "utf8");
   assert.ok(!/resolved|registry/.test(lock));
 });
+
+test("the demo has the client as it is built now: `make client-js` puts it there", () => {
+  const demo = new URL("../../server/keystay_server/control/demo/assets/keystay.min.js", import.meta.url);
+  assert.ok(readFileSync(demo).equals(readFileSync(new URL("dist/keystay.min.js", CLIENT))));
+});

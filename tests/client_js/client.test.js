@@ -48,6 +48,21 @@ describe("a client", { timeout: 60000 }, () => {
     assert.deepEqual(news.heard[2][1], { reason: "banned", id });
   });
 
+  test("tells a handler where in the order an event stands, if it has a place there", async (t) => {
+    const { key, id } = await open("order of events");
+    const client = connect(t, server.url, { key, paths: ["session", "n"] });
+    const cursors = [];
+    client.on("", (name, data, cursor) => cursors.push(cursor));
+    const news = listen(client, "n");
+    await client.opened();
+    await server.ask("POST", `/v1/sessions/${id}/events`, { name: "n", data: 1 });
+    await server.ask("POST", "/v1/events", { name: "n", data: 2 });
+    await news.until(2);
+    const [set, first, toAll] = cursors;
+    assert.ok(0 < set && set < first);
+    assert.deepEqual([cursors.length, toAll], [3, null]);
+  });
+
   test("hears only what it is subscribed to, and a handler only its path", async (t) => {
     const { key, id } = await open("paths");
     const client = connect(t, server.url, { key });

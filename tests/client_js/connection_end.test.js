@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { describe, test } from "node:test";
-import { KEY, bound, done, event, refused } from "./golden.js";
+import { KEY, OTHER_KEY, bound, done, event, refused } from "./golden.js";
 import { ws } from "./peers.js";
 import { codeOf, connect, entered, listen, signal } from "./programs.js";
 import { script } from "./server.js";
@@ -49,6 +49,19 @@ describe("a close code", { timeout: 30000 }, () => {
     await client.opened();
     assert.deepEqual([server.connections(), client.session.getActorId()], [2, "player:7"]);
   });
+});
+
+test("a key found in the storage on the way back is restored on one line", { timeout: 30000 }, async (t) => {
+  const storage = { load: () => ({ key: OTHER_KEY, cursor: null }), save() {}, clear() {} };
+  const server = await script(t, (socket, { id, method }, number) => {
+    if (method === "time.now" && number === 1) return socket.close(1012);
+    // It takes longer than any client here waits between two attempts.
+    const slow = method === "session.restore" && number > 1 ? 100 : 0;
+    setTimeout(() => well(socket, { id, method }), slow);
+  });
+  const client = connect(t, server.url, { key: KEY, storage });
+  assert.equal(await client.now(), 1);
+  assert.equal(server.connections(), 2);
 });
 
 describe("a server that is wrong", { timeout: 30000 }, () => {

@@ -217,11 +217,10 @@ describe("a logout without a line", () => {
     assert.deepEqual([link.key, link.session, link.toStore], [null, null, null]);
     assert.ok(link.hasBusiness);
     link.lineOpened();
-    assert.deepEqual(sent(link), [
-      [3, "session.restore", [KEY]],
-      [2, "session.logout", []],
-    ]);
-    hear(link, sessionSet(CURSOR + 1), bound(3, CURSOR + 1), sessionUnset("loggedOut", CURSOR + 2));
+    assert.deepEqual(sent(link), [[3, "session.restore", [KEY]]]);
+    hear(link, sessionSet(CURSOR + 1), bound(3, CURSOR + 1));
+    assert.deepEqual([sent(link), link.isOpen], [[[2, "session.logout", []]], false]);
+    hear(link, sessionUnset("loggedOut", CURSOR + 2));
     assert.equal(link.session, null);
     hear(link, done(2));
     assert.deepEqual(told.slice(1), [["session.logout", null, undefined]]);
@@ -235,8 +234,9 @@ describe("a logout without a line", () => {
     assert.throws(() => hear(link, refused(3, "unavailable")), { code: "unavailable" });
     link.lineLost();
     link.lineOpened();
-    assert.deepEqual(sent(link).map(([, method]) => method), ["session.restore", "session.logout"]);
-    hear(link, refused(4, "expired"), done(2));
+    assert.deepEqual(sent(link), [[4, "session.restore", [KEY]]]);
+    hear(link, refused(4, "expired"));
+    assert.deepEqual(sent(link), []);
     assert.deepEqual(names(), ["session.unset", "session.logout"]);
   });
 
@@ -245,8 +245,10 @@ describe("a logout without a line", () => {
     link.lineLost();
     link.abandon(give(link, "session.logout"));
     link.lineOpened();
-    assert.equal(sent(link).length, 2);
-    hear(link, bound(3), done(2));
+    sent(link);
+    hear(link, bound(3));
+    assert.deepEqual(sent(link), [[2, "session.logout", []]]);
+    hear(link, done(2));
     assert.deepEqual([names(), link.hasBusiness], [["session.unset"], false]);
   });
 
@@ -254,12 +256,13 @@ describe("a logout without a line", () => {
     const link = departed();
     link.adopt(OTHER_KEY);
     link.lineOpened();
-    assert.deepEqual(sent(link).map(([, method, [key]]) => [method, key]), [
-      ["session.restore", KEY],
-      ["session.logout", undefined],
-      ["session.restore", OTHER_KEY],
-    ]);
-    hear(link, bound(3), done(2), sessionSet(CURSOR + 1, { key: OTHER_KEY, id: "other" }));
+    const restored = () => sent(link).map(([, method, [key]]) => [method, key]);
+    assert.deepEqual(restored(), [["session.restore", KEY]]);
+    hear(link, bound(3));
+    assert.deepEqual(restored(), [["session.logout", undefined]]);
+    hear(link, done(2));
+    assert.deepEqual(restored(), [["session.restore", OTHER_KEY]]);
+    hear(link, sessionSet(CURSOR + 1, { key: OTHER_KEY, id: "other" }));
     assert.deepEqual([link.key, link.session.id], [OTHER_KEY, "other"]);
   });
 
@@ -289,6 +292,128 @@ describe("a logout without a line", () => {
     told.length = 0;
     link.close(Object.assign(new Error(), { code: "clientClosed" }));
     assert.deepEqual(names(), ["session.logout", "time.now", "time.now", "time.now"]);
+  });
+});
+
+describe("a session that is over before the server says so", () => {
+  const OVER = { reason: "loggedOut", id: ID };
+  const other = { key: OTHER_KEY, id: "other", actorId: "player:8" };
+
+  test("is forgotten at once, and ended on the line there is", () => {
+    const link = boundLink();
+    link.forget(OVER);
+    assert.deepEqual([told, link.key, link.session], [[["session.unset", OVER]], null, null]);
+    assert.deepEqual(sent(link), [[3, "session.restore", [KEY]]]);
+    hear(link, event("late", 1, CURSOR + 1), sessionSet(CURSOR + 2), bound(3, CURSOR + 2));
+    assert.deepEqual(sent(link), [[2, "session.logout", []]]);
+    hear(link, sessionUnset("loggedOut", CURSOR + 3), done(2));
+    assert.deepEqual([told.length, link.isOpen, link.toStore], [1, true, null]);
+  });
+
+  test("is told once, whatever the server says after that", () => {
+    const link = boundLink();
+    link.forget({ ...OVER, reason: "banned" });
+    assert.deepEqual(sent(link), []);
+    hear(link, sessionSet(CURSOR + 1), sessionUnset("banned", CURSOR + 2));
+    assert.deepEqual(names(), ["session.unset"]);
+  });
+
+  test("does not come back with a restore or a login that was on its way", () => {
+    const link = linkWith();
+    link.takeUp({ key: KEY, cursor: CURSOR });
+    link.lineOpened();
+    assert.deepEqual(sent(link), [[1, "session.restore", [KEY, AFTER]]]);
+    link.forget();
+    hear(link, sessionSet(CURSOR + 1), bound(1, CURSOR + 1));
+    assert.deepEqual([told, link.key], [[["session.unset", { reason: "loggedOut", id: null }]], null]);
+    assert.deepEqual(sent(link), [[3, "session.restore", [KEY]]]);
+    hear(link, refused(3, "loggedOut"));
+    assert.deepEqual([names(), link.isOpen], [["session.unset"], true]);
+  });
+
+  test("takes no login with it that was on its way", () => {
+    const link = boundLink();
+    give(link, "session.login", "a");
+    sent(link);
+    link.forget(OVER);
+    assert.deepEqual(sent(link), [[4, "session.restore", [KEY]]]);
+    hear(link, sessionSet(5, other), bound(2, 5, other), bound(4, CURSOR + 1));
+    assert.deepEqual(sent(link), [[3, "session.logout", []]]);
+    hear(link, done(3));
+    assert.deepEqual(sent(link), [[5, "session.restore", [OTHER_KEY, { cursor: 5 }]]]);
+    hear(link, sessionSet(6, other), bound(5, 6, other));
+    assert.deepEqual([link.session.id, link.isOpen], ["other", true]);
+    assert.deepEqual(names(), ["session.unset", "session.login", "session.set", "session.recovered"]);
+  });
+
+  test("says nothing of a key that is about to be restored, unless there is none any more", () => {
+    for (const [unset, key] of [[OVER, OTHER_KEY], [{ reason: "loggedOut" }, null]]) {
+      const link = boundLink();
+      link.lineLost();
+      link.adopt(OTHER_KEY);
+      link.forget(unset);
+      assert.equal(link.key, key);
+    }
+  });
+
+  test("is news as little as a key that is known, or was refused", () => {
+    const link = boundLink();
+    link.adopt(OTHER_KEY);
+    assert.deepEqual([KEY, OTHER_KEY, "x", null].map((key) => link.knows(key)), [true, true, false, false]);
+    sent(link);
+    hear(link, refused(2, "badVersion"));
+    assert.ok(link.knows(OTHER_KEY));
+    link.forget();
+    assert.deepEqual([KEY, null].map((key) => link.knows(key)), [false, true]);
+  });
+});
+
+describe("a line that another tab has", () => {
+  test("is asked for all subscriptions, and to end what was left", () => {
+    const link = boundLink();
+    link.lineLost();
+    give(link, "session.logout");
+    told.length = 0;
+    link.lineOpened(true);
+    assert.deepEqual(sent(link), [
+      [3, "events.subscribe", [["session"]]],
+      [4, "leave", [KEY]],
+    ]);
+    hear(link, [1, 3, null, ["session"]], [1, 4, null, undefined]);
+    assert.deepEqual([told, link.isOpen], [[["session.logout", null, undefined]], true]);
+  });
+
+  test("is not used to end a session that another tab says is over", () => {
+    const link = linkWith();
+    link.takeUp({ key: KEY, cursor: null });
+    link.lineOpened(true);
+    sent(link);
+    hear(link, done(1, ["session"]), bound(2));
+    link.forget({ reason: "loggedOut", id: ID });
+    assert.deepEqual([sent(link), link.key], [[], null]);
+  });
+
+  test("ends a session for another tab, and takes its own up again", () => {
+    const link = boundLink();
+    let isDone = false;
+    link.leave(OTHER_KEY, () => (isDone = true));
+    assert.deepEqual(sent(link), [[3, "session.restore", [OTHER_KEY]]]);
+    hear(link, bound(3, 7, { key: OTHER_KEY, id: "other" }));
+    assert.deepEqual([sent(link), isDone], [[[2, "session.logout", []]], false]);
+    hear(link, event("for nobody", 1, 8), done(2));
+    assert.ok(isDone);
+    assert.deepEqual(sent(link), [[4, "session.restore", [KEY, AFTER]]]);
+    hear(link, sessionSet(CURSOR + 1), bound(4, CURSOR + 1, { recovered: true }));
+    assert.deepEqual(names(), ["session.set", "session.recovered"]);
+    assert.ok(link.isOpen && link.isBoundTo(KEY));
+  });
+
+  test("does not end another session in the place of one that is over already", () => {
+    const link = boundLink();
+    link.leave(OTHER_KEY, () => {});
+    sent(link);
+    hear(link, refused(3, "expired"));
+    assert.deepEqual(sent(link), [[4, "session.restore", [KEY, AFTER]]]);
   });
 });
 

@@ -2,6 +2,7 @@
  * Clients as programs have them, and what they wait for.
  */
 import { connect as connectClient } from "../../client_js/dist/index.js";
+import { WebStorage } from "../../client_js/dist/storage.js";
 import { WebSocket } from "./peers.js";
 
 /** So that nobody waits for the second attempt. */
@@ -67,3 +68,33 @@ export const codeOf = (promise) =>
     () => null,
     (error) => error.code,
   );
+
+/** The storage of a browser, as far as it is used: one that all tabs share, or a tab's own. */
+export class BrowserStorage {
+  items = new Map();
+  writes = 0;
+  getItem = (name) => this.items.get(name) ?? null;
+  removeItem = (name) => void this.items.delete(name);
+  setItem(name, value) {
+    this.writes++;
+    this.items.set(name, String(value));
+  }
+}
+
+let browsers = 0;
+
+/** A browser: `tab(url, options, own)` is a client in a tab, with the tab's own storage if it is kept. */
+export function browser(t) {
+  const shared = new BrowserStorage();
+  const storageName = `browser ${++browsers}`;
+  const tab = (url, options, own = new BrowserStorage()) => {
+    const storage = new WebStorage(shared, own, storageName);
+    return connect(t, url, { storage, storageName, ...options });
+  };
+  const channel = () => {
+    const opened = new BroadcastChannel(storageName);
+    t.after(() => opened.close());
+    return opened;
+  };
+  return { tab, channel, key: () => shared.getItem(storageName) };
+}

@@ -4,18 +4,7 @@ import { beforeEach, describe, test } from "node:test";
 import { Keeper } from "../../client_js/dist/keeper.js";
 import { MemoryStorage, WebStorage, openStorage } from "../../client_js/dist/storage.js";
 import { CURSOR, KEY, OTHER_KEY } from "./golden.js";
-
-/** The storage of a browser, as far as it is used: one that all tabs share, or a tab's own. */
-class BrowserStorage {
-  items = new Map();
-  writes = 0;
-  getItem = (name) => this.items.get(name) ?? null;
-  removeItem = (name) => void this.items.delete(name);
-  setItem(name, value) {
-    this.writes++;
-    this.items.set(name, String(value));
-  }
-}
+import { BrowserStorage } from "./programs.js";
 
 let shared;
 const tab = () => new WebStorage(shared, new BrowserStorage(), "keystay ws://a/");

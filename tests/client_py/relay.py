@@ -36,11 +36,14 @@ class Relay:
         assert task is not None
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        if self._is_cut:
+        server = urlsplit(self._server_url)
+        try:
+            if self._is_cut:
+                raise ConnectionAbortedError
+            up_reader, up_writer = await asyncio.open_connection(server.hostname, server.port)
+        except ConnectionError:
             writer.transport.abort()
             return
-        server = urlsplit(self._server_url)
-        up_reader, up_writer = await asyncio.open_connection(server.hostname, server.port)
         ends = {writer, up_writer}
         self._writers |= ends
         await asyncio.gather(_pass(reader, up_writer), _pass(up_reader, writer))

@@ -1,0 +1,165 @@
+/** Several tabs, one session: what one is told, all are. At a real server. */
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { KEY, bound, done, refused, wireSession } from "./golden.js";
+import { browser, codeOf, connect, entered, listen } from "./programs.js";
+import { relayTo, script, serve } from "./server.js";
+
+describe("tabs of one browser", { timeout: 60000 }, () => {
+  let server;
+  let stop;
+  before(async () => {
+    server = await serve({ after: (end) => (stop = end) });
+  });
+  after(() => stop());
+  const isLive = ({ id }) => server.ask("GET", `/v1/sessions/${id}`).then(() => true, () => false);
+
+  /** Two tabs with one session; the line of the second can be cut. */
+  const pair = async (t) => {
+    const { tab, ...rest } = browser(t);
+    const relay = await relayTo(t, server);
+    const one = tab(server.url);
+    const session = await one.session.login("anonymous");
+    const other = tab(relay.url);
+    await other.opened();
+    assert.equal(other.session.current.id, session.id);
+    return { ...rest, tab, one, other, relay, session };
+  };
+
+  test("are logged in by one of them, whoever comes first", async (t) => {
+    const { tab, key } = browser(t);
+    const [one, other] = [tab(server.url), tab(server.url)];
+    const news = listen(other, "session");
+    await other.opened();
+    const session = await one.session.login("anonymous");
+    assert.equal((await news.until("session.set"))[1].id, session.id);
+    assert.deepEqual([other.session.getKey(), key()], [session.key, session.key]);
+    const third = tab(server.url);
+    await third.opened();
+    assert.equal(third.session.current.id, session.id);
+  });
+
+  test("are logged out by one of them, and each is told once", async (t) => {
+    const { one, other, session, key } = await pair(t);
+    const [here, there] = [listen(one), listen(other)];
+    await one.session.logout();
+    await there.until("session.unset");
+    await Promise.all([one.now(), other.now()]);
+    const told = [["session.unset", { reason: "loggedOut", id: session.id }]];
+    assert.deepEqual([here.heard, there.heard, key()], [told, told, null]);
+    assert.equal(await codeOf(other.session.list()), "noSession");
+  });
+
+  test("are logged out by one of them also where they cannot hear the server", async (t) => {
+    const { one, other, relay, session } = await pair(t);
+    const there = listen(other, "session");
+    relay.cut();
+    await entered(other, "reconnecting");
+    await server.ask("DELETE", `/v1/sessions/${session.id}?reason=banned`);
+    const [, data] = await there.until("session.unset");
+    assert.deepEqual([data, other.state], [{ reason: "banned", id: session.id }, "reconnecting"]);
+    assert.equal(other.session.getKey(), null);
+    relay.mend();
+    await other.opened();
+    assert.deepEqual([one.session.current, other.session.current], [null, null]);
+    assert.equal(there.heard.length, 1);
+  });
+
+  test("are logged out by one that cannot tell the server: the others do", async (t) => {
+    const { one, other, relay, session } = await pair(t);
+    const here = listen(one, "session");
+    relay.cut();
+    await entered(other, "reconnecting");
+    const loggedOut = other.session.logout();
+    await here.until("session.unset");
+    assert.equal(one.session.getKey(), null);
+    await one.now(); // It goes out after what the tab has to say about that session.
+    assert.equal(await isLive(session), false);
+    assert.equal((await one.session.login("anonymous", { actorId: "next" })).actorId, "next");
+    relay.mend();
+    await loggedOut;
+    await other.now();
+    assert.deepEqual([one, other].map(({ session }) => session.getActorId()), ["next", "next"]);
+    assert.equal(here.names().filter((name) => name === "session.unset").length, 1);
+  });
+
+  test("move to another session together; the one they leave lives on", async (t) => {
+    const { one, other, session, key } = await pair(t);
+    const there = listen(other, "session");
+    const next = await one.session.login("anonymous", { actorId: "another" });
+    await there.until("session.set");
+    assert.deepEqual([other.session.current.id, key()], [next.id, next.key]);
+    assert.deepEqual([there.names(), await isLive(session)], [["session.set"], true]);
+  });
+
+  test("agree in the end, if they log in at the same time", async (t) => {
+    const { tab, key } = browser(t);
+    const tabs = Array.from({ length: 4 }, () => tab(server.url));
+    await Promise.all(tabs.map((client) => client.session.login("anonymous")));
+    await settled(() => tabs.every(({ session }) => session.getKey() === key()));
+  });
+
+  test("keep a session when they hear that another has ended, however late", async (t) => {
+    const { other, session, channel } = await pair(t);
+    const there = listen(other);
+    const channelOfAThird = channel();
+    channelOfAThird.postMessage(["unset", { reason: "loggedOut", id: "another" }]);
+    channelOfAThird.postMessage(["set"]);
+    channelOfAThird.postMessage(["a kind of a later version", 1]);
+    await server.ask("PATCH", `/v1/sessions/${session.id}`, { meta: { n: 1 } });
+    await there.until("session.set");
+    assert.deepEqual([there.names(), other.session.current.id], [["session.set"], session.id]);
+  });
+
+  test("tell each other no key, and few words", async (t) => {
+    const { one, other, channel } = await pair(t);
+    const there = listen(other);
+    const heard = [];
+    const spy = channel();
+    spy.onmessage = ({ data }) => heard.push(data);
+    const session = await one.session.login("anonymous");
+    await there.until("session.set");
+    await one.session.logout();
+    await there.until("session.unset");
+    await Promise.all([one.now(), other.now()]);
+    assert.ok(!JSON.stringify(heard).includes("kst_"));
+    assert.deepEqual(new Set(heard.map(([kind]) => kind)), new Set(["set", "unset"]));
+    assert.deepEqual(heard.at(-1), ["unset", { reason: "loggedOut", id: session.id }]);
+    assert.ok(heard.length <= 4, JSON.stringify(heard));
+  });
+
+  test("are one to each other only where they share the storage, and want to", async (t) => {
+    const { tab, channel } = browser(t);
+    const one = tab(server.url);
+    const { key, id } = await one.session.login("anonymous");
+    const others = [tab(server.url, { tabs: false }), connect(t, server.url, { key })];
+    await Promise.all(others.map((client) => client.opened()));
+    const news = listen(one);
+    channel().postMessage(["unset", { reason: "banned", id }]);
+    await news.until("session.unset");
+    await Promise.all(others.map((client) => client.now()));
+    assert.ok(others.every((client) => client.session.getKey() === key));
+  });
+});
+
+test("a tab of a version that the server will not have logs no other tab out", async (t) => {
+  const server = await script(t, (socket, { id, method }, number) => {
+    if (method === "session.restore") socket.send(number > 1 ? refused(id, "badVersion") : bound(id));
+    else if (method !== "open") socket.send(done(id, 1));
+  });
+  const { tab, key } = browser(t);
+  const one = tab(server.url, { key: KEY });
+  await one.opened();
+  const old = tab(server.url);
+  const news = listen(old);
+  await old.opened();
+  assert.deepEqual(news.heard, [["session.unset", { reason: "badVersion", id: null }]]);
+  await old.close();
+  await one.now();
+  assert.deepEqual([key(), one.session.current.id], [KEY, wireSession().id]);
+});
+
+/** Wait until it is so; whatever happens meanwhile is not for the test to know. */
+async function settled(isSo) {
+  while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 5));
+}
