@@ -1,5 +1,8 @@
 /**
  * One WebSocket, from its handshake to its close.
+ *
+ * The law of this module: each message has a turn of its own. Whoever waits for the reply in one of them
+ * goes on before the next is heard, as in a browser; in Node messages that came together are told at once.
  */
 import { mayReturn } from "./backoff.js";
 import type { Event, Reply } from "./codec.js";
@@ -38,8 +41,13 @@ export interface Wire {
   close(code?: number): void;
 }
 
+/** How many steps of promises may lie between a reply and the program that awaits it. */
+const STEPS = 10;
+
 export class Line implements Wire {
   private readonly _socket: WebSocket;
+  private _turns = Promise.resolve();
+  private _isClosed = false;
 
   /** @throws Whatever the WebSocket throws, if it will not have the URL. */
   constructor(url: string, { WebSocket, maxMessageBytes }: Settings, listener: LineListener) {
@@ -52,12 +60,14 @@ export class Line implements Wire {
       const error = new ClientError("connectFailed", `the server does not speak ${SUBPROTOCOL}`);
       listener.ended({ error, isFinal: true });
     };
-    socket.onmessage = ({ data }) => {
-      // As what it is, for a browser lets no one bound a message before it is there.
-      if (data.byteLength <= maxMessageBytes) listener.heard(new Uint8Array(data));
-      else listener.ended(hangupOn(malformed("a text message, or one too big")));
-    };
-    socket.onclose = ({ code, reason }) => listener.ended(code === BROKE ? broke : closed(code, reason));
+    socket.onmessage = ({ data }) =>
+      this._inTurn(() => {
+        // As what it is, for a browser lets no one bound a message before it is there.
+        if (data.byteLength <= maxMessageBytes) listener.heard(new Uint8Array(data));
+        else listener.ended(hangupOn(malformed("a text message, or one too big")));
+      });
+    socket.onclose = ({ code, reason }) =>
+      this._inTurn(() => listener.ended(code === BROKE ? broke : closed(code, reason)));
     // What it means is told with the close. The package ws throws where nobody listens.
     socket.onerror = () => {};
   }
@@ -67,8 +77,16 @@ export class Line implements Wire {
   }
 
   close(code = 1000): void {
+    this._isClosed = true;
     this._socket.onopen = this._socket.onmessage = this._socket.onclose = null;
     this._socket.close(code);
+  }
+
+  private _inTurn(hear: () => void): void {
+    this._turns = this._turns.then(async () => {
+      if (!this._isClosed) hear();
+      for (let step = 0; step < STEPS; step++) await null;
+    });
   }
 }
 

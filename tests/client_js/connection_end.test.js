@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { describe, test } from "node:test";
 import { KEY, OTHER_KEY, bound, done, event, refused } from "./golden.js";
-import { ws } from "./peers.js";
+import { pack, ws } from "./peers.js";
 import { codeOf, connect, entered, listen, signal } from "./programs.js";
 import { script } from "./server.js";
 
@@ -309,4 +309,21 @@ describe("a page", { timeout: 30000 }, () => {
     for (const type of ["pagehide", "online", "visibilitychange"]) page.say(type);
     assert.equal(kept.length, before);
   });
+});
+
+test("who waits for a reply goes on before what came with it is heard", { timeout: 10000 }, async (t) => {
+  const server = await script(t, (socket, { id, method }) => {
+    if (method === "open") return;
+    socket._socket.cork();
+    socket.send(pack([1, id, null, method === "time.now" ? 1 : null]));
+    socket.send(pack([2, "later", [1, null]]));
+    socket._socket.uncork();
+  });
+  const client = connect(t, server.url);
+  const news = listen(client);
+  const heard = () => news.heard.length;
+  assert.deepEqual([await client.now(), heard()], [1, 0]);
+  await news.until(1);
+  const before = await new Promise((resolve) => client.session.isValid(KEY, () => resolve(heard())));
+  assert.equal(before, 1);
 });
