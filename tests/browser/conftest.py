@@ -32,6 +32,13 @@ async def server() -> AsyncIterator[ServerProcess]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def demo() -> AsyncIterator[ServerProcess]:
+    """A server as `make run` starts it."""
+    async with serving("--activity", "none", env={"KEYSTAY_API_KEY": API_KEY}) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def backend(server: ServerProcess) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client that sends the API key."""
     async with backend_of(server.control, API_KEY) as client:
@@ -50,8 +57,10 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
     broken: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
-        # That a server refuses something is an error to the console, and none of the page.
-        if message.type == "error" and not message.text.startswith("Failed to load resource"):
+        # That a server refuses something, or is away, is an error to the console, and none of
+        # the page.
+        of_server = ("Failed to load resource", "WebSocket connection to")
+        if message.type == "error" and not message.text.startswith(of_server):
             broken.append(message.text)
 
     page.on("pageerror", lambda error: broken.append(str(error)))

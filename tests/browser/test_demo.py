@@ -8,70 +8,18 @@ import json
 import re
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import Locator, Page, Route, expect
+from playwright.async_api import Page, Route, expect
 
-from tests.browser.conftest import API_KEY, LAPTOP, PHONE, SOON_MS
-from tests.browser.readable import NAMELESS, PALE
-from tests.server_process import ServerProcess, serving
+from tests.browser.conftest import API_KEY, SOON_MS
+from tests.browser.demo import card, key_in, log_in, press, second_window, texts, told
+from tests.server_process import ServerProcess
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.long]
 
 expect.set_options(timeout=SOON_MS)
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def demo() -> AsyncIterator[ServerProcess]:
-    """A server as `make run` starts it."""
-    async with serving("--activity", "none", env={"KEYSTAY_API_KEY": API_KEY}) as running:
-        yield running
-
-
-async def log_in(page: Page, server: ServerProcess, name: str) -> None:
-    """Open the demo, and log in under this name."""
-    await page.goto(f"{server.control}/demo")
-    await page.get_by_label("Your name").fill(name)
-    await page.keyboard.press("Enter")
-    await expect(page.get_by_role("heading", level=1)).to_contain_text(f"{name} is logged in")
-    await expect(page.get_by_role("status")).to_have_text("Live")
-
-
-async def second_window(page: Page, kind: str) -> Page:
-    """Have the page open a second window."""
-    async with page.context.expect_page() as opening:
-        await press(page, kind)
-    window = await opening.value
-    await expect(window.get_by_role("status")).to_have_text("Live")
-    return window
-
-
-async def press(page: Page, name: str) -> None:
-    """Press the button of this name."""
-    await page.get_by_role("button", name=name, exact=True).click()
-
-
-def told(page: Page) -> Locator:
-    """What the window was told, newest first."""
-    return page.get_by_role("list", name="Events, newest first").get_by_role("listitem")
-
-
-def card(page: Page) -> Locator:
-    """The session, as the page shows it."""
-    return page.locator("#card")
-
-
-async def texts(page: Page) -> list[str]:
-    """The sentences of what the window was told, oldest first, marks included."""
-    return (await told(page).locator("p:first-child").all_text_contents())[::-1]
-
-
-async def key_in(page: Page) -> str:
-    """The key that the window keeps."""
-    return str(await page.evaluate('sessionStorage.getItem("keystay.demo")'))
 
 
 async def test_the_session_is_shown_and_its_key_is_not(page: Page, demo: ServerProcess) -> None:
@@ -242,83 +190,12 @@ async def test_what_the_backend_is_refused_is_said(page: Page, demo: ServerProce
     await expect(page.locator("#backend").get_by_role("alert")).to_have_count(0)
 
 
-async def test_a_phone_is_wide_enough(page: Page, demo: ServerProcess) -> None:
-    """Nothing is wider than the 360 pixels there are, from the first page to the last."""
-    await page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
-    width = "document.documentElement.scrollWidth"
-    await page.goto(f"{demo.control}/demo")
-    assert await page.evaluate(width) == PHONE[0]
-    await log_in(page, demo, "W" * 32)
-    await page.get_by_label("Say something").fill("i" * 200)
-    await press(page, "Say it")
-    await expect(page.locator("#announcer")).to_be_in_viewport()
-    for name in ("Cut the line", "Mend the line", "Kick"):
-        assert await page.evaluate(width) == PHONE[0]
-        await press(page, name)
-    await expect(card(page).get_by_role("heading")).to_be_in_viewport()
-    assert await page.evaluate(width) == PHONE[0]
-
-
-async def test_everything_has_a_name_and_can_be_read(page: Page, demo: ServerProcess) -> None:
-    """Every control has a name, there is one heading 1, and contrast is AA in both themes."""
-
-    async def look() -> None:
-        await expect(page.get_by_role("heading", level=1)).to_have_count(1)
-        for scheme in ("light", "dark"):
-            await page.emulate_media(color_scheme=scheme)
-            assert await page.evaluate(NAMELESS) == []
-            assert await page.evaluate(PALE) == []
-
-    await page.goto(f"{demo.control}/demo")
-    await expect(page.get_by_label("Your name")).to_be_focused()
-    await look()
-    await log_in(page, demo, "Ivy")
-    await look()
-    await press(page, "Cut the line")
-    await expect(page.locator("#pile")).to_contain_text("waiting")
-    await look()
-    await press(page, "Mend the line")
-    await expect(told(page).first).to_contain_text("Nothing is lost")
-    await look()
-    await press(page, "Kick")
-    await expect(card(page).get_by_role("heading")).to_have_text("Kicked: banned")
-    await look()
-
-
-async def test_the_keyboard_reaches_everything(page: Page, demo: ServerProcess) -> None:
-    """Tab by tab to every button; a step of the tour leads to where it is done."""
-    await log_in(page, demo, "Joy")
-    await expect(page.get_by_role("button", name="The others")).to_be_enabled()
-    buttons = await page.locator(
-        "button:visible:not(:disabled), main input:visible"
-    ).evaluate_all("all => all.map((it) => it.ariaLabel || it.id || it.textContent)")
-    await page.evaluate("document.querySelector('.skip').focus()")
-    reached = []
-    focused = "it = document.activeElement; it.ariaLabel || it.id || it.textContent"
-    for _ in range(len(buttons) + 6):
-        await page.keyboard.press("Tab")
-        reached.append(await page.evaluate(focused))
-    assert [each for each in reached if each in buttons] == buttons
-    await press(page, "Step 3: Cut the line")
-    await expect(page.get_by_role("button", name="Cut the line", exact=True)).to_be_focused()
-
-
 async def test_the_countdown_is_by_the_servers_clock(page: Page, demo: ServerProcess) -> None:
     """A machine whose clock is an hour off counts down all the same."""
     await page.add_init_script("const now = Date.now; Date.now = () => now() - 3_600_000;")
     await log_in(page, demo, "Lea")
     await expect(card(page).get_by_role("timer")).to_have_text(re.compile("2:00|1:5"))
     await expect(told(page).first.get_by_role("time")).to_have_text(re.compile("now| s ago"))
-
-
-async def test_the_page_fits_a_laptop(page: Page, demo: ServerProcess) -> None:
-    """Session, events and backend are seen at once, without scrolling."""
-    await log_in(page, demo, "Mia")
-    for region in ("What this window was told", "Your backend"):
-        await expect(page.get_by_role("heading", name=region)).to_be_in_viewport()
-    box = await page.locator("#card").bounding_box()
-    assert box is not None
-    assert box["y"] + box["height"] < LAPTOP[1]
 
 
 async def test_the_body_of_a_login_is_what_a_backend_sends(

@@ -1,8 +1,10 @@
 // The session of this window, how long it has, and, when it is over, why.
 
 import { el, say, svg } from "/assets/element.js";
-import { dateAndTime, duration } from "/assets/format.js";
+import { dateAndTime, duration, shortId } from "/assets/format.js";
 import { serverNow } from "./clock.js";
+import { copy } from "./copy.js";
+import { nameOf } from "./person.js";
 import { countdown, endOf, numberOf, since } from "./words.js";
 
 const SOON_MS = 30_000;
@@ -34,9 +36,9 @@ export class SessionCard {
     const leftMs = session.expiresAt - serverNow();
     this.#fullMs = session.id === this.#session?.id ? Math.max(leftMs, this.#fullMs) : leftMs;
     this.#session = session;
-    say(part("player"), session.meta.name ?? session.actorId);
+    say(part("player"), nameOf(session));
     say(part("actor"), session.actorId);
-    part("session-id").replaceChildren(markOf(session.id), el("code", {}, session.id));
+    this.#showId(session.id);
     part("opened").title = dateAndTime(session.createdAt);
     part("alive").hidden = false;
     part("ended").hidden = true;
@@ -48,11 +50,12 @@ export class SessionCard {
   showLine(line) {
     this.#line = line;
     part("use").disabled = line !== "live";
+    part("again").disabled = part("leave").disabled = line === "cut";
   }
 
   /** It has ended: why, and the way back in, as `name`. */
-  end(data, { wasHere, name }) {
-    const { title, text } = endOf(data, wasHere);
+  end(data, { by, name }) {
+    const { title, text } = endOf(data, by);
     this.#session = null;
     say(part("end-title"), title);
     say(part("end-text"), text);
@@ -90,6 +93,24 @@ export class SessionCard {
     if (this.isExtended)
       return `The open line extends it by itself. Without one it has ${duration(this.#fullMs)}.`;
     return "Unused, it ends at 0:00, and this window is told.";
+  }
+
+  #showId(id) {
+    if (part("session-id").dataset.id === id) return;
+    part("session-id").dataset.id = id;
+    const button = el(
+      "button",
+      {
+        type: "button",
+        class: "quiet copy",
+        "aria-label": `Copy: ${id}`,
+        onclick: () => copy(button, id),
+      },
+      "Copy",
+    );
+    // Its actor, which comes first, is shown already; the rest tells it from others.
+    const short = `${id.slice(0, 3)}…${shortId(id)}`;
+    part("session-id").replaceChildren(markOf(id), el("code", { title: id }, short), button);
   }
 
   async #showDigest(key) {

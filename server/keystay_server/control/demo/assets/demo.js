@@ -8,12 +8,16 @@ import { connect } from "./keystay.min.js";
 import { Line } from "./line.js";
 import { EventLog } from "./log.js";
 import { BackendPanel } from "./panel.js";
+import { nameIn, nameOf, personCalled } from "./person.js";
 import { Picture } from "./picture.js";
 import { SessionList } from "./sessions.js";
 import { Tour } from "./tour.js";
+import { openWindow } from "./windows.js";
 import { wordsFor } from "./words.js";
 
 const BACK = "Back, with the same session. Its life begins anew";
+const BLOCKED =
+  "The browser blocked the new window. Allow pop-ups here and press again, or duplicate this tab: that is a second window with the same session.";
 const TICK_MS = 250;
 const TOAST_MS = 4_000;
 const LINKS = {
@@ -34,7 +38,7 @@ const WHO = "keystay.demo.who";
 class Demo {
   #session = null;
   #held = []; // Events that came before the line was as it was.
-  #isLeaving = false;
+  #leaving = "elsewhere"; // By whom a logout is that is told now: here or elsewhere.
   #backText = place.has("same") ? "This window holds the session now, too" : BACK;
 
   constructor() {
@@ -74,7 +78,7 @@ class Demo {
     document.getElementById("cut").addEventListener("click", () => this.#cutOrMend());
     document.getElementById("login").addEventListener("submit", (event) => {
       event.preventDefault();
-      this.#login(personCalled(document.getElementById("name").value.trim()));
+      this.#loginAs(document.getElementById("name").value);
     });
     document.addEventListener("visibilitychange", () => this.list.watch());
     document.body.classList.toggle("second", location.hash !== "");
@@ -94,14 +98,22 @@ class Demo {
   }
 
   #titleFor(stage) {
-    const name = this.#session?.meta.name ?? this.#session?.actorId;
+    const name = this.#session && nameOf(this.#session);
     document.title = stage === "in" ? `${name} · Keystay demo` : "Keystay demo";
     if (stage === "starting") return "Coming back…";
     if (stage === "out") return FIRST_WORDS;
-    if (stage === "ended") return "The session is over, and this window was told.";
+    if (stage === "ended") return "This window is logged out, and knows why.";
     if (device) return `${name}, on another device: a session of its own.`;
     if (place.has("same")) return `${name}, in a second window: the very same session.`;
     return `${name} is logged in. Four things to try:`;
+  }
+
+  #loginAs(typed) {
+    try {
+      this.#login(personCalled(nameIn(typed)));
+    } catch (unseen) {
+      say(document.getElementById("login-error"), unseen.message);
+    }
   }
 
   async #login({ actorId, name }) {
@@ -119,23 +131,31 @@ class Demo {
   }
 
   async #logout(scope) {
-    this.#isLeaving = scope !== "others";
-    await this.#attempt(this.client.session.logout({ scope }));
-    this.#isLeaving = false;
+    if (scope !== "others") this.#leaving = "here";
+    const timeoutMs = this.client.state === "open" ? undefined : Infinity;
+    const answered = this.#attempt(this.client.session.logout({ scope, timeoutMs }));
+    if (this.#session) await answered;
+    else await this.#logoutAhead(answered);
+    this.#leaving = "elsewhere";
     this.tour.done("end");
     this.list.watch();
   }
 
+  /** Without a line it has ended here already, and the server is told later. */
+  async #logoutAhead(answered) {
+    this.#leaving = "elsewhere";
+    this.#showEnd({ reason: "loggedOut" }, "offline");
+    this.log.note("Logged out here at once. The server is told when the line is back.", "bad");
+    await answered;
+    this.log.note("The server was told: the session is over in every window.", "good");
+    if (document.body.dataset.stage === "ended") this.#showEnd({ reason: "loggedOut" }, "here");
+  }
+
   #open(kind) {
     const hash = kind === "same" ? "#same" : `#device=${crypto.randomUUID().slice(0, 8)}&login`;
-    const width = Math.min(720, Math.floor(screen.availWidth / 2));
-    const left = screen.availWidth - width;
-    const size = `popup,width=${width},height=${screen.availHeight - 80},left=${left}`;
-    const opened = window.open(`/demo${hash}`, "_blank", size);
-    const why =
-      "The browser did not let this page open a window. Duplicate its tab in place of it.";
-    say(document.getElementById("window-error"), opened ? "" : why);
-    if (opened) this.tour.done("second");
+    const isOpened = openWindow(hash);
+    say(document.getElementById("window-error"), isOpened ? "" : BLOCKED);
+    if (isOpened) this.tour.done("second");
   }
 
   #cutOrMend() {
@@ -204,8 +224,8 @@ class Demo {
 
   #set(session) {
     this.#session = session;
-    const { actorId, meta } = session;
-    sessionStorage.setItem(WHO, JSON.stringify({ actorId, name: meta.name ?? actorId }));
+    const { actorId } = session;
+    sessionStorage.setItem(WHO, JSON.stringify({ actorId, name: nameOf(session) }));
     this.#note(session);
     this.panel.show(session);
     this.#enter("in");
@@ -216,9 +236,14 @@ class Demo {
     this.#session = null;
     this.panel.stop();
     this.panel.show(null);
+    this.picture.drop();
     this.#enter("ended");
-    this.card.end(data, { wasHere: this.#isLeaving, name: lastSeen().name });
+    this.#showEnd(data, this.#leaving);
     if (data.reason !== "expired") this.tour.done("end");
+  }
+
+  #showEnd(data, by) {
+    this.card.end(data, { by, name: lastSeen().name });
   }
 
   /** How the session is: it may live longer than this window was told. */
@@ -240,10 +265,10 @@ class Demo {
     const line = this.line.isCut ? "cut" : this.client.state === "open" ? "live" : "waiting";
     const link = document.getElementById("link");
     const { stage } = document.body.dataset;
-    link.hidden = stage === "out" || stage === "ended";
+    link.hidden = stage === "out" || (stage === "ended" && !this.line.isCut);
     [link.dataset.state] = LINKS[line];
     say(document.getElementById("link-text"), LINKS[line][1]);
-    this.picture.show(link.hidden ? "idle" : line, this.#session?.meta.name ?? "");
+    this.picture.show(link.hidden ? "idle" : line, this.#session ? nameOf(this.#session) : "");
     this.card.showLine(line);
     this.list.showLine(line);
   }
@@ -270,8 +295,6 @@ class Demo {
     this.log.tick();
   }
 }
-
-const personCalled = (name) => ({ actorId: `player:${name.toLowerCase()}`, name });
 
 /** Who was logged in last, in this window or in the one that opened it. */
 const lastSeen = () => JSON.parse(sessionStorage.getItem(WHO)) ?? personCalled("Ada");

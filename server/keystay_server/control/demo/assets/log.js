@@ -6,6 +6,7 @@ import { serverNow } from "./clock.js";
 import { since } from "./words.js";
 
 const MAX_ENTRIES = 200;
+const FEW = 3;
 
 export class EventLog {
   #list = document.getElementById("told");
@@ -60,8 +61,8 @@ export class EventLog {
   }
 
   #prepend(entry) {
-    document.getElementById("told-empty").hidden = true;
     this.#list.prepend(entry);
+    document.getElementById("told-next").hidden = this.#list.children.length > FEW;
     while (this.#list.children.length > MAX_ENTRIES) this.#list.lastElementChild.remove();
   }
 }

@@ -2,6 +2,8 @@
 
 import { say } from "/assets/element.js";
 import { commands } from "./backend.js";
+import { copy } from "./copy.js";
+import { nameIn } from "./person.js";
 
 const GRANT_EVERY_MS = 1_000;
 const GRANTS_AT_MOST = 30;
@@ -14,7 +16,6 @@ const ITEMS = [
   "a silver coin",
   "a flute",
 ];
-const COPIED_MS = 1_500;
 
 export class BackendPanel {
   #session = null;
@@ -42,8 +43,8 @@ export class BackendPanel {
         this.#do(deed);
       });
       form.addEventListener("input", () => this.#write());
-      const copy = form.querySelector(".copy");
-      copy.addEventListener("click", () => copyCommand(copy, deed.command()));
+      const button = form.querySelector(".copy");
+      button.addEventListener("click", () => copy(button, deed.command()));
     }
   }
 
@@ -116,7 +117,7 @@ export class BackendPanel {
 
   async #rename() {
     const { id, meta } = this.#session;
-    await this.backend.change(id, { ...meta, name: this.#name.value });
+    await this.backend.change(id, { ...meta, name: nameIn(this.#name.value) });
     if (meta.name) this.#name.value = meta.name; // To be changed back.
   }
 
@@ -132,14 +133,4 @@ export class BackendPanel {
   #kickCommand() {
     return commands.end(this.#session.id, "banned");
   }
-}
-
-async function copyCommand(button, text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    say(button, "Copied");
-  } catch {
-    say(button, "Not allowed");
-  }
-  setTimeout(() => say(button, "Copy"), COPIED_MS);
 }

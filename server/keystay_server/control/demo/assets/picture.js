@@ -10,6 +10,7 @@ const NOTES = {
   waiting: "Looking for the server…",
   live: "Then the world goes on without this window.",
   cut: "The backend goes on, an item a second. This window hears nothing.",
+  left: "The server does not know yet that this window has logged out.",
 };
 
 export class Picture {
@@ -18,12 +19,12 @@ export class Picture {
   #http = document.getElementById("wire-http");
   #waiting = [];
 
-  /** How the line is: idle, waiting, live or cut; and who is at this end of it. */
+  /** How the line is: idle, waiting, live or cut; and who is at this end of it, if anybody. */
   show(line, name) {
     say(document.getElementById("picture-here"), name);
     document.getElementById("picture").dataset.line = line;
     say(document.getElementById("cut"), line === "cut" ? "Mend the line" : "Cut the line");
-    say(document.getElementById("cut-note"), NOTES[line]);
+    say(document.getElementById("cut-note"), NOTES[line === "cut" && !name ? "left" : line]);
     document.getElementById("cut-place").hidden = line === "idle";
   }
 
@@ -47,6 +48,11 @@ export class Picture {
   release() {
     for (const [n, kind] of this.#waiting.slice(-MAX_WAITING).entries())
       setTimeout(() => this.push(kind), n * APART_MS);
+    this.drop();
+  }
+
+  /** What waited will never come: nobody is here for it any more. */
+  drop() {
     this.#waiting = [];
     this.#showPile();
   }

@@ -4,6 +4,7 @@ import { el, say } from "/assets/element.js";
 import { shortId } from "/assets/format.js";
 import { markOf } from "./card.js";
 import { serverNow } from "./clock.js";
+import { nameOf } from "./person.js";
 import { countdown } from "./words.js";
 
 const EVERY_MS = 2_000;
@@ -39,7 +40,9 @@ export class SessionList {
   }
 
   showLine(line) {
-    for (const button of this.#outs) button.disabled = line !== "live";
+    // The client leaves this one without a line, and tells the server later.
+    for (const button of this.#outs)
+      button.disabled = line !== "live" && button.dataset.scope !== "this";
     const asOf = line === "live" ? "asked for every 2 s" : "as they were";
     say(document.getElementById("sessions-as-of"), asOf);
   }
@@ -56,7 +59,7 @@ export class SessionList {
     if (!own) return;
     const holders = await this.backend.holders(own.actorId).catch(() => new Map());
     this.onOwn(own);
-    say(document.getElementById("sessions-title"), `${own.meta.name ?? own.actorId}’s sessions`);
+    say(document.getElementById("sessions-title"), `${nameOf(own)}’s sessions`);
     this.#shown = [];
     this.#rows.replaceChildren(
       ...sessions.map((session) => this.#row(session, holders.get(session.id) ?? 0)),

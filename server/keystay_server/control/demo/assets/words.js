@@ -1,5 +1,7 @@
 // What happened, in words. No page and no clock: both are the caller's.
 
+import { nameOf } from "./person.js";
+
 /** What an event says, given the session as it was before: a sentence, and a kind for its colour. */
 export function wordsFor(name, data, before) {
   if (name === "session.set") return { kind: "set", text: changeOf(before, data) };
@@ -12,37 +14,65 @@ export function wordsFor(name, data, before) {
 
 function changeOf(before, now) {
   if (before?.id !== now.id) return "Logged in. This window holds a session";
-  if (before.meta.name !== now.meta.name) return `Your name is now ${now.meta.name}`;
+  if (nameOf(before) !== nameOf(now)) return `Your name is now ${nameOf(now)}`;
   if (JSON.stringify(before.meta) !== JSON.stringify(now.meta)) return "Its meta has changed";
   if (now.expiresAt > before.expiresAt) return "The session was used. Its life begins anew";
   return "This is how the session is now";
 }
 
-/** How a session ended: a title, and what is to know about it. */
-export function endOf({ reason }, wasHere = false) {
-  const known = {
-    loggedOut: {
-      title: "Logged out",
-      text: wasHere
-        ? "By this window. Every other one that held the session was told in the same moment."
-        : "By another window. This one did not ask: it was told.",
-    },
-    expired: {
-      title: "Expired",
-      text: "It was not used for its time to live. Keystay ended it, and told every window at once.",
-    },
-    banned: {
-      title: "Kicked: banned",
-      text: "The backend ended the session, and its word for why came along. The key opens nothing any more.",
-    },
+/**
+ * How a session ended: a title, and what it means.
+ *
+ * `by` is who logged out: `here`, `offline` (here, and the server is still to be told) or
+ * `elsewhere`.
+ */
+export function endOf({ reason }, by = "elsewhere") {
+  if (reason === "loggedOut") return { title: "Logged out", text: LOGGED_OUT[by] };
+  if (Object.hasOwn(ENDS, reason)) return ENDS[reason];
+  return {
+    title: reason === "banned" ? "Kicked: banned" : `Ended: ${reason}`,
+    text: "The backend ended the session with this word for why, and the key opens nothing any more.",
   };
-  return (
-    known[reason] ?? {
-      title: `Ended: ${reason}`,
-      text: "The backend ended the session. This is its word for why.",
-    }
-  );
 }
+
+const LOGGED_OUT = {
+  here: "By this window. Every other one that held the session was told in the same moment.",
+  offline:
+    "By this window, at once. The server, and every other window, is told when the line is back.",
+  elsewhere: "By another window. This one did not ask: it was told.",
+};
+
+// By the reasons of the protocol. Any other one is a word of the backend's own.
+const ENDS = {
+  noSession: {
+    title: "Not known to the server",
+    text: "The server does not know this session any more: it started anew with a store that keeps nothing, or the session ended more than a day ago.",
+  },
+  invalidSessionKey: {
+    title: "Not a key",
+    text: "What this window kept has not the form of a key, so it opens no session.",
+  },
+  expired: {
+    title: "Expired",
+    text: "Nobody extended it before its time was over, so Keystay ended it and told every window at once.",
+  },
+  replaced: {
+    title: "Replaced",
+    text: "The player opened another session, and may not have that many, so the oldest ended.",
+  },
+  revoked: {
+    title: "Revoked",
+    text: "The backend ended the session without a word of its own, or the store has lost it.",
+  },
+  reassigned: {
+    title: "Given to another player",
+    text: "The backend gave the session to another player, under a new key that this window does not have.",
+  },
+  badVersion: {
+    title: "Of another version",
+    text: "The session, or this page, is of another version of the application than the server takes.",
+  },
+};
 
 /** 1:07 */
 export function countdown(ms) {
