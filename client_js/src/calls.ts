@@ -29,6 +29,7 @@ export interface Call {
   isOwn: boolean;
   /** Of a farewell, and of what it takes: the key of the session that is to end. */
   leaves: string | null;
+  /** It was, on this line or one before: perhaps it was carried out. */
   isSent: boolean;
   /** Nobody waits for the answer any more, but what it says still counts. */
   isAbandoned: boolean;
@@ -160,7 +161,6 @@ export class Calls {
     this._own = [];
     this._ownUnanswered = 0;
     const again = unanswered.filter(isSafeToRepeat);
-    for (const call of again) call.isSent = false;
     this.waiting.unshift(...again);
     return unanswered.filter((call) => !isSafeToRepeat(call));
   }

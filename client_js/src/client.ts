@@ -5,9 +5,9 @@ import { IS_VALID, LIST, LOGIN, LOGOUT, NOW, RESTORE, SUBSCRIBE, UNSUBSCRIBE } f
 import { Connection } from "./connection.js";
 import type { Engine, State } from "./engine.js";
 import { ClientError, CommandError, KeystayError } from "./errors.js";
-import { call, type Handler, Handlers } from "./handlers.js";
+import { call, callAll, type Handler, Handlers } from "./handlers.js";
 import { type CallOptions, type Options, settle } from "./options.js";
-import type { Session } from "./session.js";
+import { isMap, type Session } from "./session.js";
 
 /** Called with null and the result, or with the code of the error: `callback("expired")`. */
 export type Callback<T = void> = (error: string | null, result?: T) => void;
@@ -16,6 +16,9 @@ export type Callback<T = void> = (error: string | null, result?: T) => void;
 export interface LogoutOptions extends CallOptions {
   scope?: "this" | "others" | "all";
 }
+
+/** Paths, and how they are to be asked for. */
+export type Paths = string[] | [...paths: string[], options: CallOptions];
 
 /** Hears of each change of the client's state; `error` is why it is closed for good. */
 export type StateHandler = (state: State, error: KeystayError | null) => void;
@@ -26,7 +29,7 @@ export type StateHandler = (state: State, error: KeystayError | null) => void;
  * It returns at once; commands may be given at once, and wait for the connection. Handlers that are
  * registered before the program yields hear everything from the first event on.
  *
- * @throws TypeError If the URL is none, or there is no WebSocket here.
+ * @throws TypeError If the URL or the storage is none, or there is no WebSocket here.
  * @throws CommandError `invalidSessionKey`, if `options.key` is nothing that can be sent.
  */
 export function connect(url: string, options: Options = {}): Client {
@@ -47,15 +50,13 @@ export class Client {
   readonly session: SessionCommands;
   readonly #engine: Engine;
   readonly #handlers = new Handlers();
-  #stateHandlers: StateHandler[] = [];
+  readonly #stateHandlers = new Set<() => void>();
 
   /** @internal */
   constructor(url: string, options: Options) {
     this.#engine = new Connection(url, settle(url, options), {
       event: (...news) => this.#handlers.tell(...news),
-      state: () => {
-        for (const handler of [...this.#stateHandlers]) call(handler, this.state, this.error);
-      },
+      state: () => callAll(this.#stateHandlers, (tell) => tell()),
     });
     this.session = new SessionCommands(this.#engine);
   }
@@ -88,8 +89,7 @@ export class Client {
    * restored, and `session.recovered` `{recovered}` when it was taken up again.
    */
   on(path: string, handler: Handler): () => void {
-    this.#handlers.on(path, handler);
-    return () => this.off(path, handler);
+    return this.#handlers.on(path, handler);
   }
 
   /** Undo `on`. */
@@ -99,15 +99,16 @@ export class Client {
 
   /**
    * Have the server send the events of these paths, and of everything below them. Resolves to all
-   * subscribed paths. A client starts with `session`; the empty path is everything.
+   * subscribed paths. A client starts with `session`; the empty path is everything. Options may
+   * come after the paths.
    */
-  async subscribe(...paths: string[]): Promise<string[]> {
-    return (await this.#engine.command(SUBSCRIBE, [paths])) as string[];
+  subscribe(...paths: Paths): Promise<string[]> {
+    return this.#askPaths(SUBSCRIBE, paths);
   }
 
   /** Undo `subscribe` for these paths. Resolves to all that remain. */
-  async unsubscribe(...paths: string[]): Promise<string[]> {
-    return (await this.#engine.command(UNSUBSCRIBE, [paths])) as string[];
+  unsubscribe(...paths: Paths): Promise<string[]> {
+    return this.#askPaths(UNSUBSCRIBE, paths);
   }
 
   /** Ask for the server's time, in Unix milliseconds. */
@@ -117,14 +118,15 @@ export class Client {
 
   /** Call the handler on each change of `state`. Returns what undoes it. */
   onState(handler: StateHandler): () => void {
-    const entry: StateHandler = (...news) => handler(...news);
-    this.#stateHandlers.push(entry);
-    return () => {
-      this.#stateHandlers = this.#stateHandlers.filter((other) => other !== entry);
-    };
+    const tell = () => call(handler, this.state, this.error);
+    this.#stateHandlers.add(tell);
+    return () => void this.#stateHandlers.delete(tell);
   }
 
-  /** Resolves when the client is open: the line, the session and the subscriptions as they were. */
+  /**
+   * Resolves when the client is open: the line, the session and the subscriptions as they were. If
+   * the server closed the line as of no use, this connects again.
+   */
   opened(): Promise<void> {
     return new Promise((resolve, reject) => {
       const look = () => {
@@ -135,6 +137,7 @@ export class Client {
       };
       const undo = this.onState(look);
       look();
+      this.#engine.connect();
     });
   }
 
@@ -146,6 +149,11 @@ export class Client {
   /** What may be shown of a client. */
   toJSON(): object {
     return { state: this.state };
+  }
+
+  #askPaths(method: string, paths: unknown[]): Promise<any> {
+    const options = isMap(paths.at(-1)) ? (paths.pop() as CallOptions) : undefined;
+    return this.#engine.command(method, [paths], options);
   }
 }
 

@@ -50,6 +50,8 @@ export class Connection implements Engine {
   /** When to leave the line of a server that is going away. */
   private _slotAt: number | null = null;
   private _isLeaving = false;
+  /** Whether the last line was closed as of no use: nothing speaks against another. */
+  private _isIdle = false;
 
   /** @throws CommandError `invalidSessionKey`, for `settings.key`. */
   constructor(
@@ -93,7 +95,8 @@ export class Connection implements Engine {
     const { timeoutMs = this._settings.timeoutMs, whenOffline } = options;
     return new Promise((resolve, reject) => {
       if (this.state === "closed") throw this._closedError();
-      if (whenOffline === "fail" && this.state !== "open") throw new ClientError("notConnected");
+      const isOnline = this.state === "open" || (this._isIdle && !isOffline());
+      if (whenOffline === "fail" && !isOnline) throw new ClientError("notConnected");
       if (method === RESTORE) params = this._link.restoreParams(params[0] as string);
       // What this tab hears no longer another may want to hear: only look at what is subscribed.
       if (method === UNSUBSCRIBE && this._shared) [method, params] = [SUBSCRIBE, [[]]];
@@ -114,6 +117,11 @@ export class Connection implements Engine {
   adopt(key: string): void {
     this._link.adopt(key);
     this._advance();
+  }
+
+  connect(): void {
+    if (this._line || this._retry || this.state !== "reconnecting") return;
+    this._schedule(this._backoff.nextMs());
   }
 
   reread(): void {
@@ -243,12 +251,7 @@ export class Connection implements Engine {
   /** Send what can be sent, and note how things stand. */
   private _advance(): void {
     this._note();
-    if (!this._line) {
-      if (!this._retry && this.state === "reconnecting" && this._link.hasBusiness) {
-        this._schedule(this._backoff.nextMs());
-      }
-      return;
-    }
+    if (!this._line) return void (this._link.hasBusiness && this.connect());
     let message;
     while ((message = this._link.nextMessage())) this._line.send(message);
     if (this._link.isOpen && this.state !== "open") {
@@ -312,7 +315,7 @@ export class Connection implements Engine {
     if (isFinal) return this._finish(error);
     this._link.lineLost();
     const wantsSession = (error as ClientError).closeCode === NO_SESSION_IN_TIME;
-    const isIdle = wantsSession && !this._link.hasBusiness;
+    const isIdle = (this._isIdle = wantsSession && !this._link.hasBusiness);
     this._shared?.lost(isIdle);
     if (this.state === "open") this._enter("reconnecting");
     const isClosed = () => this.state === "closed"; // By a handler.

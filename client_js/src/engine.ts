@@ -11,7 +11,10 @@ export type State =
   /** Not yet connected for the first time. */
   | "connecting"
   | "open"
-  /** The line was lost, or closed by the server as of no use yet; commands wait. */
+  /**
+   * The line was lost, and is opened again; commands wait. Or the server closed it, because nobody
+   * had logged in for long (4000): then the next command opens it again, or `opened()`.
+   */
   | "reconnecting"
   /** For good: by the program, or because the server cannot be had (`error`). */
   | "closed";
@@ -49,6 +52,9 @@ export interface Engine {
    * @throws CommandError `invalidSessionKey`
    */
   adopt(key: string): void;
+
+  /** Connect, if the server closed the line as of no use and nothing has asked for one since. */
+  connect(): void;
 
   /** Look at the storage again: another tab may have logged in, or out. */
   reread(): void;

@@ -42,7 +42,10 @@ export type ClientErrorCode =
   | "connectionLost"
   /** The server closed the connection with a code that says: do not come back as you are. */
   | "closedByServer"
-  /** The client is closed, and the command did not run; `cause` says why if it failed. */
+  /**
+   * The client is closed; `cause` says why if it failed. A login did not run; any other command
+   * perhaps did, if it was on its way.
+   */
   | "clientClosed"
   /** As many commands wait as `maxPending` allows. This one was not sent. */
   | "queueFull"

@@ -13,25 +13,36 @@ export type Handler = (path: string, data: any, cursor: number | null) => unknow
 
 /** Who is to be called for which path. */
 export class Handlers {
-  private _handlers: [path: string, handler: Handler][] = [];
+  private readonly _entries = new Set<[path: string, handler: Handler]>();
 
-  /** Call the handler for `path` and everything below it, after those that came before. */
-  on(path: string, handler: Handler): void {
-    this._handlers.push([path, handler]);
+  /**
+   * Call the handler for `path` and everything below it, after those that came before. Returns what
+   * undoes this, and no other registration of the same handler.
+   */
+  on(path: string, handler: Handler): () => void {
+    const entry: [string, Handler] = [path, handler];
+    this._entries.add(entry);
+    return () => void this._entries.delete(entry);
   }
 
   /** Stop calling the handler for `path`, once. Does nothing if it is not called. */
   off(path: string, handler: Handler): void {
-    const at = this._handlers.findIndex((entry) => entry[0] === path && entry[1] === handler);
-    if (at >= 0) this._handlers.splice(at, 1);
+    for (const entry of this._entries) {
+      if (entry[0] === path && entry[1] === handler) return void this._entries.delete(entry);
+    }
   }
 
   /** Call everyone who hears the event (SPEC section 5.1). */
   tell(name: string, data: unknown, cursor: number | null): void {
-    for (const [path, handler] of [...this._handlers]) {
+    callAll(this._entries, ([path, handler]) => {
       if (!path || name === path || name.startsWith(path + ".")) call(handler, name, data, cursor);
-    }
+    });
   }
+}
+
+/** Do it for each that is there now, but for none that is gone when its turn comes. */
+export function callAll<T>(entries: Set<T>, tell: (entry: T) => void): void {
+  for (const entry of [...entries]) if (entries.has(entry)) tell(entry);
 }
 
 /** Call a function of the program; report what it throws, or rejects with. */

@@ -7,10 +7,10 @@
  * `client` is what a program holds; `link` is the conversation without I/O.
  */
 export { type Callback, Client, connect } from "./client.js";
-export type { LogoutOptions, SessionCommands, StateHandler } from "./client.js";
+export type { LogoutOptions, Paths, SessionCommands, StateHandler } from "./client.js";
 export type { State } from "./engine.js";
 export { ClientError, type ClientErrorCode, CommandError, KeystayError } from "./errors.js";
 export type { Handler } from "./handlers.js";
-export type { CallOptions, Options, WebSocketConstructor } from "./options.js";
+export type { CallOptions, Options, WebSocketConstructor, WebSocketLike } from "./options.js";
 export type { Session } from "./session.js";
 export type { SessionStorage, StoredSession } from "./storage.js";

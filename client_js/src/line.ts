@@ -8,7 +8,7 @@ import { mayReturn } from "./backoff.js";
 import type { Event, Reply } from "./codec.js";
 import { ClientError, type KeystayError, malformed } from "./errors.js";
 import { report } from "./handlers.js";
-import type { Settings } from "./options.js";
+import type { Settings, WebSocketLike } from "./options.js";
 
 const SUBPROTOCOL = "keystay.v1";
 const BROKE = 1006;
@@ -45,7 +45,7 @@ export interface Wire {
 const STEPS = 10;
 
 export class Line implements Wire {
-  private readonly _socket: WebSocket;
+  private readonly _socket: WebSocketLike;
   private _turns = Promise.resolve();
   private _isClosed = false;
 
@@ -56,6 +56,8 @@ export class Line implements Wire {
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {
       broke = { error: new ClientError("connectionLost", "the line broke") };
+      // A WebSocket that keeps to its standard fails the handshake itself. A page cannot tell that
+      // from any other failure (SPEC section 1.1), and it is tried again. This is for the others.
       if (socket.protocol === SUBPROTOCOL) return listener.opened();
       const error = new ClientError("connectFailed", `the server does not speak ${SUBPROTOCOL}`);
       listener.ended({ error, isFinal: true });
@@ -73,7 +75,7 @@ export class Line implements Wire {
   }
 
   send(message: Uint8Array): void {
-    this._socket.send(message as Uint8Array<ArrayBuffer>);
+    this._socket.send(message);
   }
 
   close(code = 1000): void {

@@ -3,8 +3,23 @@
  */
 import type { SessionStorage } from "./storage.js";
 
-/** How the WebSocket of browsers, of Node 22 and later, and of the package `ws` is made. */
-export type WebSocketConstructor = new (url: string, protocols: string[]) => WebSocket;
+/**
+ * What a client uses of a WebSocket. That of browsers has it, of Node 22 and later, of the package
+ * `ws`; each names the types of its events differently.
+ */
+export interface WebSocketLike {
+  binaryType: string;
+  readonly protocol: string;
+  onopen: ((event: any) => void) | null;
+  onmessage: ((event: any) => void) | null;
+  onclose: ((event: any) => void) | null;
+  onerror: ((event: any) => void) | null;
+  send(data: any): void;
+  close(code?: number): void;
+}
+
+/** How one is made. */
+export type WebSocketConstructor = new (url: string, protocols: string[]) => WebSocketLike;
 
 export interface Options {
   /** A session key to restore with the connection; goes before what the storage holds. */
@@ -47,7 +62,10 @@ export interface Options {
 export interface CallOptions {
   /** How long this command may take. */
   timeoutMs?: number;
-  /** `fail`: reject with `notConnected` at once if the client is not open; `queue`: wait. */
+  /**
+   * `fail`: reject with `notConnected` at once if the client is not open, unless the server closed
+   * the line only for want of a session (4000); `queue`: wait.
+   */
   whenOffline?: "queue" | "fail";
 }
 
@@ -73,7 +91,8 @@ export type Settings = typeof DEFAULTS &
 /**
  * Fill in what the program left out.
  *
- * @throws TypeError If the URL is none for a WebSocket, or there is no WebSocket. Neither is quoted.
+ * @throws TypeError If the URL is none for a WebSocket, if the storage is none, or if there is no
+ *     WebSocket. None of them is quoted.
  */
 export function settle(url: string, options: Options): Settings {
   let parsed: URL | undefined;
@@ -92,6 +111,10 @@ export function settle(url: string, options: Options): Settings {
   };
   for (const [name, value] of Object.entries(options)) {
     if (value !== undefined) Object.assign(settings, { [name]: value });
+  }
+  const { storage = "local" }: any = settings;
+  if (!/^(local|session|memory)$/.test(storage) && !storage?.load) {
+    throw new TypeError('the option storage is "local", "session", "memory" or an object');
   }
   if (!settings.WebSocket) {
     throw new TypeError("there is no WebSocket here: pass one as the option WebSocket");

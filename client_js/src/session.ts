@@ -43,14 +43,17 @@ const isNull = (value: unknown) => value === null;
 const is = (type: string) => (value: unknown) => typeof value === type;
 const isNumber = is("number");
 const isString = is("string");
-const isMap = (value: unknown) => is("object")(value) && !isNull(value) && !Array.isArray(value);
+const isStringOrNull = (value: unknown) => isNull(value) || isString(value);
+export const isMap = (value: unknown) =>
+  is("object")(value) && !isNull(value) && !Array.isArray(value);
 
 const FIELDS: Record<string, (value: unknown) => boolean> = {
+  key: (value) => isStringOrNull(value ?? null),
   actorId: isString,
   meta: isMap,
   id: isString,
   language: isString,
-  version: (value) => isNull(value) || isString(value),
+  version: isStringOrNull,
   createdAt: isNumber,
   expiresAt: isNumber,
   endsAt: (value) => isNull(value) || isNumber(value),
@@ -68,7 +71,7 @@ export function readSession(wire: any): Session {
       throw malformed("a session lacks a field or has one of the wrong type");
     }
   }
-  return withKey(session as unknown as Session, isString(wire.key) ? wire.key : null);
+  return withKey(session as unknown as Session, wire.key ?? null);
 }
 
 /** Make of it what `readSession` reads, the key in plain view: for another tab. */

@@ -44,6 +44,13 @@ export class MemoryStorage implements SessionStorage {
   }
 }
 
+/** What is used of a storage of a browser. */
+interface Items {
+  getItem(name: string): string | null;
+  setItem(name: string, value: string): void;
+  removeItem(name: string): void;
+}
+
 /**
  * Keeps the session in the storage of a browser: the key in one that tabs may share, the cursor in
  * the tab's own, for it says what this tab has heard. A cursor of another key is void.
@@ -56,8 +63,8 @@ export class WebStorage implements SessionStorage {
   private _key: string | null = null;
 
   constructor(
-    private readonly _keys: Storage,
-    private readonly _cursors: Storage,
+    private readonly _keys: Items,
+    private readonly _cursors: Items,
     private readonly _name: string,
   ) {
     this._cursorName = `${_name} cursor`;

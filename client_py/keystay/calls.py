@@ -110,7 +110,7 @@ class Calls:
     def abandon(self, call: Call) -> None:
         """Nobody waits for this call any more: do not send it; if it is sent, so be it."""
         call.is_abandoned = True
-        if not call.is_sent and call in self._waiting:
+        if call in self._waiting:
             self._waiting.remove(call)
 
     def line_lost(self) -> list[Call]:
@@ -127,8 +127,6 @@ class Calls:
         self._own.clear()
         self._own_unanswered = 0
         again = [call for call in unanswered if call.method in _SAFE_TO_REPEAT]
-        for call in again:
-            call.is_sent = False
         self._waiting.extendleft(reversed(again))
         return [call for call in unanswered if call.method not in _SAFE_TO_REPEAT]
 

@@ -219,21 +219,25 @@ class Client:
 
     @overload
     def is_valid(
-        self, key: str, *, timeout_s: float | None = None
+        self, key: str | None, *, timeout_s: float | None = None
     ) -> Coroutine[Any, Any, None]: ...
     @overload
     def is_valid(
-        self, key: str, callback: Callback, *, timeout_s: float | None = None
+        self, key: str | None, callback: Callback, *, timeout_s: float | None = None
     ) -> None: ...
     def is_valid(
-        self, key: str, callback: Callback | None = None, *, timeout_s: float | None = None
+        self,
+        key: str | None,
+        callback: Callback | None = None,
+        *,
+        timeout_s: float | None = None,
     ) -> Coroutine[Any, Any, None] | None:
         """
-        Check whether the key opens a live session. Changes nothing.
+        Check whether the key opens a live session; None does not. Changes nothing.
 
         Await it, and it raises why not; or give a callback, which needs no await.
         """
-        return self._ask(CommandName.IS_VALID, [key], callback, timeout_s)
+        return self._ask(CommandName.IS_VALID, [key or ""], callback, timeout_s)
 
     @overload
     def restore(

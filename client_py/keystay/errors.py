@@ -95,7 +95,11 @@ class ClosedByServer(ClientError):
 
 
 class ClientClosed(ClientError):
-    """The client is closed, and the command did not run; `__cause__` says why if it failed."""
+    """
+    The client is closed; `__cause__` says why if it failed.
+
+    A login did not run; any other command perhaps did, if it was on its way.
+    """
 
     code = "clientClosed"
 

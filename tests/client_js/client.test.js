@@ -97,6 +97,46 @@ describe("a client", { timeout: 60000 }, () => {
     assert.deepEqual(await called((done) => session.restore(done)), ["noSession"]);
   });
 
+  test("takes options for each command, also where they come after paths", async (t) => {
+    const client = connect(t, "ws://127.0.0.1:9");
+    const options = { whenOffline: "fail" };
+    assert.equal(await codeOf(client.subscribe("shop", options)), "notConnected");
+    assert.equal(await codeOf(client.unsubscribe(options)), "notConnected");
+    assert.equal(await codeOf(client.now(options)), "notConnected");
+    const other = connect(t, server.url);
+    assert.deepEqual((await other.subscribe("shop", { timeoutMs: 5000 })).sort(), ["session", "shop"]);
+    for (const wrong of [["shop"], null, 5]) {
+      assert.equal(await codeOf(other.subscribe(wrong)), "invalidParams");
+    }
+  });
+
+  test("undoes each registration once, and calls nobody who was removed just before", async (t) => {
+    const client = connect(t, server.url);
+    const called = [];
+    const twice = () => called.push("twice");
+    const undo = client.on("session", twice);
+    client.on("session", twice);
+    undo();
+    undo();
+    const removed = () => called.push("removed");
+    client.on("session", () => client.off("session", removed));
+    client.on("session", removed);
+    let undoState = () => {};
+    client.onState(() => undoState());
+    undoState = client.onState(() => called.push("removed"));
+    await client.session.login("anonymous");
+    assert.deepEqual(called, ["twice"]);
+  });
+
+  test("refuses a storage that is none, and names those there are", () => {
+    for (const storage of ["Local", null, {}, true]) {
+      assert.throws(
+        () => connectClient(server.url, { WebSocket, storage }),
+        (error) => error instanceof TypeError && /storage.*"local".*"memory"/.test(error.message),
+      );
+    }
+  });
+
   test("carries commands out in the order of the calls, before it is even connected", async (t) => {
     const client = connect(t, server.url);
     const { key } = await open("order");

@@ -49,6 +49,49 @@ describe("a close code", { timeout: 30000 }, () => {
     await client.opened();
     assert.deepEqual([server.connections(), client.session.getActorId()], [2, "player:7"]);
   });
+
+  test("4000 is no failure: a command that is not to wait for the network connects, and so does who waits", async (t) => {
+    for (const connects of ["opened", "now"]) {
+      const server = await script(t, first("open", (socket) => socket.close(4000)));
+      const client = connect(t, server.url);
+      await entered(client, "reconnecting");
+      await client[connects]({ whenOffline: "fail" });
+      assert.deepEqual([server.connections(), client.state], [2, "open"]);
+    }
+  });
+
+  test("4000 connects once, however many ask, and who asks in the moment of a loss", async (t) => {
+    const server = await script(t, first("open", (socket) => socket.close(4000)));
+    const client = connect(t, server.url);
+    const opened = [];
+    client.onState((state) => state === "reconnecting" && opened.push(client.opened(), client.opened()));
+    await entered(client, "reconnecting");
+    await Promise.all([...opened, client.opened(), client.now({ whenOffline: "fail" })]);
+    assert.equal(server.connections(), 2);
+  });
+
+  test("4000 and then no server: who is not to wait is told so", async (t) => {
+    const server = await script(t, (socket, command, number) => {
+      if (number === 1 && command.method === "open") socket.close(4000);
+      else socket.terminate();
+    });
+    const client = connect(t, server.url, { backoffBaseMs: 1, backoffCapMs: 1e6 });
+    await entered(client, "reconnecting");
+    const late = codeOf(client.now());
+    await entered(client, "open");
+    await entered(client, "reconnecting");
+    assert.equal(await codeOf(client.now({ whenOffline: "fail" })), "notConnected");
+    await client.close();
+    assert.equal(await late, "clientClosed");
+  });
+
+  test("that ends all under commands leaves only of a login in doubt what it did", async (t) => {
+    const server = await script(t, first("session.isValid", (socket) => socket.close(4500)));
+    const client = connect(t, server.url);
+    const [sent, login] = [client.session.isValid(KEY), client.session.login("none")].map(codeOf);
+    assert.deepEqual([await sent, await login], ["clientClosed", "connectionLost"]);
+    assert.equal(await codeOf(client.session.isValid(KEY)), "clientClosed");
+  });
 });
 
 test("a key found in the storage on the way back is restored on one line", { timeout: 30000 }, async (t) => {
@@ -87,16 +130,35 @@ describe("a server that is wrong", { timeout: 30000 }, () => {
     });
   }
 
-  test("and does not choose the protocol is left for good", async (t) => {
+  test("and chooses no protocol is left for good, where the WebSocket opens all the same", async (t) => {
     const server = await script(t, well, {});
-    class WithoutProtocol extends ws.WebSocket {
+    class Lenient extends ws.WebSocket {
       constructor(url) {
         super(url);
       }
     }
-    const client = connect(t, server.url, { WebSocket: WithoutProtocol });
+    const client = connect(t, server.url, { WebSocket: Lenient });
     assert.equal(await codeOf(client.now()), "clientClosed");
     assert.equal(client.error.code, "connectFailed");
+  });
+
+  test("and chooses no protocol is a failed handshake elsewhere, and tried again", async (t) => {
+    for (const WebSocket of [ws.WebSocket, globalThis.WebSocket].filter(Boolean)) {
+      let attempts = 0;
+      const chosen = [false, false, "keystay.v1"];
+      const server = await script(t, well, { handleProtocols: () => chosen[attempts++] });
+      assert.equal(await connect(t, server.url, { WebSocket }).now(), 1);
+      assert.equal(attempts, 3);
+    }
+  });
+
+  test("and sends a session whose key is no text is left, too", async (t) => {
+    t.mock.method(console, "error", () => {});
+    const server = await script(t, first("session.restore", (socket, { id }) =>
+      socket.send(bound(id, 5, { key: 7 }))));
+    const client = connect(t, server.url, { key: KEY });
+    await client.opened();
+    assert.deepEqual([server.connections(), client.session.getKey()], [2, KEY]);
   });
 
   test("and cannot restore now is asked again, after the time that it names", async (t) => {
@@ -154,6 +216,14 @@ describe("a server that is silent", { timeout: 30000 }, () => {
     held.forEach((answer) => answer());
     assert.equal(await client.now(), 1);
   });
+});
+
+test("a command that was sent before the line broke is not called one that was not", { timeout: 10000 }, async (t) => {
+  const server = await script(t, first("time.now", (socket) => socket.terminate()));
+  const client = connect(t, server.url, { backoffBaseMs: 1e6, backoffCapMs: 1e6 });
+  await client.opened();
+  const error = await client.now({ timeoutMs: 50 }).catch((error) => error);
+  assert.match(error.message, /perhaps carried out/);
 });
 
 describe("a server that goes away", { timeout: 30000 }, () => {

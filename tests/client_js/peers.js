@@ -7,6 +7,8 @@ const require = createRequire(new URL("../../client_js/package.json", import.met
 
 /** The package `ws`: a WebSocket for Node 20, and a server to write scripts for. */
 export const ws = require("ws");
+/** The compiler. */
+export const ts = require("typescript");
 const msgpack = require("@msgpack/msgpack");
 
 /** MessagePack as others write and read it. */

@@ -17,6 +17,7 @@ const EXAMPLES = blocks(README, "js");
 const PROGRAMS = EXAMPLES.filter((code) => code.includes("import "));
 const PARTS = EXAMPLES.filter((code) => !code.includes("import "));
 const DIST = fileURLToPath(new URL("../../client_js/dist/", import.meta.url));
+const NODE_20 = !globalThis.WebSocket && "Node has a WebSocket from 22 on";
 const AsyncFunction = (async () => {}).constructor;
 
 /** The members that a class shows. */
@@ -27,7 +28,6 @@ describe("the README", { timeout: 60000 }, () => {
   let server;
   let stop;
   before(async () => {
-    globalThis.WebSocket ??= WebSocket; // Node 20 has none.
     server = await serve({ after: (end) => (stop = end) });
   });
   after(() => stop());
@@ -59,7 +59,7 @@ describe("the README", { timeout: 60000 }, () => {
     assert.deepEqual([PROGRAMS.length, PARTS.length], [3, 5]);
   });
 
-  test("the first program logs in, out, and hears of both", async (t) => {
+  test("the first program logs in, out, and hears of both", { skip: NODE_20 }, async (t) => {
     const [[[, actor], ended]] = await runProgram(t, PROGRAMS[0]);
     assert.ok(actor);
     assert.deepEqual(ended, ["it ended:", "loggedOut"]);

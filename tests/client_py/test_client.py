@@ -55,6 +55,8 @@ class TestCommands:
             await client.is_valid(NO_SESSION)
         with pytest.raises(keystay.InvalidSessionKey):
             await client.is_valid("not a key")
+        with pytest.raises(keystay.InvalidSessionKey):
+            await client.is_valid(None)
 
     async def test_restore(self, server: ServerProcess, client: keystay.Client) -> None:
         """A second connection gets the same session."""

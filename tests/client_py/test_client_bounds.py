@@ -44,6 +44,22 @@ class TestTimeouts:
         await line.serve_now(3)
         assert await now == 3
 
+    async def test_a_line_that_breaks_under_the_command(self, peer: Peer) -> None:
+        """The error does not say that the command was not sent, and it is not sent again."""
+        client, line = await peer.bound_client()
+        now = asyncio.ensure_future(client.now(timeout_s=0.2))
+        await line.command()
+        line.drop()
+        with pytest.raises(keystay.Timeout, match="perhaps carried out"):
+            await now
+        line = await peer.accept()
+        await line.serve_restore(KEY, CURSOR + 1, after=CURSOR)
+        listed = asyncio.ensure_future(client.list())
+        command = await line.command()
+        assert command.method == "session.list"
+        await line.send(done(command.id, []))
+        assert await listed == []
+
     async def test_an_answer_that_comes_too_late(self, peer: Peer) -> None:
         """It answers nothing else, and what it says still counts."""
         client = await peer.client()

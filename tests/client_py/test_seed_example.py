@@ -18,14 +18,15 @@ logger = logging.getLogger("example")
 
 def seed_example(client: Client, local_storage: dict[str, str]) -> None:
     """Check the stored key and use it; store every new one. Nothing is awaited."""
-    session_key = local_storage[STORE_KEY]
+    session_key = local_storage.get(STORE_KEY)
 
     def checked(err: str | None) -> None:
         if err:
             logger.debug("Stored session key is invalid: %s", err)
-            del local_storage[STORE_KEY]
+            local_storage.pop(STORE_KEY, None)
         else:
             logger.debug("Stored session key is valid")
+            assert session_key is not None
             client.set_session_key(session_key)
 
     client.is_valid(session_key, checked)
@@ -64,6 +65,22 @@ async def test_a_stored_key_that_is_not(client: Client, other: Client) -> None:
     await client.now()
     assert local_storage == {}
     assert client.session is None
+
+
+async def test_nothing_is_stored(client: Client) -> None:
+    """No key is no valid one: nobody is logged in, and the next login is stored."""
+    local_storage: dict[str, str] = {}
+    seed_example(client, local_storage)
+    checked: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+    client.is_valid(None, checked.set_result)
+    async with asyncio.timeout(WAIT_S):
+        assert await checked == "invalidSessionKey"
+    events = client.events("session.set")
+    session = await client.login("anonymous")
+    async with asyncio.timeout(WAIT_S):
+        await anext(events)
+        await client.now()
+    assert local_storage == {STORE_KEY: session.key}
 
 
 async def test_restore_and_logout_with_callbacks(client: Client, other: Client) -> None:

@@ -1,0 +1,68 @@
+/** What a compiler of TypeScript makes of the package, as strict as it can be. */
+import assert from "node:assert/strict";
+import { rmSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { describe, test } from "node:test";
+import { blocks } from "./pages.js";
+import { ts } from "./peers.js";
+
+const DIST = fileURLToPath(new URL("../../client_js/dist/", import.meta.url));
+const README_PROGRAMS = blocks("client_js/README.md", "js").filter((code) =>
+  code.includes("import "),
+);
+const OWN_TYPES = `
+import { connect, type SessionStorage, type StoredSession, type WebSocketConstructor } from "keystay";
+import { connect as connectMage } from "keystay/mage";
+
+class Kept implements SessionStorage {
+  kept: StoredSession | null = null;
+  load = () => this.kept;
+  save = (session: StoredSession) => void (this.kept = session);
+  clear = () => void (this.kept = null);
+}
+export async function begin(WebSocket: WebSocketConstructor) {
+  const client = connect("ws://127.0.0.1:8330", { WebSocket, storage: new Kept() });
+  await client.subscribe("shop", "chat", { whenOffline: "fail" });
+  await client.unsubscribe("shop");
+  client.session.isValid(null, (error: string | null) => error);
+  connectMage("ws://127.0.0.1:8330", { WebSocket }).eventManager.on("session", () => {});
+}
+`;
+const IN_A_PAGE = `${OWN_TYPES}
+begin(WebSocket);
+`;
+
+/** Compile these together; return what is wrong. */
+function compile(t, programs, options) {
+  // Inside of the package, so that `keystay` is the package itself.
+  const files = programs.map((_, at) => `${DIST}typed-${process.pid}-${at}.mts`);
+  files.forEach((file, at) => writeFileSync(file, programs[at]));
+  t.after(() => files.forEach((file) => rmSync(file)));
+  const program = ts.createProgram(files, {
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    noEmit: true,
+    target: ts.ScriptTarget.ES2022,
+    module: ts.ModuleKind.NodeNext,
+    types: [],
+    ...options,
+  });
+  return ts
+    .getPreEmitDiagnostics(program)
+    .map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, " "));
+}
+
+describe("the types", { timeout: 60000 }, () => {
+  const [PAGE, NO_PAGE] = [["lib.es2022.d.ts", "lib.dom.d.ts"], ["lib.es2022.d.ts"]];
+
+  test("name nothing that is only in a browser, or only in Node", (t) => {
+    assert.deepEqual(compile(t, [OWN_TYPES], { lib: NO_PAGE }), []);
+  });
+
+  test("take the WebSocket of a browser, and that of the package ws as the README has it", (t) => {
+    assert.equal(README_PROGRAMS.filter((code) => code.includes('from "ws"')).length, 2);
+    // What is wrong in the types of others is not for this test.
+    const options = { lib: PAGE, skipLibCheck: true };
+    assert.deepEqual(compile(t, [IN_A_PAGE, ...README_PROGRAMS], options), []);
+  });
+});
