@@ -33,10 +33,14 @@ export interface Call {
   isSent: boolean;
   /** Nobody waits for the answer any more, but what it says still counts. */
   isAbandoned: boolean;
+  /** Of another tab, which asks again if the line is lost, and counts what waits itself. */
+  isHosted: boolean;
 }
 
 /** Carried out twice, every other command leaves everything as carried out once. */
 const isSafeToRepeat = ({ method }: Call) => method !== LOGIN && method !== LOGOUT;
+
+const isOfThisTab = ({ isHosted }: Call) => !isHosted;
 
 /** Whether it ends the session that the connection is bound to. */
 export const isLogout = ({ method, params }: Call) =>
@@ -88,14 +92,15 @@ export class Calls {
   /**
    * Put a command of the program in line.
    *
-   * @throws ClientError `queueFull`, if as many as allowed are unanswered.
+   * @throws ClientError `queueFull`, if as many of this tab's as allowed are unanswered.
    * @throws CommandError `invalidParams`, if the parameters cannot be written, or are too big.
    */
-  give(method: string, params: unknown[], done: Done): Call {
-    if (this.waiting.length + this._sent.size + this.farewells.length >= this._capacity) {
+  give(method: string, params: unknown[], done: Done, isHosted: boolean): Call {
+    const unanswered = [...this.waiting, ...this._sent.values(), ...this.farewells];
+    if (!isHosted && unanswered.filter(isOfThisTab).length >= this._capacity) {
       throw new ClientError("queueFull");
     }
-    const call = this.make(method, params, done);
+    const call = this.make(method, params, done, isHosted);
     this.waiting.push(call);
     return call;
   }
@@ -148,15 +153,29 @@ export class Calls {
     call.leaves = key;
   }
 
+  /** Whether a logout is kept for the session with this key. */
+  isLeft(key: string | null): boolean {
+    return this.farewells.some(({ leaves }) => leaves === key);
+  }
+
+  /** The session with this key is over. Returns the logouts that somebody waits for. */
+  departed(key: string | null): Call[] {
+    const ended = this.farewells.filter(({ leaves }) => leaves === key);
+    this.farewells = this.farewells.filter(({ leaves }) => leaves !== key);
+    return ended.filter(({ isAbandoned }) => !isAbandoned);
+  }
+
   /**
    * Put what is safe to repeat in line again, before what was never sent.
    *
-   * Returns the calls that must fail, because nobody knows whether they were carried out.
+   * Those of other tabs are dropped. Returns the calls that must fail, because nobody knows whether they were carried out.
    */
   lineLost(): Call[] {
     const unanswered = [...this._sent.values()].filter(
-      (call) => !call.isOwn && !call.isAbandoned,
+      (call) => !call.isOwn && !call.isAbandoned && !call.isHosted,
     );
+    this.waiting = this.waiting.filter(isOfThisTab);
+    this.farewells = this.farewells.filter(isOfThisTab);
     this._sent.clear();
     this._own = [];
     this._ownUnanswered = 0;
@@ -174,7 +193,7 @@ export class Calls {
   }
 
   /** Make a call that is in no line yet. */
-  make(method: string, params: unknown[], done: Done): Call {
+  make(method: string, params: unknown[], done: Done, isHosted = false): Call {
     do this._lastId = (this._lastId % MAX_ID) + 1;
     while (this._sent.has(this._lastId));
     return {
@@ -187,6 +206,7 @@ export class Calls {
       leaves: null,
       isSent: false,
       isAbandoned: false,
+      isHosted,
     };
   }
 }

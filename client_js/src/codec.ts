@@ -54,8 +54,13 @@ export function encode(id: number, method: string, params: unknown[]): Uint8Arra
  */
 export function decode(bytes: Uint8Array): Reply | Event {
   const frame = unpack(bytes);
-  if (Array.isArray(frame) && (isReply(frame) || isEvent(frame))) return frame;
+  if (isFrame(frame)) return frame;
   throw malformed("neither a reply nor an event");
+}
+
+/** Tell whether a server may send this. */
+export function isFrame(frame: unknown): frame is Reply | Event {
+  return Array.isArray(frame) && (isReply(frame) || isEvent(frame));
 }
 
 /** Tell whether this may be a cursor (SPEC section 2.1). */

@@ -8,7 +8,7 @@ import { Backoff, SERVER_DRAINING, slotMs } from "./backoff.js";
 import { RESTORE, SUBSCRIBE, UNSUBSCRIBE } from "./calls.js";
 import type { Event, Reply } from "./codec.js";
 import type { Engine, Listener, State } from "./engine.js";
-import { ClientError, CommandError, KeystayError } from "./errors.js";
+import { ClientError, clientClosed, CommandError, KeystayError } from "./errors.js";
 import { report } from "./handlers.js";
 import { Keeper } from "./keeper.js";
 import { type Hangup, hangupOn, Line, type LineListener } from "./line.js";
@@ -94,7 +94,7 @@ export class Connection implements Engine {
   command(method: string, params: unknown[], options: CallOptions = {}): Promise<unknown> {
     const { timeoutMs = this._settings.timeoutMs, whenOffline } = options;
     return new Promise((resolve, reject) => {
-      if (this.state === "closed") throw this._closedError();
+      if (this.state === "closed") throw clientClosed(this.error);
       const isOnline = this.state === "open" || (this._isIdle && !isOffline());
       if (whenOffline === "fail" && !isOnline) throw new ClientError("notConnected");
       if (method === RESTORE) params = this._link.restoreParams(params[0] as string);
@@ -140,21 +140,19 @@ export class Connection implements Engine {
    */
   private _reread(unset?: Unset): boolean {
     if (this.state === "closed") return true;
-    const key = this._keeper.load()?.key ?? null;
+    const stored = this._keeper.load();
+    const key = stored?.key ?? null;
     if (this._link.knows(key)) return true;
     if (key === null && this._tabs && !unset) {
       // Who emptied it tells why, but that may take a moment longer.
       later(EMPTY_MS, () => this._reread({ reason: "loggedOut" }));
       return false;
     }
-    if (key === null) {
-      this._link.forget(unset);
-    } else {
-      try {
-        this._link.adopt(key);
-      } catch {
-        return true; // It is of no use to anybody.
-      }
+    try {
+      if (key === null) this._link.forget(unset);
+      else this._link.adopt(key);
+    } catch {
+      this._keeper.know(stored); // It is of no use to anybody: what is here takes its place.
     }
     this._advance();
     return true;
@@ -167,6 +165,8 @@ export class Connection implements Engine {
       this._reread();
     } else if (kind !== "unset") {
       this._shared?.heard(news);
+    } else if (typeof unset?.reason !== "string" || typeof unset.id !== "string") {
+      return; // None of ours said that.
     } else if (!this.session || unset.id !== this.session.id) {
       this._reread(unset);
     } else {
@@ -257,7 +257,8 @@ export class Connection implements Engine {
     if (this._link.isOpen && this.state !== "open") {
       this._openedAt = performance.now();
       this._listenOn();
-      this._shared?.opened();
+      // Whoever heard but what this tab heard has missed something, too.
+      this._shared?.opened(this._link.recovered === false ? Infinity : undefined);
       this._enter("open");
     }
   }
@@ -284,13 +285,15 @@ export class Connection implements Engine {
     const isUnset = name === SESSION_UNSET;
     // It is of no use to this page; in one of another version it is as good as ever.
     const isOfThisPage = isUnset && data.reason === "badVersion";
-    if (isOfThisPage) this._keeper.know(null);
+    if (isOfThisPage) this._keeper.know(this._link.toStore);
+    else if (isUnset) this._putBack();
     this._note();
     if (cursor !== undefined) {
       const told = name === SESSION_SET ? writeSession(data) : data;
       this._shared?.event([2, name, [told, cursor]]);
     }
-    if (isUnset && !isOfThisPage) this._tabs?.tell("unset", data);
+    // A key that was refused, and opened no session that is known, is nobody else's concern.
+    if (isUnset && !isOfThisPage && data.id !== null) this._tabs?.tell("unset", data);
     const wait = name === SERVER_DRAINING ? slotMs(data) : null;
     if (wait !== null) {
       this._slotAt = performance.now() + wait;
@@ -298,6 +301,12 @@ export class Connection implements Engine {
       this._limitTo(wait, () => this._leave());
     }
     this._listener.event(name, data, cursor ?? null);
+  }
+
+  /** Have the session that there is stored again, if the storage holds a key that was refused. */
+  private _putBack(): void {
+    const stored = this._link.toStore && this._keeper.load();
+    if (stored && this._link.hasRefused(stored.key)) this._keeper.know(stored);
   }
 
   /** Leave a server that is going away, but let the commands on the line be answered. */
@@ -372,12 +381,6 @@ export class Connection implements Engine {
     this._listener.state();
   }
 
-  private _closedError(): ClientError {
-    const closed = new ClientError("clientClosed");
-    if (this.error) closed.cause = this.error;
-    return closed;
-  }
-
   private _finish(error: KeystayError | null): void {
     if (this.state === "closed") return;
     this.error = error;
@@ -387,7 +390,7 @@ export class Connection implements Engine {
     this._dropLine();
     this._tabs?.close();
     this._shared?.close();
-    this._link.close(this._closedError());
+    this._link.close(clientClosed(error));
     this._keeper.note(this._link.toStore);
     this._keeper.flush();
   }

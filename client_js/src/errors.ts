@@ -75,6 +75,13 @@ export function malformed(why: string): ClientError {
   return new ClientError("malformedFrame", why);
 }
 
+/** Make the error for a command that a closed client does not carry out. */
+export function clientClosed(cause: KeystayError | null): ClientError {
+  const closed = new ClientError("clientClosed");
+  if (cause) closed.cause = cause;
+  return closed;
+}
+
 /** Build the error that a reply carries. */
 export function errorFromReply(code: string, details: unknown): CommandError {
   const { message, retryAfter } = (details ?? {}) as Record<string, unknown>;

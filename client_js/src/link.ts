@@ -89,11 +89,13 @@ export class Link {
   /**
    * Give a command. It goes out as soon as the link is open.
    *
+   * @param isHosted Whether it is another tab's. If the line is lost it is not answered: that tab asks
+   *     again.
    * @throws ClientError `queueFull`
    * @throws CommandError `invalidParams`
    */
-  command(method: string, params: unknown[], done: Done): Call {
-    const call = this._calls.give(method, params, done);
+  command(method: string, params: unknown[], done: Done, isHosted = false): Call {
+    const call = this._calls.give(method, params, done, isHosted);
     if (!this._isUp) this._depart();
     return call;
   }
@@ -123,9 +125,9 @@ export class Link {
     if (this._isUp && !this._isDeparting) this._restore(key);
   }
 
-  /** Whether the line is bound to the session with this key. */
-  isBoundTo(key: unknown): boolean {
-    return this._isBound && key === this._key;
+  /** Whether this is the key that the server refused last. */
+  hasRefused(key: string): boolean {
+    return key === this._refusedKey;
   }
 
   /** Whether it is no news that the storage holds this key, or null for none. */
@@ -153,10 +155,9 @@ export class Link {
     this._left = null;
     this._endedId = id ?? "";
     this._forget();
-    // Without a line of its own it is for those to see to who have one, or who ended it.
-    if (this._isUp && !this._isShared && key !== null && unset.reason === "loggedOut") {
-      this.leave(key, () => {});
-    }
+    // Over another tab's line that tab does. Else do, for who logged out may be gone by then.
+    const isMine = unset.reason === "loggedOut" && !(this._isUp && this._isShared);
+    if (key !== null && isMine && !this._calls.isLeft(key)) this.leave(key, () => {});
     this._tell(SESSION_UNSET, { ...unset, id });
   }
 
@@ -180,8 +181,8 @@ export class Link {
   }
 
   /** End a session that the program does not have any more, now or on the next line. */
-  leave(key: string, done: Done): void {
-    this._calls.depart(this._calls.make(LOGOUT, [], done), key);
+  leave(key: string, done: Done, isHosted = false): void {
+    this._calls.depart(this._calls.make(LOGOUT, [], done, isHosted), key);
     if (this._isUp && !this._isDeparting) this._resume();
   }
 
@@ -277,8 +278,7 @@ export class Link {
 
   private _bound(call: Call, { session, cursor }: Taken): Session {
     if (call.isOwn && call.params[0] === this._adopted) this._adopted = null;
-    const isOver = this._calls.farewells.some(({ leaves }) => leaves === session.key);
-    if (isOver || session.id === this._endedId) return session;
+    if (this._calls.isLeft(session.key) || session.id === this._endedId) return session;
     // The event came before the reply, unless the program unsubscribed from it;
     // and the session may have changed or ended since.
     const isOld = cursor !== null && cursor <= this._sessionCursor;
@@ -298,17 +298,19 @@ export class Link {
     this._tell(SESSION_RECOVERED, { recovered: this.recovered });
   }
 
-  /** The session was not taken up again. Tell the program as an end of the session. */
+  /** A key was refused. If it is that of the session that is held, that is its end. */
   private _refused(call: Call, error: CommandError): void {
     if (call.method === NOW) return; // A sign of life, too.
     if (call.method !== RESTORE || !endsSession(error)) throw error;
     const key = (this._refusedKey = call.params[0] as string);
     if (key === this._adopted) this._adopted = null;
     let id = null;
-    if (!this._isBound) {
+    if (this._key === key && !this._isBound) {
+      id = this.session?.id ?? null;
       this._left = null;
-      if (this._key === key) id = this.session?.id ?? null;
       this._forget();
+    } else if (this._key !== null && this._adopted === null && !this._isBound) {
+      this._restore(this._key);
     }
     this._tell(SESSION_UNSET, { reason: error.code, id });
   }
@@ -352,8 +354,7 @@ export class Link {
     const [farewell] = this._calls.farewells as [Call];
     // Not before it is bound: whatever else this line were bound to would end.
     if (call.method === RESTORE && !error) return this._calls.ownUp(farewell);
-    this._calls.farewells.shift();
-    if (!farewell.isAbandoned) farewell.done(null);
+    for (const ended of this._calls.departed(farewell.leaves)) ended.done(null);
     this._resume();
   }
 

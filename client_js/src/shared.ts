@@ -6,14 +6,14 @@
  * the lock connects with what it has heard so far.
  *
  * News from those who ask: `["ask"]` for the line, `["command", line, bytes]`. From the one that has
- * it: `["open", paths, leader]`, `["lost", isIdle]`, `["event", frame]`, `["reply", line, frame]`.
+ * it: `["open", paths, leader, cursor]`, `["lost", isIdle]`, `["event", frame]`, `["reply", line, frame]`.
+ * All else is passed over: other programs of the origin may use a channel of the same name.
  */
-import { LEAVE, RESTORE, SUBSCRIBE } from "./calls.js";
-import type { Event } from "./codec.js";
-import { ClientError } from "./errors.js";
+import { checkRestore, type Done, LEAVE, SUBSCRIBE } from "./calls.js";
+import { type Event, isFrame } from "./codec.js";
+import { ClientError, CommandError } from "./errors.js";
 import { closed, type LineListener, NO_SESSION_IN_TIME, type Wire } from "./line.js";
 import type { Link } from "./link.js";
-import { writeSession } from "./session.js";
 import type { News } from "./tabs.js";
 import { unpack } from "./unpack.js";
 
@@ -40,6 +40,8 @@ export interface Member {
   /** As another: this came to the tab that is connected. */
   heard(frame: Event): void;
 }
+
+const isString = (value: unknown) => typeof value === "string";
 
 export class Shared {
   /** Whether this tab is the one to connect. */
@@ -83,9 +85,13 @@ export class Shared {
     };
   }
 
-  /** What this tab is connected with is open, with these paths. */
-  opened(): void {
-    if (this.isLeader) this._tell("open", this._link.paths, this._id);
+  /**
+   * What this tab is connected with is open.
+   *
+   * @param cursor Up to where whoever missed nothing has heard.
+   */
+  opened(cursor = this._link.cursor): void {
+    if (this.isLeader) this._tell("open", this._link.paths, this._id, cursor);
   }
 
   /** It is gone; if it is idle, until somebody asks. */
@@ -101,7 +107,7 @@ export class Shared {
   /** Other tabs told this. */
   heard([kind, ...rest]: News): void {
     const [first, second] = rest;
-    if (!this.isLeader) this._follow(kind, first, second);
+    if (!this.isLeader) this._follow(kind, rest);
     else if (kind === "ask") this._member.isServing() ? this.opened() : this._member.wanted();
     else if (kind === "command" && this._member.isServing()) this._host(first, second);
   }
@@ -114,50 +120,57 @@ export class Shared {
 
   /** Carry out a command that came over this line. */
   private _host(line: number, message: Uint8Array): void {
-    const link = this._link;
-    const [, id, method, params] = unpack(message) as [0, number, string, any[]];
-    const [key, options] = params;
-    const done = (error: any, _?: unknown, result?: unknown) => {
-      const details = error && { message: error.message, retryAfter: error.retryAfterMs / 1000 };
-      this._tell("reply", line, [1, id, error && error.code, error ? details : result]);
-      if (Array.isArray(result)) this.opened(); // These may be paths, and new.
+    const command = readCommand(message);
+    if (!command) return;
+    const [, id, method, params] = command;
+    const done: Done = (error, _, result) => {
+      // What went wrong on this side says nothing to another tab: it hears of the line.
+      if (error && !(error instanceof CommandError)) return;
+      this._tell("reply", line, [1, id, error && error.code, result]);
+      if (!error && method === SUBSCRIBE) this.opened();
     };
-    if (method === LEAVE) {
-      link.leave(key, done);
-    } else if (method === SUBSCRIBE && key.every((path: string) => link.paths.includes(path))) {
-      done(null, null, link.paths);
-    } else if (method === RESTORE && link.isBoundTo(key)) {
-      const { session, cursor } = link;
-      const recovered = link.recovered !== false && options?.cursor === cursor;
-      done(null, null, { session: writeSession(session!), cursor, recovered });
-    } else {
-      try {
-        link.command(method, params, done);
-      } catch (error) {
-        done(error);
+    try {
+      if (method === LEAVE) {
+        checkRestore(params);
+        this._link.leave(params[0] as string, done, true);
+      } else {
+        this._link.command(method, params, done, true);
       }
+    } catch (error) {
+      done(error as Error);
     }
     this._member.advance();
   }
 
-  private _follow(kind: string, first: any, second: any): void {
+  private _follow(kind: string, [first, second, third]: any[]): void {
     if (kind === "event") {
-      if (this._isInTouch) this._member.heard(first);
+      if (this._isInTouch && isFrame(first) && first[0] === 2) this._member.heard(first);
     } else if (kind === "reply") {
-      if (this._way?.id === first) this._way!.listener.heard(second);
+      if (this._way?.id === first && isFrame(second)) this._way!.listener.heard(second);
     } else if (kind === "lost") {
       this._lose(first);
-    } else if (kind === "open") {
-      // For whoever connects next is to miss nothing of what any tab wants to hear.
-      this._link.paths = [...new Set([...this._link.paths, ...first])];
-      if (this._way && this._way.leader !== second) this._lose();
-      const way = this._way;
-      if (!way) return this._member.wake();
-      if (way.leader !== null) return;
-      way.leader = second;
-      this._isInTouch = true;
-      way.listener.opened();
+    } else if (kind === "open" && Array.isArray(first) && first.every(isString)) {
+      this._open(first, second, third);
     }
+  }
+
+  private _open(paths: string[], leader: number, cursor: number | null): void {
+    const link = this._link;
+    // For whoever connects next is to miss nothing of what any tab wants to hear.
+    link.paths = [...new Set([...link.paths, ...paths])];
+    if (this._way && this._way.leader !== leader) this._lose();
+    const way = this._way;
+    if (way && way.leader !== null) return;
+    if (link.cursor !== null && link.cursor < cursor!) {
+      // The server sends to that tab what that tab has not heard. What this one missed is lost, and
+      // without a cursor it is told so. Nor may it seem in touch, before it is.
+      link.cursor = null;
+      this._isInTouch = false;
+    }
+    if (!way) return this._member.wake();
+    way.leader = leader;
+    this._isInTouch = true;
+    way.listener.opened();
   }
 
   /** The way is no more, if it was open. */
@@ -167,5 +180,15 @@ export class Shared {
     this._way = null;
     const error = new ClientError("connectionLost", "by the tab that is connected");
     way.listener.ended(isIdle ? closed(NO_SESSION_IN_TIME, "") : { error });
+  }
+}
+
+/** Read what another tab wants the server to do; null if it is no command. */
+function readCommand(message: unknown): [0, number, string, unknown[]] | null {
+  try {
+    const command: any = unpack(message as Uint8Array);
+    return isString(command[2]) && Array.isArray(command[3]) ? command : null;
+  } catch {
+    return null; // It is not of a client.
   }
 }

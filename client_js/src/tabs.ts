@@ -13,10 +13,11 @@ export type News = [kind: string, ...rest: any[]];
 export class Tabs {
   private _channel: BroadcastChannel | null;
 
-  /** @param heard Called with what other tabs tell; kinds of a later version among it. */
+  /** @param heard Called with what others tell; kinds of a later version, or of a program that is none of
+   *   ours, among it. */
   constructor(name: string, heard: (news: News) => void) {
     this._channel = new BroadcastChannel(name);
-    this._channel.onmessage = ({ data }) => heard(data);
+    this._channel.onmessage = ({ data }) => Array.isArray(data) && heard(data as News);
   }
 
   /** Tell all other tabs. */

@@ -72,6 +72,26 @@ async def test_a_wrong_key_in_the_storage_is_told_and_forgotten(
     assert await tab.run("localStorage.getItem('keystay') === client.session.getKey()")
 
 
+@pytest.mark.parametrize("shares", [False, True], ids=["alone", "shared"])
+async def test_a_wrong_key_in_one_place_ends_no_session(
+    site: Site, server: ServerProcess, shares: bool
+) -> None:
+    """Neither a tab with an old key nor another script logs a tab out, reloaded or not."""
+    one = await site.tab(server.url, sharedConnection=shares)
+    session = await log_in(one)
+    old = await site.tab(server.url, sharedConnection=shares, key=KEY)
+    await old.until_heard("session.set")
+    assert await old.heard("session.unset") == [{"reason": "noSession", "id": None}]
+    assert await old.run("client.session.current.id") == session["id"]
+    for wrong in (KEY, "no key"):
+        await old.run("localStorage.setItem('keystay', a)", wrong)
+        await one.until("localStorage.getItem('keystay') === client.session.getKey()")
+    await one.page.reload()
+    await one.until_heard("session.set")
+    assert await one.run("client.session.current.id") == session["id"]
+    assert await one.heard("session.unset") == []
+
+
 async def test_what_was_missed_without_a_network_is_heard_in_order_and_once(
     site: Site, server: ServerProcess, backend: httpx.AsyncClient
 ) -> None:

@@ -195,6 +195,27 @@ describe("a session that is taken up again", () => {
     assert.deepEqual([link.key, link.session.id], [KEY, ID]);
   });
 
+  test("a key that the program gave and the server refuses leaves the held session to be taken up", () => {
+    for (const adoptsOnTheLine of [false, true]) {
+      const link = linkWith();
+      link.takeUp({ key: KEY, cursor: CURSOR });
+      if (adoptsOnTheLine) link.lineOpened();
+      link.adopt(OTHER_KEY);
+      if (adoptsOnTheLine) link.lineLost();
+      link.lineOpened();
+      const [[id, , params]] = sent(link).slice(-1);
+      assert.deepEqual(params, [OTHER_KEY]);
+      told.length = 0;
+      hear(link, refused(id, "loggedOut"));
+      assert.deepEqual(told, [["session.unset", { reason: "loggedOut", id: null }]]);
+      assert.deepEqual([link.key, link.toStore, link.isOpen], [KEY, { key: KEY, cursor: CURSOR }, false]);
+      assert.deepEqual(sent(link), [[id + 1, "session.restore", [KEY, AFTER]]]);
+      hear(link, sessionSet(CURSOR + 1), bound(id + 1, CURSOR + 1, { recovered: true }));
+      assert.deepEqual(told.slice(1).map(([name]) => name), ["session.set", "session.recovered"]);
+      assert.deepEqual([link.session.id, link.isOpen], [ID, true]);
+    }
+  });
+
   test("a key that cannot be sent is refused on the spot", () => {
     for (const key of [undefined, 7, "\ud800", "x".repeat(70000)]) {
       assert.throws(() => linkWith().adopt(key), { code: "invalidSessionKey" });
@@ -310,6 +331,20 @@ describe("a session that is over before the server says so", () => {
     assert.deepEqual([told.length, link.isOpen, link.toStore], [1, true, null]);
   });
 
+  test("is ended on the next line if there is none, however often it was asked for", () => {
+    const link = boundLink();
+    link.lineLost();
+    link.forget(OVER);
+    let isDone = false;
+    link.leave(KEY, () => (isDone = true));
+    link.lineOpened();
+    assert.deepEqual(sent(link), [[4, "session.restore", [KEY]]]);
+    hear(link, bound(4, CURSOR + 1));
+    assert.deepEqual(sent(link), [[2, "session.logout", []]]);
+    hear(link, done(2));
+    assert.deepEqual([isDone, link.hasBusiness, link.isOpen], [true, false, true]);
+  });
+
   test("is told once, whatever the server says after that", () => {
     const link = boundLink();
     link.forget({ ...OVER, reason: "banned" });
@@ -405,7 +440,23 @@ describe("a line that another tab has", () => {
     assert.deepEqual(sent(link), [[4, "session.restore", [KEY, AFTER]]]);
     hear(link, sessionSet(CURSOR + 1), bound(4, CURSOR + 1, { recovered: true }));
     assert.deepEqual(names(), ["session.set", "session.recovered"]);
-    assert.ok(link.isOpen && link.isBoundTo(KEY));
+    assert.deepEqual([link.isOpen, link.key], [true, KEY]);
+  });
+
+  test("carries commands of another tab as long as it lasts, beside as many of its own", () => {
+    const link = boundLink();
+    const host = (method) => link.command(method, [], () => told.push([method]), true);
+    for (let i = 0; i < 9; i++) host("time.now");
+    host("session.login");
+    link.leave(OTHER_KEY, () => told.push(["leave"]), true);
+    for (let i = 0; i < 4; i++) give(link, "session.list");
+    assert.throws(() => give(link, "session.list"), { code: "queueFull" });
+    sent(link);
+    link.lineLost();
+    link.lineOpened();
+    hear(link, bound(sent(link).at(-1)[0]));
+    assert.deepEqual(new Set(sent(link).map(([, method]) => method)), new Set(["session.list"]));
+    assert.deepEqual(names(), ["session.recovered"]);
   });
 
   test("does not end another session in the place of one that is over already", () => {

@@ -62,6 +62,11 @@ export function signal() {
   return { give, given };
 }
 
+/** Wait until it is so; whatever happens meanwhile is not for the test to know. */
+export async function settled(isSo) {
+  while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
 /** The code that a promise is rejected with. */
 export const codeOf = (promise) =>
   promise.then(
@@ -96,5 +101,6 @@ export function browser(t) {
     t.after(() => opened.close());
     return opened;
   };
-  return { tab, channel, key: () => shared.getItem(storageName) };
+  const key = () => shared.getItem(storageName);
+  return { tab, channel, key, store: (value) => shared.setItem(storageName, value) };
 }

@@ -1,13 +1,21 @@
 /** Several tabs, one connection: at a real server, where the runtime has Web Locks. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { KEY, OTHER_KEY, bound, done, event } from "./golden.js";
-import { BrowserStorage, browser, codeOf, entered, listen, signal } from "./programs.js";
+import { CURSOR, KEY, OTHER_KEY, bound, done, event, refused, sessionSet } from "./golden.js";
+import { BrowserStorage, browser, codeOf, entered, listen, settled, signal } from "./programs.js";
+import { pack } from "./peers.js";
 import { relayTo, script, serve } from "./server.js";
 
 const SHARED = { sharedConnection: true, paths: ["session", "n"] };
 const ALONE = { sharedConnection: true };
 const skip = globalThis.navigator?.locks ? false : "there are no Web Locks here";
+/** Answer what a client asks on its way to be open. */
+const opening = (socket, { id, method }) => {
+  if (method === "events.subscribe") socket.send(done(id, ["session"]));
+  else if (method === "session.restore") socket.send(bound(id));
+  else return method === "open";
+  return true;
+};
 const numbers = ({ heard }) => heard.filter(([name]) => name === "n").map(([, n]) => n);
 
 describe("tabs that share a connection", { timeout: 60000, skip }, () => {
@@ -29,7 +37,7 @@ describe("tabs that share a connection", { timeout: 60000, skip }, () => {
     const session = await tabs[0].session.login("anonymous");
     while (tabs.length < size) tabs.push(tab(url, SHARED));
     await Promise.all(tabs.map((client) => client.opened()));
-    return { ...rest, tab: (own) => tab(url, SHARED, own), tabs, session, news: tabs.map((client) => listen(client)) };
+    return { ...rest, tab: (own, options) => tab(url, { ...SHARED, ...options }, own), tabs, session, news: tabs.map((client) => listen(client)) };
   };
 
   test("have one between them, and all hear everything, once and in order", async (t) => {
@@ -143,6 +151,48 @@ describe("tabs that share a connection", { timeout: 60000, skip }, () => {
     assert.deepEqual(states, ["reconnecting", "open"]);
   });
 
+  test("hear of the session that one of them restores, that one before it is answered", async (t) => {
+    const { tab, tabs, news, session } = await group(t, { size: 2 });
+    const { expiresAt } = tabs[0].session.current;
+    await settled(() => Date.now() > session.createdAt + 20);
+    const third = listen(tab(), "session");
+    const told = (await third.until("session.set"))[1];
+    assert.equal(told.id, session.id);
+    await news[0].until("session.set");
+    assert.ok(tabs[0].session.current.expiresAt > expiresAt);
+    const from = news[1].names().length;
+    const restored = await tabs[1].session.restore();
+    assert.deepEqual(news[1].names().slice(from), ["session.set"]);
+    assert.ok(restored.expiresAt >= told.expiresAt);
+    const [listed] = await tabs[0].session.list();
+    assert.equal(listed.expiresAt, restored.expiresAt);
+  });
+
+  test("keep their session when one comes with a key that opens none", async (t) => {
+    const { tab, tabs, news, session, key } = await group(t, { size: 2 });
+    const stale = tab(undefined, { key: OTHER_KEY });
+    const there = listen(stale);
+    await stale.opened();
+    assert.deepEqual(there.heard[0], ["session.unset", { reason: "noSession", id: null }]);
+    assert.deepEqual([stale.session.current.id, key()], [session.id, session.key]);
+    await Promise.all(tabs.map((client) => client.session.list()));
+    for (const each of news) assert.ok(!each.names().includes("session.unset"));
+  });
+
+  test("go on whatever others say on a channel of that name", async (t) => {
+    const { tabs, channel, session } = await group(t, { size: 2 });
+    const stranger = channel();
+    const lost = entered(tabs[1], "reconnecting");
+    for (const said of [
+      null, 5, {}, [], ["unset"], ["unset", null], ["unset", { id: session.id }], ["open"], ["open", [1]],
+      ["event"], ["event", null], ["event", [2, "x"]], ["reply"], ["reply", 1, 1], ["lost"],
+      ["command"], ["command", 1, null], ["command", 1, Uint8Array.of(1)], ["command", 1, pack([0, 1, 5, []])],
+      ["command", 1, pack([0, 1, "leave", []])], ["command", 1, pack([0, 1, "session.restore", null])],
+    ]) stranger.postMessage(said);
+    await lost; // By the one that is well-formed.
+    for (const client of tabs) assert.equal((await client.session.list()).length, 1);
+  });
+
   test("tell one that is loaded again whether it missed anything", async (t) => {
     const { tab, tabs, session } = await group(t);
     for (const isMissed of [false, true]) {
@@ -166,8 +216,8 @@ test("tabs leave a server that drains together, and ask it nothing more", { time
   const server = await script(t, (socket, { id, method }, number) => {
     if (method === "session.login") logins.push(number);
     if (method === "session.isValid") socket.send(event("server.draining", { reconnectAfter: 30 }));
-    if (["session.restore", "session.login"].includes(method)) socket.send(bound(id));
-    else if (method !== "open") socket.send(done(id, null));
+    if (opening(socket, { id, method })) return;
+    socket.send(method === "session.login" ? bound(id) : done(id, null));
   });
   const { tab } = browser(t);
   const tabs = [tab(server.url, { ...ALONE, key: KEY })];
@@ -187,8 +237,8 @@ describe("what a tab asked when the one that is connected goes", { timeout: 3000
   test("is asked again, but for login and logout", async (t) => {
     const asked = signal();
     const server = await script(t, (socket, { id, method }, number) => {
-      if (method === "session.restore") socket.send(bound(id));
-      else if (number > 1 && method !== "open") socket.send(done(id, 1));
+      if (opening(socket, { id, method })) return;
+      if (number > 1) socket.send(done(id, 1));
       else if (method === "session.login") asked.give();
     });
     const { tab } = browser(t);
@@ -203,6 +253,60 @@ describe("what a tab asked when the one that is connected goes", { timeout: 3000
     assert.equal(await codeOf(login), "connectionLost");
     assert.equal(await now, 1);
     assert.equal(server.connections(), 2);
+  });
+
+  test("is asked once however often the line of that one breaks, and fails as with a line of its own", async (t) => {
+    const asked = [];
+    const all = signal();
+    const sockets = [];
+    const server = await script(t, (socket, command, number) => {
+      sockets[number - 1] = socket;
+      if (opening(socket, command)) return;
+      asked.push([command.method, number]);
+      if (command.method === "session.login" || number === 3) all.give();
+      if (number === 3) socket.send(done(command.id, 1));
+      else if (number === 2) socket.terminate();
+    });
+    const { tab } = browser(t);
+    const leader = tab(server.url, { ...ALONE, key: KEY });
+    await leader.opened();
+    const other = tab(server.url, ALONE);
+    await other.opened();
+    const now = other.now();
+    const login = other.session.login("anonymous").catch((error) => error);
+    await all.given;
+    sockets[0].terminate();
+    assert.equal(await now, 1);
+    const error = await login;
+    assert.deepEqual([error.name, error.code], ["ClientError", "connectionLost"]);
+    await leader.now();
+    const nows = asked.filter(([method]) => method === "time.now").map(([, number]) => number);
+    assert.deepEqual(nows, [1, 2, 3, 3]);
+  });
+
+  test("does not count to what that one may ask, and never is a reason to log out", async (t) => {
+    const held = [];
+    const server = await script(t, (socket, { id, method }) => {
+      if (!opening(socket, { id, method })) held.push(() => socket.send(done(id, 1)));
+    });
+    const { tab, key } = browser(t);
+    const few = { ...ALONE, maxPending: 2 };
+    const leader = tab(server.url, { ...few, key: KEY });
+    await leader.opened();
+    const others = [tab(server.url, few)];
+    await others[0].opened();
+    const waiting = [leader, leader, others[0], others[0]].map((client) => client.now());
+    await settled(() => held.length === 4);
+    const last = tab(server.url, few);
+    others.push(last);
+    await last.opened();
+    assert.deepEqual([last.session.getKey(), key()], [KEY, KEY]);
+    for (const client of [leader, others[0]]) {
+      const error = await client.now().catch((error) => error);
+      assert.deepEqual([error.name, error.code], ["ClientError", "queueFull"]);
+    }
+    for (const answer of held) answer();
+    assert.deepEqual(await Promise.all(waiting), [1, 1, 1, 1]);
   });
 
   test("is answered with timeout when that one hangs", async (t) => {
@@ -227,6 +331,35 @@ test("where there are no locks, each tab has a connection of its own", { timeout
   await tab(server.url, SHARED).opened();
   const { connections } = await server.ask("GET", `/v1/actors/${actorId}/connections`);
   assert.equal(connections.length, 2);
+});
+
+describe("what a tab missed", { timeout: 30000, skip }, () => {
+  for (const isWhole of [true, false]) {
+    const what = isWhole ? "was replayed to all" : "is known to be lost to all";
+    test(`because the line of all broke ${what}`, async (t) => {
+      const lines = [];
+      let restores = 0;
+      const { url } = await script(t, (socket, { id, method, params }, number) => {
+        lines[number - 1] = socket;
+        if (method !== "session.restore") return opening(socket, { id, method });
+        const cursor = CURSOR + ++restores;
+        // The third one is of the tab that is connected. Nothing is missed after that.
+        const recovered = params[1]?.cursor !== undefined && (restores !== 3 || isWhole);
+        socket.send(sessionSet(cursor));
+        socket.send(bound(id, cursor, { recovered }));
+      });
+      const { tab } = browser(t);
+      const tabs = [tab(url, { ...ALONE, key: KEY })];
+      await tabs[0].opened();
+      tabs.push(tab(url, ALONE));
+      await tabs[1].opened();
+      const news = tabs.map((client) => listen(client));
+      lines[0].terminate();
+      for (const each of news) {
+        assert.deepEqual((await each.until("session.recovered"))[1], { recovered: isWhole });
+      }
+    });
+  }
 });
 
 /** Wait until what was heard is so. */

@@ -1,8 +1,8 @@
 /** Several tabs, one session: what one is told, all are. At a real server. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { KEY, bound, done, refused, wireSession } from "./golden.js";
-import { browser, codeOf, connect, entered, listen } from "./programs.js";
+import { KEY, OTHER_KEY, bound, done, refused, wireSession } from "./golden.js";
+import { browser, codeOf, connect, entered, listen, settled } from "./programs.js";
 import { relayTo, script, serve } from "./server.js";
 
 describe("tabs of one browser", { timeout: 60000 }, () => {
@@ -99,6 +99,56 @@ describe("tabs of one browser", { timeout: 60000 }, () => {
     await settled(() => tabs.every(({ session }) => session.getKey() === key()));
   });
 
+  test("end the session at the server also when none could, and the one that logged out is gone", async (t) => {
+    const { tab } = browser(t);
+    const relay = await relayTo(t, server);
+    const [one, other] = [tab(relay.url), tab(relay.url)];
+    const session = await one.session.login("anonymous");
+    await settled(() => other.session.current?.id === session.id);
+    const here = listen(one);
+    relay.cut();
+    await Promise.all([one, other].map((client) => entered(client, "reconnecting")));
+    const loggedOut = codeOf(other.session.logout());
+    await here.until("session.unset");
+    await other.close();
+    assert.equal(await loggedOut, "clientClosed");
+    relay.mend();
+    await one.now(); // It goes out after what the tab has to say about that session.
+    assert.equal(await isLive(session), false);
+    assert.equal(here.names().filter((name) => name === "session.unset").length, 1);
+  });
+
+  test("keep the session when a key is refused that is not its own, line or no line", async (t) => {
+    const { tab, one, session, key } = await pair(t);
+    const here = listen(one);
+    const third = tab(server.url, { key: OTHER_KEY });
+    const there = listen(third);
+    await third.opened();
+    const refusal = ["session.unset", { reason: "noSession", id: null }];
+    assert.deepEqual(there.heard[0], refusal);
+    assert.equal(third.session.current.id, session.id);
+    const relay = await relayTo(t, server);
+    relay.cut();
+    const fourth = tab(relay.url);
+    fourth.session.setSessionKey("no key");
+    relay.mend();
+    await fourth.opened();
+    assert.deepEqual([fourth.session.getKey(), key()], [session.key, session.key]);
+    await one.now();
+    assert.ok(!here.names().includes("session.unset"));
+    assert.ok(await isLive(session));
+  });
+
+  test("put their session back into the storage in the place of a key that is refused", async (t) => {
+    const { one, other, session, store, key, channel } = await pair(t);
+    for (const wrong of [OTHER_KEY, "x".repeat(70000)]) {
+      store(wrong);
+      channel().postMessage(["set"]);
+      await settled(() => key() === session.key);
+      for (const client of [one, other]) assert.equal(client.session.current.id, session.id);
+    }
+  });
+
   test("keep a session when they hear that another has ended, however late", async (t) => {
     const { other, session, channel } = await pair(t);
     const there = listen(other);
@@ -158,8 +208,3 @@ test("a tab of a version that the server will not have logs no other tab out", a
   await one.now();
   assert.deepEqual([key(), one.session.current.id], [KEY, wireSession().id]);
 });
-
-/** Wait until it is so; whatever happens meanwhile is not for the test to know. */
-async function settled(isSo) {
-  while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 5));
-}
