@@ -35,7 +35,7 @@ test: .venv/dev $(JS_DIST)  ## Run the tests.
 	@$(BIN)/python -m pytest --numprocesses 4 --dist loadfile
 	@PYTHON=$(CURDIR)/$(BIN)/python $(BIN)/node --test --test-timeout=60000 tests/client_js/*.test.js
 
-test-long: .venv/dev $(JS_DIST)  ## Run those that take long: floods, fuzzing, a browser, nginx and HAProxy, webhooks under SIGKILL.
+test-long: .venv/dev $(JS_DIST)  ## Run those that take long: floods, fuzzing, models at length, a browser, nginx and HAProxy, webhooks under SIGKILL.
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m long
 
 soak: .venv/dev  ## Run two nodes under chaos for 3 minutes, and check all that 500 clients were told.

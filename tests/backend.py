@@ -2,10 +2,20 @@
 An HTTP client as backends have it.
 """
 
+from typing import Any
+
 import httpx
 
 
-def backend_of(control: str, api_key: str | None = None) -> httpx.AsyncClient:
-    """A client of this control port; it sends the API key, if it has one."""
+def backend_of(
+    control: str = "", api_key: str | None = None, **options: Any
+) -> httpx.AsyncClient:
+    """
+    A client of this control port; it sends the API key, if it has one.
+
+    Unless `verify` is among the options, it is for a port without TLS.
+    """
     headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
-    return httpx.AsyncClient(base_url=control, headers=headers, trust_env=False)
+    # To read whom the system trusts takes longer than most tests.
+    settings = {"trust_env": False, "verify": False, "headers": headers, **options}
+    return httpx.AsyncClient(base_url=control, **settings)

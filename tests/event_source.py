@@ -11,6 +11,8 @@ from typing import Any
 
 import httpx
 
+from tests.backend import backend_of
+
 EVENT_S = 20.0
 
 
@@ -79,11 +81,9 @@ async def listening(
     control: str, api_key: str = "test-api-key", last_id: str = "", **params: Any
 ) -> AsyncIterator[EventSource]:
     """Listen to the feed of the server with this control port."""
-    headers = {"Authorization": f"Bearer {api_key}"}
-    if last_id:
-        headers["Last-Event-ID"] = last_id
+    headers = {"Last-Event-ID": last_id} if last_id else {}
     async with (
-        httpx.AsyncClient(base_url=control, trust_env=False, timeout=None) as client,
+        backend_of(control, api_key, timeout=None) as client,
         client.stream("GET", "/v1/feed", headers=headers, params=params) as response,
     ):
         yield EventSource(response)

@@ -20,6 +20,7 @@ class RawClient:
         self.websocket = websocket
         self.received: list[Any] = []
         """Every message, as it came."""
+        self._replies: dict[int, tuple[str | None, Any]] = {}
         self._last_id = 0
         self._events_seen = 0
 
@@ -36,17 +37,15 @@ class RawClient:
         assert isinstance(data, bytes)
         message = msgpack.unpackb(data)
         self.received.append(message)
+        if message[0] == 1:
+            self._replies[message[1]] = message[2], message[3]
         return message
 
     async def reply(self, callback_id: int) -> tuple[str | None, Any]:
         """Error and result of the reply to this command; events that come first are kept."""
-        for message in self.received:
-            if message[0] == 1 and message[1] == callback_id:
-                return message[2], message[3]
-        while True:
-            message = await self.receive()
-            if message[0] == 1 and message[1] == callback_id:
-                return message[2], message[3]
+        while callback_id not in self._replies:
+            await self.receive()
+        return self._replies[callback_id]
 
     async def call(self, method: str, *params: Any) -> tuple[str | None, Any]:
         """Send a command and wait: error and result."""

@@ -2,16 +2,14 @@
 What a server says of itself to Prometheus.
 """
 
-import asyncio
 from collections.abc import Callable
 
-import httpx
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.asking import until
+from tests.backend import backend_of
 from tests.server_process import ServerProcess
-
-SOON_S = 15.0
 
 Families = dict[str, Family]
 """By name, without `_total`."""
@@ -19,7 +17,7 @@ Families = dict[str, Family]
 
 async def scraped(server: ServerProcess) -> Families:
     """The metrics of the server."""
-    async with httpx.AsyncClient(base_url=server.control, trust_env=False) as http:
+    async with backend_of(server.control) as http:
         answer = await http.get("/metrics")
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
@@ -28,10 +26,7 @@ async def scraped(server: ServerProcess) -> Families:
 
 async def until_scraped(server: ServerProcess, is_so: Callable[[Families], bool]) -> Families:
     """Scrape until something is so."""
-    async with asyncio.timeout(SOON_S):
-        while not is_so(families := await scraped(server)):
-            pass
-    return families
+    return await until(lambda: scraped(server), is_so)
 
 
 def value(families: Families, name: str, **labels: str) -> float:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from keystay_protocol.codec import Limits
-from keystay_server.authenticators import Anonymous, Authenticator, Jwt
+from keystay_server.authenticators import Anonymous, Authenticator
 from keystay_server.census import Census
 from keystay_server.config import Config, ConfigError, parse_address, parse_policy
 from keystay_server.connection import Node
@@ -235,6 +235,9 @@ def _authenticators(config: Config) -> dict[str, Authenticator]:
     if config.dev:
         ways["anonymous"] = Anonymous()
     if config.jwt_key_file:
+        # Imported late: who takes no tokens needs no cryptography in memory.
+        from keystay_server.web_token import Jwt
+
         ways["jwt"] = Jwt.from_config(config)
     return ways
 

@@ -5,6 +5,7 @@ Each group of commands is a module in `admin`, which adds its own.
 """
 
 import argparse
+import gc
 import json
 import os
 import signal
@@ -73,12 +74,17 @@ def _serve(options: argparse.Namespace) -> int:
     # Imported late: whoever administers a server, or asks for help, waits for none of this.
     import asyncio
 
+    # What is imported stays: the collector need look at it neither now nor later.
+    gc.disable()
     try:
         settings = load(flags, file)
         from keystay_server.app import App
     except ModuleNotFoundError as error:
         missing = f"{error.name} is not installed: pip install 'keystay[server]'"
         raise ConfigError("serve", missing) from error
+    finally:
+        gc.enable()
+    gc.freeze()
 
     configure_logging(settings.log_level, as_json=settings.log_format == "json")
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:

@@ -262,8 +262,10 @@ class Feed:
             return
         self._live.add(subscription)
         if self._reading is None or self._reading.done():
-            self._has_begun.clear()
+            self._has_begun = begun = asyncio.Event()
             self._reading = asyncio.create_task(self._read_on(), name="read the feed")
+            # Who joins must not wait for a reader that is gone, perhaps before it ran at all.
+            self._reading.add_done_callback(lambda _: begun.set())
         await self._has_begun.wait()
 
     async def read(self, after: Position) -> FeedPage:
@@ -277,8 +279,6 @@ class Feed:
             log.exception("the feed broke off: its listeners have to come back")
             for subscription in list(self._live):
                 subscription.close()
-        finally:
-            self._has_begun.set()  # Who joins must not wait for a reader that is gone.
 
     async def _hand_out(self) -> None:
         position: Position | None = None

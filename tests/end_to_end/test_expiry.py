@@ -2,11 +2,11 @@
 Sessions end at their deadline, and live on while they are held.
 """
 
-import asyncio
 import time
 
 import pytest
 
+from tests.asking import until
 from tests.raw_client import RawClient, connected
 from tests.scraping import until_scraped, value
 from tests.server_process import serving
@@ -17,9 +17,7 @@ AT_MOST_LATE_MS = 1000
 
 async def wait_until(client: RawClient, at_ms: int) -> None:
     """Ask the server for the time until it is past this."""
-    async with asyncio.timeout(10):
-        while (await client.call("time.now"))[1] < at_ms:
-            client.received.clear()
+    await until(lambda: client.call("time.now"), lambda answer: answer[1] >= at_ms)
 
 
 async def test_a_session_that_nobody_extends_ends_at_its_deadline(store_url: str) -> None:
@@ -93,14 +91,13 @@ async def test_commands_as_activity() -> None:
     ):
         await probing.login("alice")
         await busy.login("bob")
-        heard: list[str] = []
-        async with asyncio.timeout(10):
-            while "session.unset" not in heard:
-                await probing.call("time.now")
-                assert (await busy.call("session.list"))[0] is None
-                heard = [name for name, *_ in probing.events()]
-                probing.received.clear()
-                busy.received.clear()
+
+        async def ask() -> list[str]:
+            await probing.call("time.now")
+            assert (await busy.call("session.list"))[0] is None
+            return [name for name, *_ in probing.events()]
+
+        await until(ask, lambda heard: "session.unset" in heard)
 
 
 async def test_what_became_due_while_no_server_ran_is_made_up_for(valkey: Valkey) -> None:
@@ -112,11 +109,11 @@ async def test_what_became_due_while_no_server_ran_is_made_up_for(valkey: Valkey
     async with (
         serving("--store", valkey.url()) as server,
         connected(server.url) as client,
-        asyncio.timeout(10),
     ):
-        while (await client.call("session.isValid", key))[0] is None:
-            client.received.clear()
-        assert (await client.call("session.isValid", key))[0] == "expired"
+        error, _ = await until(
+            lambda: client.call("session.isValid", key), lambda answer: answer[0]
+        )
+        assert error == "expired"
 
 
 @pytest.mark.parametrize("activity", ["always", ""])

@@ -2,15 +2,36 @@
 A client that was away comes back with its cursor, and misses nothing.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from typing import Any
 
-import httpx
+import pytest
+import pytest_asyncio
 
+from tests.backend import backend_of
 from tests.raw_client import RawClient, connected
-from tests.server_process import serving
-from tests.valkey import Valkey
+from tests.server_process import ServerProcess, serving
+from tests.valkey import Valkey, running_valkey
 
-API_KEY = {"Authorization": "Bearer test-api-key"}
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+HISTORY = 10
+"""Events that `server` remembers."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["sqlite", "redis"])
+async def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[ServerProcess]:
+    """One on each store, for the tests that do not kill it; each has an actor of its own."""
+    folder = tmp_path_factory.mktemp("store")
+    with ExitStack() as cleanup:
+        url = f"sqlite:///{folder}/keystay.db"
+        if request.param == "redis":
+            url = cleanup.enter_context(running_valkey(folder)).url()
+        async with serving("--store", url, "--history-events", str(HISTORY)) as running:
+            yield running
 
 
 def told(client: RawClient) -> list[tuple[str, int | None]]:
@@ -25,12 +46,12 @@ async def restore(client: RawClient, key: str, cursor: Any = None) -> Any:
     return result
 
 
-async def test_what_was_missed_is_replayed_before_the_reply(store_url: str) -> None:
+async def test_what_was_missed_is_replayed_before_the_reply(server: ServerProcess) -> None:
     """
     A restore with the last cursor brings every event of the session since, in order and once,
     then its own `session.set`, then the reply, with `recovered: true`.
     """
-    async with serving("--store", store_url) as server, connected(server.url) as stayed:
+    async with connected(server.url) as stayed:
         async with connected(server.url) as left:
             key = await left.login("alice")
             _, _, cursor = await left.event()
@@ -66,7 +87,7 @@ async def test_what_a_backend_said_survives_a_kill(store_url: str) -> None:
         _, result = await client.call("session.login", "anonymous", {"actorId": "alice"})
         session, cursor = result["session"], result["cursor"]
         said = []
-        async with httpx.AsyncClient(base_url=server.control, headers=API_KEY) as backend:
+        async with backend_of(server.control, "test-api-key") as backend:
             for number, path in enumerate([f"sessions/{session['id']}", "actors/alice"] * 2):
                 event = {"name": f"game.{number}", "data": {"n": number}}
                 answer = await backend.post(f"/v1/{path}/events", json=event)
@@ -96,10 +117,10 @@ async def test_recovery_on_another_node(valkey: Valkey) -> None:
         assert result["recovered"] is True
 
 
-async def test_only_what_is_subscribed_is_replayed(store_url: str) -> None:
+async def test_only_what_is_subscribed_is_replayed(server: ServerProcess) -> None:
     """A connection that does not hear `session` is replayed nothing, and has missed nothing."""
-    async with serving("--store", store_url) as server, connected(server.url) as client:
-        key = await client.login("alice")
+    async with connected(server.url) as client:
+        key = await client.login("bob")
         _, _, cursor = await client.event()
         await client.call("session.restore", key)
         async with connected(server.url) as deaf:
@@ -108,13 +129,12 @@ async def test_only_what_is_subscribed_is_replayed(store_url: str) -> None:
             assert told(deaf) == []
 
 
-async def test_a_history_that_does_not_reach_back(store_url: str) -> None:
+async def test_a_history_that_does_not_reach_back(server: ServerProcess) -> None:
     """When too much happened, the client gets the session as it is, and `recovered: false`."""
-    flags = ("--store", store_url, "--history-events", "10")
-    async with serving(*flags) as server, connected(server.url) as client:
-        key = await client.login("alice")
+    async with connected(server.url) as client:
+        key = await client.login("carol")
         _, _, cursor = await client.event()
-        for _ in range(11):
+        for _ in range(HISTORY + 1):
             await client.call("session.restore", key)
         async with connected(server.url) as back:
             result = await restore(back, key, cursor)
@@ -122,10 +142,12 @@ async def test_a_history_that_does_not_reach_back(store_url: str) -> None:
             assert told(back) == [("session.set", result["cursor"])]
 
 
-async def test_nothing_is_replayed_to_a_connection_that_was_there() -> None:
+async def test_nothing_is_replayed_to_a_connection_that_was_there(
+    server: ServerProcess,
+) -> None:
     """A connection that restores the session it is bound to is not sent anything twice."""
-    async with serving() as server, connected(server.url) as client:
-        key = await client.login("alice")
+    async with connected(server.url) as client:
+        key = await client.login("dave")
         _, _, cursor = await client.event()
         await client.call("session.restore", key)
         await restore(client, key, cursor)
@@ -134,18 +156,18 @@ async def test_nothing_is_replayed_to_a_connection_that_was_there() -> None:
         assert cursors == sorted(set(cursors), key=lambda cursor: cursor or 0)
 
 
-async def test_a_cursor_is_an_unsigned_integer() -> None:
+async def test_a_cursor_is_an_unsigned_integer(server: ServerProcess) -> None:
     """Anything else is `invalidParams`, and changes nothing."""
-    async with serving() as server, connected(server.url) as client:
-        key = await client.login("alice")
+    async with connected(server.url) as client:
+        key = await client.login("erin")
         for cursor in (-1, 2**53, "7", 1.0, True):
             error, _ = await client.call("session.restore", key, {"cursor": cursor})
             assert error == "invalidParams", cursor
         assert len(client.events()) == 1
 
 
-async def test_a_cursor_from_nowhere(store_url: str) -> None:
+async def test_a_cursor_from_nowhere(server: ServerProcess) -> None:
     """A cursor beyond all events is of a history that was lost: nothing can be recovered."""
-    async with serving("--store", store_url) as server, connected(server.url) as client:
-        key = await client.login("alice")
+    async with connected(server.url) as client:
+        key = await client.login("frank")
         assert (await restore(client, key, 2**53 - 1))["recovered"] is False

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 import keystay
+from tests.asking import AGAIN_S, until
 from tests.backend import backend_of
 from tests.certificate import content_of, make_certificate
 from tests.raw_client import connected
@@ -40,9 +41,7 @@ async def shown_at(url: str) -> bytes | None:
 
 async def until_shown(url: str, certificate: Path) -> None:
     """Wait until new connections are shown this one."""
-    async with asyncio.timeout(WAIT_S):
-        while await shown_at(url) != content_of(certificate):
-            pass
+    await until(lambda: shown_at(url), lambda shown: shown == content_of(certificate))
 
 
 def trusting(certificate: Path) -> ssl.SSLContext:
@@ -66,7 +65,7 @@ async def test_certificates_are_exchanged_while_the_server_runs(
         control = server.control.replace("127.0.0.1", "localhost")
         async with (
             connected(url, ssl=trusting(cert)) as before,
-            httpx.AsyncClient(verify=trusting(control_cert), trust_env=False) as backend,
+            backend_of(verify=trusting(control_cert)) as backend,
         ):
             assert (await backend.get(f"{control}/livez")).status_code == 200
             # The first pair does not match; the second is fine.
@@ -155,6 +154,7 @@ class Receiver:
             while number not in self.signatures[seen:]:
                 answer = await backend.post("/v1/sessions", json={"actorId": "alice"})
                 assert answer.status_code == 201
+                await asyncio.sleep(AGAIN_S)
 
 
 @asynccontextmanager

@@ -3,14 +3,21 @@ The store goes away and comes back under a running server.
 """
 
 import asyncio
+from typing import Any
 
 from redis.asyncio import Redis
 
-from tests.raw_client import RawClient, connected
+from tests.asking import AGAIN_S, until
+from tests.raw_client import connected
 from tests.server_process import serving
 from tests.valkey import Valkey
 
 OUTAGE_S = 5.0
+
+
+def is_served(answer: tuple[str | None, Any]) -> bool:
+    """Whether the store did what the command asked for."""
+    return answer[0] != "unavailable"
 
 
 async def test_the_server_outlives_an_outage_of_its_store(valkey: Valkey) -> None:
@@ -32,8 +39,9 @@ async def test_the_server_outlives_an_outage_of_its_store(valkey: Valkey) -> Non
             assert error == "unavailable"
             assert details["retryAfter"] > 0
             assert (await one.call("time.now"))[0] is None
+            await asyncio.sleep(AGAIN_S)
         valkey.start()
-        await _until_service(one, key)
+        await until(lambda: one.call("session.isValid", key), is_served)
         # Still bound, and still told.
         assert (await one.call("session.logout"))[0] is None
         while other.events()[-1][0] != "session.unset":
@@ -46,9 +54,7 @@ async def test_a_server_starts_while_its_store_is_away(valkey: Valkey) -> None:
     async with serving("--store", valkey.url()) as server, connected(server.url) as client:
         assert (await client.call("session.login", "anonymous"))[0] == "unavailable"
         valkey.start()
-        async with asyncio.timeout(10):
-            while (await client.call("session.login", "anonymous"))[0] == "unavailable":
-                pass
+        await until(lambda: client.call("session.login", "anonymous"), is_served)
 
 
 async def test_who_holds_a_session_that_the_store_lost_is_told(valkey: Valkey) -> None:
@@ -59,15 +65,8 @@ async def test_who_holds_a_session_that_the_store_lost_is_told(valkey: Valkey) -
         Redis(port=valkey.port) as admin,
     ):
         await client.login("alice")
-        while not await admin.keys("*:probe:*"):
-            pass
+        await until(lambda: admin.keys("*:probe:*"))
         await admin.flushall()
         while (await client.event())[0] != "session.unset":
             pass
         assert (await client.call("session.list"))[0] == "noSession"
-
-
-async def _until_service(client: RawClient, key: str) -> None:
-    async with asyncio.timeout(10):
-        while (await client.call("session.isValid", key))[0] == "unavailable":
-            pass

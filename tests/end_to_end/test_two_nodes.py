@@ -3,17 +3,35 @@ Two server processes that share one Valkey behave as one.
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
 
 from tests.raw_client import RawClient, connected
-from tests.server_process import serving
-from tests.valkey import Valkey
+from tests.server_process import ServerProcess, serving
+from tests.valkey import running_valkey
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def test_a_logout_on_one_node_reaches_the_other(valkey: Valkey) -> None:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def nodes(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[tuple[ServerProcess, ServerProcess]]:
+    """Two, for tests with actors of their own."""
+    with running_valkey(tmp_path_factory.mktemp("valkey")) as valkey:
+        store = ("--store", valkey.url())
+        async with serving(*store) as first, serving(*store) as second:
+            yield first, second
+
+
+async def test_a_logout_on_one_node_reaches_the_other(
+    nodes: tuple[ServerProcess, ServerProcess],
+) -> None:
     """A session is held by connections on two nodes; a logout on one is pushed on both."""
+    first, second = nodes
     async with (
-        serving("--store", valkey.url()) as first,
-        serving("--store", valkey.url()) as second,
         connected(first.url) as here,
         connected(second.url) as there,
     ):
@@ -31,18 +49,19 @@ async def test_a_logout_on_one_node_reaches_the_other(valkey: Valkey) -> None:
         assert cursor == here.events()[-1][2]
 
 
-async def test_both_nodes_tell_the_same_story(valkey: Valkey) -> None:
+async def test_both_nodes_tell_the_same_story(
+    nodes: tuple[ServerProcess, ServerProcess],
+) -> None:
     """Whoever causes them and wherever: a session's events are the same everywhere, once."""
+    first, second = nodes
     async with (
-        serving("--store", valkey.url()) as first,
-        serving("--store", valkey.url()) as second,
         connected(first.url) as one,
         connected(first.url) as two,
         connected(second.url) as three,
         connected(second.url) as four,
     ):
         clients = [one, two, three, four]
-        key = await one.login("alice")
+        key = await one.login("bob")
         for client in clients[1:]:
             await client.call("session.restore", key)
         await asyncio.gather(*(_restore_often(client, key) for client in clients))

@@ -19,6 +19,7 @@ import pytest
 from keystay_server.stores import open_store
 from keystay_server.stores.base import Retention
 from keystay_server.webhooks import LEASE
+from tests.asking import until
 from tests.end_to_end.writers import ACTORS, LONG, Story, story_of, told_of, writing
 from tests.server_process import serving
 from tests.stores.installation import Heard
@@ -89,9 +90,7 @@ async def until_begun(url: str) -> None:
     """Wait until there is a place to begin at: the first node begins with its first moment."""
     store = open_store(url, Retention(feed_events=0))
     await store.start(Heard())
-    async with asyncio.timeout(10):
-        while await store.saved_position(LEASE) is None:  # noqa: ASYNC110 - nobody tells
-            await asyncio.sleep(0.05)
+    await until(lambda: store.saved_position(LEASE))
     await store.stop()
 
 

@@ -12,6 +12,7 @@ import httpx
 
 from keystay_server.stores import open_store
 from keystay_server.stores.base import Emitted, Retention
+from tests.backend import backend_of
 from tests.server_process import ServerProcess
 from tests.stores.installation import Heard
 
@@ -34,9 +35,7 @@ class Writers:
 
     async def write(self, number: int) -> None:
         """Open sessions, and end most of them, until it is over."""
-        async with httpx.AsyncClient(
-            headers={"Authorization": "Bearer test-api-key"}, trust_env=False, timeout=5
-        ) as client:
+        async with backend_of(api_key="test-api-key", timeout=5) as client:
             while not self.is_over:
                 node = random.choice(self.nodes)
                 # A node that is killed answers nothing: what it did shows in the store.

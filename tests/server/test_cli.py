@@ -11,14 +11,14 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pytest
 import pytest_asyncio
 
 from keystay_protocol import __version__
 from keystay_server.cli import main
+from tests.backend import backend_of
 from tests.raw_client import connected
-from tests.server.shell import SOON_S, keystay, on_terminal, running
+from tests.server.shell import SOON_S, in_a_process, keystay, on_terminal, running
 from tests.server_process import ServerProcess, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -89,10 +89,7 @@ async def test_a_long_list_is_asked_for_page_by_page(
     server: ServerProcess, operator: Operator
 ) -> None:
     """An operator sees all sessions of an actor, and on a terminal how far it is."""
-    headers = {"Authorization": f"Bearer {API_KEY}"}
-    async with httpx.AsyncClient(
-        base_url=server.control, headers=headers, trust_env=False
-    ) as c:
+    async with backend_of(server.control, API_KEY) as c:
         for _ in range(PAGE + 1):
             await c.post("/v1/sessions", json={"actorId": "crowd"})
     listed = json.loads(operator.session("list", "crowd", "--json"))["sessions"]
@@ -164,7 +161,7 @@ async def test_the_key_is_read_from_the_working_directory(
 
 async def test_a_server_that_is_not_there_exits_with_1() -> None:
     """A control plane that cannot be reached exits with 1 and is named."""
-    done = keystay(
+    done = in_a_process(
         *("session", "list", "a", "--control", "http://127.0.0.1:1"),
         env={"KEYSTAY_API_KEY": "x"},
     )
@@ -281,7 +278,7 @@ async def test_help_is_there_for_those_who_ask(
     arguments: tuple[str, ...], shown: list[str]
 ) -> None:
     """`--help` and `--version` go to standard output and exit with 0."""
-    done = keystay(*arguments, env={})
+    done = in_a_process(*arguments, env={})
     assert (done.returncode, done.stderr) == (0, "")
     for word in shown:
         assert word in done.stdout
@@ -290,10 +287,7 @@ async def test_help_is_there_for_those_who_ask(
 @pytest.mark.parametrize(
     ("flags", "env", "why"),
     [
-        (("--listen", "here"), {}, "listen: 'here' is not HOST:PORT"),
-        (("--control", "0.0.0.0:0"), {}, "control: 0.0.0.0 can be reached from other machines"),
         ((), {"KEYSTAY_CONTROL": "example.org:1"}, "control: example.org can be reached"),
-        ((), {"KEYSTAY_CONTROLL": "127.0.0.1:1"}, "controll: no such setting"),
         (("--store", "mysql://x"), {}, "store: the URL must start with"),
         ((), {"KEYSTAY_API_KEY": "two words"}, "KEYSTAY_API_KEY: an API key is visible ASCII"),
         (("--config", "nowhere.toml"), {}, "config: nowhere.toml: No such file"),
@@ -303,7 +297,7 @@ async def test_a_wrong_setting_is_one_line_and_2(
     flags: tuple[str, ...], env: dict[str, str], why: str
 ) -> None:
     """A server that cannot run as configured exits with 2, and one line names the setting."""
-    done = keystay(
+    done = in_a_process(
         *("serve", "--store", "memory://", "--listen", "127.0.0.1:0", *flags),
         env={"KEYSTAY_CONTROL": "127.0.0.1:0", "KEYSTAY_API_KEY": "x", **env},
     )
@@ -318,7 +312,7 @@ async def test_an_address_in_use_is_named(door: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = f"127.0.0.1:{other.getsockname()[1]}"
         addresses = {"listen": "127.0.0.1:0", "control": "127.0.0.1:0", door: taken}
-        done = keystay(
+        done = in_a_process(
             *("serve", "--store", "memory://"),
             *("--listen", addresses["listen"], "--control", addresses["control"]),
             env={"KEYSTAY_API_KEY": "x"},

@@ -309,3 +309,15 @@ async def test_a_listener_that_comes_while_the_feed_stops_is_turned_away(
     store.deliver_answers("read_feed")
     with pytest.raises(FeedClosed):
         await coming
+
+
+async def test_a_listener_that_joins_while_the_feed_stops_is_let_go(feed: Feed) -> None:
+    """It would keep a node that drains, though nobody reads for it any more."""
+    subscription = await feed.subscribe()
+    joining = asyncio.create_task(feed.join(subscription))
+    await asyncio.sleep(0)  # The reader is there, and has not run yet.
+    await feed.stop()
+    async with asyncio.timeout(WAIT_S):
+        await joining
+    with pytest.raises(FeedClosed):
+        await subscription.take()

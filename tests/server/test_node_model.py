@@ -379,14 +379,15 @@ def shown_to(client: Client) -> list[Shown]:
 
 
 @pytest.mark.parametrize("history_events", [256, 8])
-def test_a_node_agrees_with_the_model(history_events: int) -> None:
+@pytest.mark.parametrize("stories", [30, pytest.param(120, marks=pytest.mark.long)])
+def test_a_node_agrees_with_the_model(history_events: int, stories: int) -> None:
     """Whatever happens, and in whatever order, every connection is sent what it should be."""
     retention = Retention(history_events=history_events)
     machine = type("WholeNodeHere", (WholeNode,), {"retention": retention})
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=120,
+            max_examples=stories,
             stateful_step_count=30,
             deadline=None,
             derandomize=True,

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from tests.backend import backend_of
 from tests.soak.nodes import Node
 from tests.soak.record import Request
 from tests.soak.recorder import Recorder, Ticket
@@ -46,10 +47,7 @@ class Backend:
 
     async def work(self, is_ending: asyncio.Event) -> None:
         """Do this and that until the end."""
-        headers = {"Authorization": "Bearer test-api-key"}
-        async with httpx.AsyncClient(
-            headers=headers, timeout=ANSWER_S, trust_env=False
-        ) as client:
+        async with backend_of(api_key="test-api-key", timeout=ANSWER_S) as client:
             while not is_ending.is_set():
                 await self._do_something(client)
                 with suppress(TimeoutError):

@@ -18,6 +18,7 @@ from keystay_server.stores.redis import RedisStore
 from keystay_server.stores.redis.due import SHARDS
 from keystay_server.stores.redis.layout import feed_root, root_of
 from keystay_server.stores.redis.tuning import RelayTuning
+from tests.asking import until
 from tests.stores.installation import EMPTY_MAP, SOON_S, Heard, opened, opening
 from tests.stores.redis_node import QUICK
 from tests.stores.test_store_contract_feed import by_actor, history_of, now, read
@@ -61,9 +62,7 @@ async def marks(admin: Redis, prefix: str) -> int:
 
 async def until_no_mark(admin: Redis, prefix: str) -> None:
     """Wait until every write is done with."""
-    async with asyncio.timeout(SOON_S):
-        while await marks(admin, prefix):  # noqa: ASYNC110 - nobody tells of it
-            await asyncio.sleep(0.01)
+    await until(lambda: marks(admin, prefix), lambda left: not left)
 
 
 async def live(store: Store, actor_id: str) -> None:

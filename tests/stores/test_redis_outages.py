@@ -14,6 +14,7 @@ from keystay_server.stores.base import Retention, StoredEvent
 from keystay_server.stores.redis import RedisStore
 from keystay_server.stores.redis.address import Location
 from keystay_server.stores.redis.server import Server
+from tests.asking import until
 from tests.stores.installation import SOON_S, Heard, opened, opening
 from tests.stores.proxy import proxy_to
 from tests.stores.redis_node import QUICK, node, until_served, until_watched
@@ -134,8 +135,7 @@ async def test_a_flushed_redis_is_noticed(own_valkey: Valkey) -> None:
     async with node(own_valkey.url()) as (store, heard), Redis(port=own_valkey.port) as admin:
         await store.watch("alice")
         await store.watch("bob")
-        while not await admin.keys("*:probe:*"):
-            pass
+        await until(lambda: admin.keys("*:probe:*"))
         await admin.flushall()
         assert await heard.loss() == {"alice", "bob"}
 

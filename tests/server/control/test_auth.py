@@ -15,6 +15,8 @@ import pytest_asyncio
 
 from keystay_server.control.auth import Right
 from keystay_server.control.wrong_keys import ADDRESS_BURST
+from tests.asking import until
+from tests.backend import backend_of
 from tests.server.control.conftest import API_KEY
 from tests.server.hazards.flood import bystander
 from tests.server_process import ServerProcess, serving
@@ -80,11 +82,7 @@ async def test_a_key_can_do_what_its_scopes_say(
     many_keys: ServerProcess, table: list[tuple[str, str, str]], right: Right
 ) -> None:
     """An operation of another scope gets 403, which names the scope; `admin` has them all."""
-    async with httpx.AsyncClient(
-        base_url=many_keys.control,
-        headers={"Authorization": f"Bearer {KEYS[right]}"},
-        trust_env=False,
-    ) as client:
+    async with backend_of(many_keys.control, KEYS[right]) as client:
         for method, path, scope in table:
             async with client.stream(method, path) as answer:
                 if right in (scope, Right.ADMIN):
@@ -231,7 +229,7 @@ async def test_who_sends_wrong_keys_is_told_when_to_try_again() -> None:
     """429 says so in the header and in the problem."""
     async with serving() as server:
         await requests(server, "wrong", ADDRESS_BURST)
-        async with httpx.AsyncClient(base_url=server.control, trust_env=False) as client:
+        async with backend_of(server.control) as client:
             for _ in range(ADDRESS_BURST):
                 answer = await client.get("/v1/x", headers={"Authorization": "Bearer wrong"})
                 if answer.status_code == 429:
@@ -251,9 +249,7 @@ async def test_wrong_keys_count_together_wherever_they_are_sent() -> None:
     async with serving() as server:
         await requests(server, "wrong", 2 * ADDRESS_BURST)
         headers = {"Origin": server.control}
-        async with httpx.AsyncClient(
-            base_url=server.control, headers=headers, trust_env=False
-        ) as client:
+        async with backend_of(server.control, headers=headers) as client:
             answers = [
                 await client.post("/login", data={"key": "wrong"}) for _ in range(ADDRESS_BURST)
             ]
@@ -262,7 +258,7 @@ async def test_wrong_keys_count_together_wherever_they_are_sent() -> None:
 
 async def served(server: ServerProcess, key: str) -> bool:
     """Tell whether this key is good now."""
-    async with httpx.AsyncClient(base_url=server.control, trust_env=False) as client:
+    async with backend_of(server.control) as client:
         answer = await client.get(
             "/v1/actors/alice/sessions", headers={"Authorization": f"Bearer {key}"}
         )
@@ -272,9 +268,7 @@ async def served(server: ServerProcess, key: str) -> bool:
 
 async def until_served(server: ServerProcess, key: str) -> None:
     """Wait until this key is good."""
-    async with asyncio.timeout(10):
-        while not await served(server, key):
-            pass
+    await until(lambda: served(server, key))
 
 
 async def test_keys_are_exchanged_while_the_server_runs(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from tests.backend import backend_of
 from tests.server.control.conftest import API_KEY
 from tests.server_process import ServerProcess, serving
 
@@ -103,5 +104,5 @@ async def test_a_client_that_leaves_is_no_failure(server: ServerProcess) -> None
     await writer.drain()
     writer.close()
     await writer.wait_closed()
-    async with httpx.AsyncClient(base_url=server.control, trust_env=False) as client:
+    async with backend_of(server.control) as client:
         assert (await client.get("/livez")).status_code == 200

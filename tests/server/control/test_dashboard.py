@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 import keystay_server.control.dashboard as package
+from tests.backend import backend_of
 from tests.raw_client import connected
 from tests.server.control.conftest import API_KEY
 from tests.server.control.strict import assert_is_strict
@@ -49,7 +50,7 @@ async def token_in_page(client: httpx.AsyncClient) -> str:
 @pytest_asyncio.fixture(loop_scope="session")
 async def browser(server: ServerProcess) -> AsyncIterator[httpx.AsyncClient]:
     """A client with cookies of its own, and without the API key."""
-    async with httpx.AsyncClient(base_url=server.control, trust_env=False) as client:
+    async with backend_of(server.control) as client:
         yield client
 
 
@@ -187,7 +188,7 @@ async def test_logging_out_forgets_the_cookie(visitor: httpx.AsyncClient) -> Non
 
 async def test_a_cookie_outlives_a_restart() -> None:
     """A server that comes back with the same API key knows who is logged in."""
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with backend_of() as client:
         async with serving() as server:
             headers = {"Origin": server.control}
             await client.post(
@@ -201,7 +202,7 @@ async def test_a_cookie_outlives_a_restart() -> None:
 
 async def test_wrong_keys_are_throttled() -> None:
     """Of many in a row most get 429; a right key is let in all the same."""
-    async with serving() as server, httpx.AsyncClient(trust_env=False) as client:
+    async with serving() as server, backend_of() as client:
         headers = {"Origin": server.control}
 
         async def answer(key: str) -> httpx.Response:

@@ -20,6 +20,7 @@ from keystay_server.sessions import Opening, Rules, Sessions
 from keystay_server.stores import open_store
 from keystay_server.stores.base import Retention
 from keystay_server.telemetry.counts import Counts
+from tests.backend import backend_of
 from tests.event_source import EVENT_S, EventSource, listening
 from tests.server.control.conftest import API_KEY
 from tests.server.control.in_process import control_over, one_key
@@ -189,7 +190,7 @@ async def test_the_stream_of_a_browser_ends_with_its_key() -> None:
     keys = KeyRing(lambda: list(ring))
     async with in_process(keys=keys) as (port, sessions):
         base = f"http://127.0.0.1:{port}"
-        async with httpx.AsyncClient(base_url=base, trust_env=False) as browser:
+        async with backend_of(base) as browser:
             await browser.post("/login", data={"key": "key"}, headers={"Origin": base})
             found = re.search(r'keystay-csrf" content="([^"]+)"', (await browser.get("/")).text)
             assert found

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from tests.asking import until
+from tests.backend import backend_of
 from tests.server_process import serving
 from tests.valkey import Valkey, running_valkey
 
@@ -30,7 +32,7 @@ async def test_health_needs_no_key(stranger: httpx.AsyncClient) -> None:
 
 async def test_a_node_that_goes_away_is_not_ready() -> None:
     """While a node drains, `/readyz` says 503 and `/livez` still 200; then it exits with 0."""
-    async with serving() as server, httpx.AsyncClient(trust_env=False) as http:
+    async with serving() as server, backend_of() as http:
         parts = urlsplit(server.url)
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
         writer.write(HANDSHAKE)
@@ -58,15 +60,14 @@ async def test_a_node_without_its_store_is_not_ready(tmp_path: Path) -> None:
 async def check_readiness_over_outages(valkey: Valkey) -> None:
     async with (
         serving("--store", valkey.url()) as server,
-        httpx.AsyncClient(base_url=server.control, trust_env=False) as http,
+        backend_of(server.control) as http,
         asyncio.timeout(20),
     ):
         assert (await http.get("/readyz")).status_code == 200
         valkey.pause()
         assert (await http.get("/readyz")).json()["detail"] == "the store is out of reach"
         valkey.resume()
-        while (await http.get("/readyz")).status_code != 200:
-            pass
+        await until(lambda: http.get("/readyz"), lambda answer: answer.status_code == 200)
         valkey.kill()
         assert (await http.get("/readyz")).status_code == 503
         assert (await http.get("/livez")).status_code == 200

@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 
 from keystay_protocol.session import split_key
+from tests.backend import backend_of
 from tests.raw_client import connected
 from tests.server.control.conftest import API_KEY
 from tests.server.control.test_sessions import opened
@@ -47,11 +48,9 @@ async def two_nodes(
         async with (
             serving(*flags, env={"KEYSTAY_API_KEY": API_KEY}) as one,
             serving(*flags, *more) as other,
-            httpx.AsyncClient(base_url=one.control, trust_env=False) as first,
-            httpx.AsyncClient(base_url=other.control, trust_env=False) as second,
+            backend_of(one.control, API_KEY) as first,
+            backend_of(other.control, API_KEY) as second,
         ):
-            for client in (first, second):
-                client.headers["Authorization"] = f"Bearer {API_KEY}"
             yield [first, second]
 
 
@@ -179,7 +178,7 @@ async def test_what_another_api_key_asked_is_not_told(tmp_path: Path) -> None:
     file.write_text('[shop]\nkey = "shop"\nscopes = ["sessions"]\n')
     async with (
         serving("--api-keys-file", str(file)) as server,
-        httpx.AsyncClient(base_url=server.control, trust_env=False) as client,
+        backend_of(server.control) as client,
     ):
         headers, keys = header(), set()
         for api_key in ("shop", "test-api-key", "shop"):
@@ -197,7 +196,7 @@ async def test_a_retry_after_a_crash_gets_its_session(tmp_path: Path) -> None:
     for _ in range(2):
         async with (
             serving("--store", store) as server,
-            httpx.AsyncClient(base_url=server.control, trust_env=False) as client,
+            backend_of(server.control) as client,
         ):
             answer = await client.post("/v1/sessions", json={"actorId": "a"}, headers=headers)
             sessions.append(answer.json())

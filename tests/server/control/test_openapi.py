@@ -11,7 +11,6 @@ import httpx
 import jsonschema_rs
 import pytest
 import pytest_asyncio
-import schemathesis
 
 from tests.server.control.fuzz import API_KEY, fuzz
 from tests.server.control.test_sessions import opened
@@ -44,6 +43,9 @@ def schema(document: Any, reference: dict[str, str]) -> dict[str, Any]:
 
 async def test_it_is_openapi_3_1(document: Any) -> None:
     """The document is valid OpenAPI 3.1, and each of its schemas is JSON Schema 2020-12."""
+    # Imported late: it takes longer than the test.
+    import schemathesis
+
     schemathesis.openapi.from_dict(document).validate()
     for described in document["components"]["schemas"].values():
         jsonschema_rs.meta.validate(

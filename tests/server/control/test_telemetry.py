@@ -11,6 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.asking import until
+from tests.backend import backend_of
 from tests.raw_client import connected
 from tests.scraping import Families, scraped, until_scraped, value
 from tests.server.control.conftest import API_KEY
@@ -153,19 +155,11 @@ async def test_stats_of_two_nodes(tmp_path: Path) -> None:
                 left = await until_listed(second, 1)
             assert left["nodes"][0]["id"] == left["node"] == two["node"]
             valkey.kill()
-            async with backend_of(second) as backend:
+            async with backend_of(second.control, API_KEY) as backend:
                 assert (await backend.get("/v1/stats")).status_code == 503
 
 
 async def until_listed(server: ServerProcess, count: int) -> Any:
     """The stats, once there are so many nodes in them."""
-    async with backend_of(server) as backend:
-        while len((answer := await stats(backend))["nodes"]) != count:
-            pass
-    return answer
-
-
-def backend_of(server: ServerProcess) -> httpx.AsyncClient:
-    """A backend of the server that knows its key."""
-    headers = {"Authorization": f"Bearer {API_KEY}"}
-    return httpx.AsyncClient(base_url=server.control, headers=headers, trust_env=False)
+    async with backend_of(server.control, API_KEY) as backend:
+        return await until(lambda: stats(backend), lambda seen: len(seen["nodes"]) == count)

@@ -5,7 +5,6 @@ It looks at the store, this machine and the files that the settings name. It ask
 running server, and changes nothing.
 """
 
-import asyncio
 import os
 from argparse import Namespace
 from typing import Any
@@ -82,7 +81,9 @@ def _check_store(config: Config) -> list[Finding]:
         open_store(config.store, Retention())  # A wrong URL is said as the server says it.
         if config.store.partition(":")[0] in EMBEDDED:
             return check_database(config)
-        # Imported late: an embedded store needs no redis package.
+        # Imported late: other commands, and an embedded store, need neither.
+        import asyncio
+
         from keystay_server.stores.examination import examine
 
         servers = asyncio.run(examine(config.store))

@@ -116,8 +116,8 @@ def _check_api_keys(path: str, default: str | None) -> Finding:
 def check_secrets(config: Config) -> list[Finding]:
     """Whether the server can use what it takes JWTs and signs webhooks with, if it does."""
     # Imported late: they take cryptography, which most commands need not.
-    from keystay_server.authenticators import Jwt
     from keystay_server.signing import read_secrets
+    from keystay_server.web_token import Jwt
 
     loads: dict[str, Callable[[], object]] = {}
     if config.jwt_key_file:

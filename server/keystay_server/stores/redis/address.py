@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Literal, cast
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
+from redis import DriverInfo
 from redis.asyncio.connection import Connection, SSLConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -24,6 +25,8 @@ _FORMS: dict[str, Topology] = {
     "redis+sentinel": "sentinel",
     "redis+cluster": "cluster",
 }
+_DRIVER = DriverInfo()
+"""What each connection calls itself; it takes reading files to find out."""
 _PORTS: dict[Topology, int] = {"": 6379, "sentinel": 26379, "cluster": 6379}
 
 
@@ -108,6 +111,7 @@ class Location:
             # A command that may have run is not sent again behind our back.
             "retry": Retry(NoBackoff(), 0),
             "protocol": 2,
+            "driver_info": _DRIVER,
         }
         return cls(
             topology=topology,
