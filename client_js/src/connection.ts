@@ -124,10 +124,6 @@ export class Connection implements Engine {
     this._schedule(this._backoff.nextMs());
   }
 
-  reread(): void {
-    this._reread();
-  }
-
   close(): void {
     this._finish(null);
   }

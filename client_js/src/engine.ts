@@ -56,9 +56,6 @@ export interface Engine {
   /** Connect, if the server closed the line as of no use and nothing has asked for one since. */
   connect(): void;
 
-  /** Look at the storage again: another tab may have logged in, or out. */
-  reread(): void;
-
   /** End for good. What waits is rejected with `clientClosed`, or `connectionLost`. */
   close(): void;
 }
