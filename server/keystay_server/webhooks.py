@@ -69,7 +69,6 @@ class Webhooks:
         self._signer = signer
         self._timeout_s = timeout_s
         self._node_id = token_hex(8)
-        self._has_lease_until = 0.0
         self._task: asyncio.Task[None] | None = None
         self._is_refused = False
 
@@ -83,7 +82,7 @@ class Webhooks:
             return
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
-        if self._has_lease_until > time.monotonic():
+        if self._has_lease:
             try:
                 async with asyncio.timeout(RENEW_EVERY_S):
                     await self._store.lease(LEASE, self._node_id, 0)
@@ -93,7 +92,7 @@ class Webhooks:
     async def _run(self) -> None:
         while True:
             delivering: asyncio.Task[None] | None = None
-            had_lease = time.monotonic() < self._has_lease_until
+            had_lease = self._has_lease
             try:
                 if await self._renew():
                     if not had_lease:
@@ -103,7 +102,7 @@ class Webhooks:
                 while delivering is not None and not delivering.done():
                     await asyncio.wait({delivering}, timeout=RENEW_EVERY_S)
                     await self._renew()
-                    if time.monotonic() >= self._has_lease_until:
+                    if not self._has_lease:
                         break
             except Exception:
                 log.exception("webhooks are not delivered for a moment")
@@ -113,6 +112,10 @@ class Webhooks:
                     await asyncio.gather(delivering, return_exceptions=True)
             await asyncio.sleep(RENEW_EVERY_S * random.uniform(0.5, 1.0))  # noqa: S311
 
+    @property
+    def _has_lease(self) -> bool:
+        return time.monotonic() < self._counts.webhook_lease_until
+
     async def _renew(self) -> bool:
         """Take or keep the lease; whether that is known to have worked."""
         asked_at = time.monotonic()
@@ -120,8 +123,7 @@ class Webhooks:
             is_ours = await self._store.lease(LEASE, self._node_id, round(LEASE_S * 1000))
         except Unavailable:
             return False
-        self._has_lease_until = asked_at + LEASE_S if is_ours else 0.0
-        self._counts.webhook_lease_until = self._has_lease_until
+        self._counts.webhook_lease_until = asked_at + LEASE_S if is_ours else 0.0
         return is_ours
 
     async def _deliver(self) -> None:
@@ -164,7 +166,7 @@ class Webhooks:
         batch = _batch(position, page)
         attempt = 0
         while True:
-            if time.monotonic() >= self._has_lease_until:
+            if not self._has_lease:
                 return None
             wait_s = await self._post(client, batch, attempt)
             if wait_s is None:
