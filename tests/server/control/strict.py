@@ -6,6 +6,16 @@ import re
 
 import httpx
 
+FROM_ELSEWHERE: tuple[dict[str, str], ...] = (
+    {"Origin": "https://evil.example"},
+    {"Origin": "null"},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+    {"Sec-Fetch-Site": "none"},
+    {},
+)
+"""What a browser says of a request that no page of ours sent; or nobody says anything."""
+
 
 def assert_is_strict(answer: httpx.Response, connect: str = "'self'") -> None:
     """A strict policy; no script or style in it, and nothing in it from elsewhere."""

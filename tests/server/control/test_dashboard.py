@@ -15,7 +15,7 @@ import keystay_server.control.dashboard as package
 from tests.backend import backend_of
 from tests.raw_client import connected
 from tests.server.control.conftest import API_KEY
-from tests.server.control.strict import assert_is_strict
+from tests.server.control.strict import FROM_ELSEWHERE, assert_is_strict
 from tests.server_process import ServerProcess, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -136,18 +136,7 @@ async def test_the_token_is_nothing_without_the_cookie(
     assert (await stranger.get(SESSIONS, headers={TOKEN: token})).status_code == 401
 
 
-@pytest.mark.parametrize(
-    "said",
-    [
-        {"Origin": "https://evil.example"},
-        {"Origin": "null"},
-        {"Sec-Fetch-Site": "cross-site"},
-        {"Sec-Fetch-Site": "same-site"},
-        {"Sec-Fetch-Site": "none"},
-        {},
-    ],
-    ids=repr,
-)
+@pytest.mark.parametrize("said", FROM_ELSEWHERE, ids=repr)
 async def test_a_change_from_elsewhere_is_refused(
     visitor: httpx.AsyncClient, said: dict[str, str]
 ) -> None:

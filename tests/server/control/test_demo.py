@@ -17,7 +17,7 @@ from keystay_server.config import Config
 from keystay_server.control.demo.routes import reachable
 from tests.backend import backend_of
 from tests.raw_client import connected
-from tests.server.control.strict import assert_is_strict
+from tests.server.control.strict import FROM_ELSEWHERE, assert_is_strict
 from tests.server.shell import SOON_S, running
 from tests.server_process import ServerProcess, serving
 
@@ -136,15 +136,10 @@ async def test_nothing_is_done_for_somebody_else(stranger: httpx.AsyncClient) ->
 @pytest.mark.parametrize(
     "said",
     [
-        {"Origin": "https://evil.example"},
-        {"Origin": "null"},
-        {"Sec-Fetch-Site": "cross-site"},
-        {"Sec-Fetch-Site": "same-site"},
-        {"Sec-Fetch-Site": "none"},
+        *FROM_ELSEWHERE,
         {"Sec-Fetch-Site": "same-origin", "Host": "rebound.example:8331"},
         {"Sec-Fetch-Site": "same-origin", "Host": "localhost.example"},
         {"Sec-Fetch-Site": "same-origin", "Host": "[::1"},
-        {},
     ],
     ids=repr,
 )
