@@ -42,12 +42,15 @@ const isSafeToRepeat = ({ method }: Call) => method !== LOGIN && method !== LOGO
 
 const isOfThisTab = ({ isHosted }: Call) => !isHosted;
 
+/** Whether a logout with these parameters ends all sessions of the actor. */
+export const ofAll = ([options]: unknown[]) => (options as any)?.scope === "all";
+
 /** Whether it ends the session that the connection is bound to. */
-export const isLogout = ({ method, params }: Call) =>
-  method === LOGOUT && (params[0] as any)?.scope !== "others";
+export const isLogout = (call: Call) =>
+  call.method === LOGOUT && (!call.params.length || ofAll(call.params));
 
 /**
- * Check the parameters of a restore: a storage may hold anything, and no line must stumble over it.
+ * Check parameters that begin with a key: a storage may hold anything, and no line must stumble over it.
  *
  * @throws CommandError `invalidSessionKey`, if the key is nothing that can be sent.
  */

@@ -1,7 +1,8 @@
 /**
  * What a program holds: commands, events and the session.
  */
-import { IS_VALID, LIST, LOGIN, LOGOUT, NOW, RESTORE, SUBSCRIBE, UNSUBSCRIBE } from "./calls.js";
+import { checkRestore, IS_VALID, LIST, LOGIN, LOGOUT, NOW } from "./calls.js";
+import { RESTORE, SUBSCRIBE, UNSUBSCRIBE } from "./calls.js";
 import { Connection } from "./connection.js";
 import type { Engine, State } from "./engine.js";
 import { ClientError, CommandError, KeystayError } from "./errors.js";
@@ -198,14 +199,15 @@ export class SessionCommands {
   isValid(key: string | null, options: CallOptions, callback: Callback): void;
   isValid(...args: any[]): any {
     return this.#ask<void>(args, ([key, options]) => {
-      if (typeof key === "string") return this.#engine.command(IS_VALID, [key], options);
-      throw new CommandError("invalidSessionKey", "a key is a string");
+      checkRestore([key]);
+      return this.#engine.command(IS_VALID, [key], options);
     });
   }
 
   /**
-   * Bind the connection to the session that the key opens, and extend it. Without a key, the one of
-   * `getKey()`. A refusal changes nothing about a session that is bound already.
+   * Bind the connection to the session that the key opens. Without a key, the one of `getKey()`. The
+   * session lives on for at least two thirds of its ttl; only this connection is sent a
+   * `session.set`. A refusal changes nothing about a session that is bound already.
    */
   restore(key?: string | null, options?: CallOptions): Promise<Session>;
   restore(callback: Callback<Session>): void;
@@ -240,11 +242,13 @@ export class SessionCommands {
   }
 
   /**
-   * End this session at once, or the actor's other ones, or all; without one, do nothing.
+   * End this session, the actor's other ones, or all. Without a session, or if it has just ended,
+   * `this` does nothing; `others` and `all` reject with `noSession`, and no session was ended.
    *
-   * While the line is down, the program is logged out all the same, and nothing of the session is
-   * left in the storage; the promise settles when the server has been told, or with `timeout`, after
-   * which it still will be, for as long as the client is not closed.
+   * While the line is down, `this` and `all` log the program out all the same, and nothing of the
+   * session is left in the storage; the promise settles when the server has been told, or with
+   * `timeout`, after which it still will be, for as long as the client is not closed. `all` rejects
+   * with `noSession` if the session was over by then: nobody knows of the others.
    */
   logout(options?: LogoutOptions): Promise<void>;
   logout(callback: Callback): void;

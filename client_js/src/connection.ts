@@ -175,7 +175,8 @@ export class Connection implements Engine {
   private _join(tabs: Tabs): Shared {
     return new Shared(this._settings.storageName, (...news) => tabs.tell(...news), this._link, {
       lead: () => {
-        if (this._line) this._hangUp({ error: new ClientError("connectionLost", "a tab is gone") });
+        const error = new ClientError("connectionLost", "the connected tab lost it");
+        if (this._line) this._hangUp({ error });
         if (this._retry) this._attempt();
       },
       isServing: () => this.state === "open" && this._slotAt === null,
@@ -239,6 +240,7 @@ export class Connection implements Engine {
       return this._finish(new ClientError("connectFailed", "a bug in the client"));
     }
     if (this._line !== line) return; // A handler closed the client.
+    this._shared?.reach();
     if (this._isLeaving && !this._link.inFlight) return this._leave();
     if (this.state === "open") this._listenOn();
     this._advance();

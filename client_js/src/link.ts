@@ -9,10 +9,10 @@
  * News are told when everything here is already as they say, and last of all: whoever hears them may
  * give commands or close.
  */
-import { type Call, Calls, checkRestore, type Done, isLogout } from "./calls.js";
+import { type Call, Calls, checkRestore, type Done, isLogout, ofAll } from "./calls.js";
 import { LEAVE, LOGIN, LOGOUT, NOW, RESTORE, SUBSCRIBE, UNSUBSCRIBE } from "./calls.js";
 import { decode, type Event, type Reply } from "./codec.js";
-import { ClientError, type CommandError, endsSession, errorFromReply, malformed } from "./errors.js";
+import { ClientError, CommandError, endsSession, errorFromReply, malformed } from "./errors.js";
 import type { Settings } from "./options.js";
 import { readResult, type Taken } from "./results.js";
 import { readSession, type Session, type Unset, withKey } from "./session.js";
@@ -26,15 +26,17 @@ const DEFAULT_PATHS = ["session"];
 export class Link {
   session: Session | null = null;
   paths: string[];
-  /** Position of the newest event heard, in the stream of `_actorId`. */
+  /** The greatest that came with an event or a result, in the stream of `_actorId`. */
   cursor: number | null = null;
   /** Whether all was replayed that was missed before the session was last taken up. */
   recovered: boolean | null = null;
   private readonly _version: string | undefined;
   private readonly _calls: Calls;
   private _actorId: string | null = null;
-  /** Position of the newest word about the session. */
+  /** Position of the newest event about the session. */
   private _sessionCursor = -1;
+  /** The session of a `session.set` without a cursor, until the reply of its restore. */
+  private _announcedId: string | null = null;
   private _key: string | null = null;
   /** A key the program gave, until the server has judged it. */
   private _adopted: string | null = null;
@@ -157,7 +159,9 @@ export class Link {
     this._forget();
     // Over another tab's line that tab does. Else do, for who logged out may be gone by then.
     const isMine = unset.reason === "loggedOut" && !(this._isUp && this._isShared);
-    if (key !== null && isMine && !this._calls.isLeft(key)) this.leave(key, () => {});
+    if (key !== null && isMine && !this._calls.isLeft(key)) {
+      this.leave(key, () => {}, false, ofAll([unset]) ? [{ scope: "all" }] : []);
+    }
     this._tell(SESSION_UNSET, { ...unset, id });
   }
 
@@ -168,6 +172,7 @@ export class Link {
    */
   lineOpened(isShared = false): void {
     this._isUp = true;
+    this._announcedId = null;
     this._isShared = isShared;
     this._isHeld = this._isBound = false;
     // What another tab's connection is subscribed to is for that tab to know.
@@ -180,9 +185,13 @@ export class Link {
     this._resume();
   }
 
-  /** End a session that the program does not have any more, now or on the next line. */
-  leave(key: string, done: Done, isHosted = false): void {
-    this._calls.depart(this._calls.make(LOGOUT, [], done, isHosted), key);
+  /**
+   * End a session that the program does not have any more, now or on the next line.
+   *
+   * @param params Of the logout.
+   */
+  leave(key: string, done: Done, isHosted = false, params: unknown[] = []): void {
+    this._calls.depart(this._calls.make(LOGOUT, params, done, isHosted), key);
     if (this._isUp && !this._isDeparting) this._resume();
   }
 
@@ -192,6 +201,11 @@ export class Link {
     this._isUp = this._isDeparting = false;
     for (const call of this._calls.lineLost()) call.done(new ClientError("connectionLost"));
     this._depart();
+  }
+
+  /** All events up to this cursor were received. */
+  reach(cursor: number): void {
+    this._isNews(cursor, null);
   }
 
   /** Send nothing more on this line. */
@@ -231,7 +245,7 @@ export class Link {
 
   private _replied(id: number, code: string | null, result: any): void {
     const call = this._calls.find(id);
-    if (!call) throw malformed("a reply to a command that was not given");
+    if (!call) throw malformed("a reply to no command");
     const error = code === null ? null : errorFromReply(code, result);
     if (call.leaves !== null) return this._departed(call, error);
     const learned = error ? null : this._learn(call, result);
@@ -252,9 +266,11 @@ export class Link {
     if (this._isDeparting && (cursor !== null || isOfSession)) return;
     if (isOfSession && data?.id === this._endedId) return;
     const session = name === SESSION_SET ? readSession(data) : null;
-    if (!this._isNews(cursor, session ? session.actorId : this._actorId)) return;
-    if (session) data = this._set(session, cursor);
-    else if (name === SESSION_UNSET) this._unset(data, cursor);
+    if (!this._isNews(cursor, session)) return;
+    if (session) {
+      this._announcedId = cursor === null ? session.id : null;
+      data = this._set(session, cursor);
+    } else if (name === SESSION_UNSET) this._unset(data, cursor);
     this._tell(name, data, cursor);
   }
 
@@ -278,14 +294,14 @@ export class Link {
 
   private _bound(call: Call, { session, cursor }: Taken): Session {
     if (call.isOwn && call.params[0] === this._adopted) this._adopted = null;
+    const isAnnounced = this._announcedId === session.id;
+    this._announcedId = null;
     if (this._calls.isLeft(session.key) || session.id === this._endedId) return session;
+    this._isNews(cursor, session);
     // The event came before the reply, unless the program unsubscribed from it;
     // and the session may have changed or ended since.
     const isOld = cursor !== null && cursor <= this._sessionCursor;
-    if (session.actorId !== this._actorId || !isOld) {
-      this._isNews(cursor, session.actorId);
-      this._set(session, cursor);
-    }
+    if (!isAnnounced && !isOld) this._set(session, cursor);
     return session;
   }
 
@@ -328,7 +344,8 @@ export class Link {
     const logout = this._calls.waitingLogout;
     if (!logout || key === null) return;
     this._calls.depart(logout, key);
-    this.forget();
+    // The scope is for other tabs, one of which may be the first to reach the server.
+    this.forget({ reason: "loggedOut", ...(logout.params[0] as object) });
   }
 
   /** End what the program left, one after the other; then take up the session it has. */
@@ -337,8 +354,9 @@ export class Link {
     this._isDeparting = farewell !== undefined;
     this._unbind();
     if (farewell) {
-      const { leaves } = farewell;
-      this._calls.giveOwn(this._isShared ? LEAVE : RESTORE, [leaves], leaves);
+      const { leaves, params } = farewell;
+      if (this._isShared) this._calls.giveOwn(LEAVE, [leaves, ...params], leaves);
+      else this._calls.giveOwn(RESTORE, [leaves], leaves);
     } else if (this.key === null) {
       this.session = null;
     } else {
@@ -348,20 +366,25 @@ export class Link {
 
   /** A step of ending a session that the program left was answered. */
   private _departed(call: Call, error: CommandError | null): void {
-    const isEnded = error && call.method === RESTORE && endsSession(error);
-    if (error && !isEnded) throw error;
+    if (error && !endsSession(error)) throw error;
     this._calls.answered(call);
     const [farewell] = this._calls.farewells as [Call];
     // Not before it is bound: whatever else this line were bound to would end.
     if (call.method === RESTORE && !error) return this._calls.ownUp(farewell);
-    for (const ended of this._calls.departed(farewell.leaves)) ended.done(null);
+    const hasEndedAll = !error && ofAll(farewell.params);
+    for (const { params, done } of this._calls.departed(farewell.leaves)) {
+      // Nobody knows whether the actor's other sessions were ended with the one that is over.
+      done(hasEndedAll || !ofAll(params) ? null : new CommandError("noSession"));
+    }
     this._resume();
   }
 
-  private _isNews(cursor: number | null, actorId: string | null): boolean {
-    if (actorId !== this._actorId) {
-      this._actorId = actorId;
-      this.cursor = null;
+  /** Keep the cursor if it is newer. Returns whether its event was not received before. */
+  private _isNews(cursor: number | null, session: Session | null): boolean {
+    if (session && session.actorId !== this._actorId) {
+      // The cursor of a stored session belongs to the actor that its key opens.
+      if (this._actorId !== null || session.key !== this._key) this.cursor = null;
+      this._actorId = session.actorId;
       this._sessionCursor = -1;
     }
     if (cursor === null) return true;

@@ -33,10 +33,11 @@ export interface Session {
   readonly current: boolean;
 }
 
-/** The end of a session, as `session.unset` tells it. */
+/** The end of a session, as `session.unset` tells it; `scope` is that of a logout without a line. */
 export interface Unset {
   reason: string;
   id?: string | null;
+  scope?: string;
 }
 
 const isNull = (value: unknown) => value === null;
@@ -68,7 +69,7 @@ export function readSession(wire: any): Session {
   const session: Record<string, unknown> = { current: wire?.current === true };
   for (const field in FIELDS) {
     if (!FIELDS[field]!((session[field] = wire?.[field]))) {
-      throw malformed("a session lacks a field or has one of the wrong type");
+      throw malformed("a session lacks a field or has a wrong one");
     }
   }
   return withKey(session as unknown as Session, wire.key ?? null);

@@ -6,11 +6,12 @@
  * the lock connects with what it has heard so far.
  *
  * News from those who ask: `["ask"]` for the line, `["command", line, bytes]`. From the one that has
- * it: `["open", paths, leader, cursor]`, `["lost", isIdle]`, `["event", frame]`, `["reply", line, frame]`.
+ * it: `["open", paths, leader, cursor]`, `["lost", isIdle]`, `["event", frame]`, `["reply", line, frame]`,
+ * `["reach", cursor]`, where a restore brought the connection, which its reply alone says.
  * All else is passed over: other programs of the origin may use a channel of the same name.
  */
 import { checkRestore, type Done, LEAVE, SUBSCRIBE } from "./calls.js";
-import { type Event, isFrame } from "./codec.js";
+import { type Event, isCursor, isFrame } from "./codec.js";
 import { ClientError, CommandError } from "./errors.js";
 import { closed, type LineListener, NO_SESSION_IN_TIME, type Wire } from "./line.js";
 import type { Link } from "./link.js";
@@ -33,7 +34,7 @@ export interface Member {
   isServing(): boolean;
   /** As the one to connect: others want a line. */
   wanted(): void;
-  /** As the one to connect: there may be something to send. */
+  /** There may be something to send, or to store. */
   advance(): void;
   /** As another: there is a line to be had. */
   wake(): void;
@@ -52,6 +53,8 @@ export class Shared {
   private _way: Way | null = null;
   /** Whether this tab has heard all events since it was connected last. */
   private _isInTouch = false;
+  /** Up to where other tabs in touch have received all events. */
+  private _cursor: number | null = null;
 
   /**
    * @param name Of the lock; one for all tabs that share.
@@ -102,6 +105,13 @@ export class Shared {
   /** This tab has heard an event. */
   event(frame: Event): void {
     if (this.isLeader) this._tell("event", frame);
+    this._cursor = frame[2][1] ?? this._cursor;
+  }
+
+  /** This tab has received all events up to the cursor of the link. */
+  reach(): void {
+    const { cursor } = this._link;
+    if (this.isLeader && cursor !== this._cursor) this._tell("reach", (this._cursor = cursor));
   }
 
   /** Other tabs told this. */
@@ -132,7 +142,7 @@ export class Shared {
     try {
       if (method === LEAVE) {
         checkRestore(params);
-        this._link.leave(params[0] as string, done, true);
+        this._link.leave(params[0] as string, done, true, params.slice(1));
       } else {
         this._link.command(method, params, done, true);
       }
@@ -145,6 +155,11 @@ export class Shared {
   private _follow(kind: string, [first, second, third]: any[]): void {
     if (kind === "event") {
       if (this._isInTouch && isFrame(first) && first[0] === 2) this._member.heard(first);
+    } else if (kind === "reach") {
+      if (this._isInTouch && isCursor(first)) {
+        this._link.reach(first);
+        this._member.advance();
+      }
     } else if (kind === "reply") {
       if (this._way?.id === first && isFrame(second)) this._way!.listener.heard(second);
     } else if (kind === "lost") {
@@ -178,7 +193,7 @@ export class Shared {
     const way = this._way;
     if (!way || way.leader === null) return;
     this._way = null;
-    const error = new ClientError("connectionLost", "by the tab that is connected");
+    const error = new ClientError("connectionLost", "the connected tab lost it");
     way.listener.ended(isIdle ? closed(NO_SESSION_IN_TIME, "") : { error });
   }
 }

@@ -7,7 +7,7 @@ import type { Settings } from "./options.js";
 export interface StoredSession {
   /** The secret. */
   key: string;
-  /** Position of the newest event heard of the session; null if nothing was heard. */
+  /** The greatest that came with an event or a restore; null if there was none. */
   cursor: number | null;
 }
 

@@ -259,10 +259,11 @@ class Client:
         timeout_s: float | None = None,
     ) -> Coroutine[Any, Any, Session] | None:
         """
-        Bind this connection to the session that the key opens, and extend it.
+        Bind this connection to the session that the key opens.
 
-        Without a key, the one of `get_key`. A refusal changes nothing about a
-        session that is bound already. Await it, or give a callback.
+        Without a key, the one of `get_key`. The session lives on for at least two
+        thirds of its ttl; only this connection is sent a `session.set`. A refusal changes
+        nothing about a session that is bound already. Await it, or give a callback.
         """
         key = self.get_key() if key is None else key
         if key is None:
@@ -303,9 +304,10 @@ class Client:
         timeout_s: float | None = None,
     ) -> Coroutine[Any, Any, None] | None:
         """
-        End this session at once, or the actor's `others`, or `all`; without one, do nothing.
+        End this session, the actor's `others`, or `all`.
 
-        Await it, or give a callback.
+        Await it, or give a callback. Without a session, or if it has just ended, `this`
+        does nothing; `others` and `all` raise `NoSession`, and no session was ended.
         """
         scope = LogoutScope(scope)
         params = [] if scope is LogoutScope.THIS else [{"scope": scope}]

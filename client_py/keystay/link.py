@@ -67,12 +67,14 @@ class Link:
         self.session: Session | None = None
         self.paths = paths
         self.cursor: int | None = None
-        """Position of the newest event heard, in the stream of `_actor_id`."""
+        """The greatest that came with an event or a result, in the stream of `_actor_id`."""
         self.recovered: bool | None = None
         """Whether all was replayed that was missed before the session was last taken up."""
         self._actor_id: str | None = None
         self._session_cursor = -1
-        """Position of the newest word about the session."""
+        """Position of the newest event about the session."""
+        self._announced_id: str | None = None
+        """The session of a `session.set` without a cursor, until the reply of its restore."""
         self._key: str | None = None
         self._adopted: str | None = None
         """A key the program gave, until the server has judged it."""
@@ -164,6 +166,7 @@ class Link:
     def line_opened(self) -> None:
         """Take the conversation up on a fresh line."""
         self._is_up, self._is_held, self._is_bound = True, False, False
+        self._announced_id = None
         # Subscribe before restoring: what the restore sends is then heard already.
         if missing := [path for path in self.paths if path not in DEFAULT_PATHS]:
             self._calls.add(CommandName.SUBSCRIBE, [missing], is_own=True)
@@ -234,9 +237,10 @@ class Link:
 
     def _happened(self, event: Event) -> list[Answer | Event]:
         session = Session.from_wire(event.data) if event.name == SESSION_SET else None
-        if not self._is_news(event.cursor, session.actor_id if session else self._actor_id):
+        if not self._is_news(event.cursor, session):
             return []
         if session is not None:
+            self._announced_id = session.id if event.cursor is None else None
             event = replace(event, data=self._set(session, event.cursor))
         elif event.name == SESSION_UNSET:
             self._unset(event)
@@ -270,11 +274,12 @@ class Link:
     def _bound(self, call: Call, session: Session, cursor: int | None) -> Session:
         if call.is_own and call.params[0] == self._adopted:
             self._adopted = None
+        self._is_news(cursor, session)
         # The event came before the reply, unless the program unsubscribed from it;
         # and the session may have changed or ended since.
-        is_current = cursor is not None and cursor <= self._session_cursor
-        if session.actor_id != self._actor_id or not is_current:
-            self._is_news(cursor, session.actor_id)
+        is_announced, self._announced_id = self._announced_id == session.id, None
+        is_old = cursor is not None and cursor <= self._session_cursor
+        if not (is_announced or is_old):
             self._set(session, cursor)
         return session
 
@@ -305,9 +310,13 @@ class Link:
     def _restore(self, key: str) -> None:
         self._calls.add(CommandName.RESTORE, self.restore_params(key), is_own=True)
 
-    def _is_news(self, cursor: int | None, actor_id: str | None) -> bool:
-        if actor_id != self._actor_id:
-            self._actor_id, self.cursor, self._session_cursor = actor_id, None, -1
+    def _is_news(self, cursor: int | None, session: Session | None) -> bool:
+        """Keep the cursor if it is newer; tell whether its event was not received before."""
+        if session is not None and session.actor_id != self._actor_id:
+            # The cursor of a stored session belongs to the actor that its key opens.
+            if self._actor_id is not None or session.key != self._key:
+                self.cursor = None
+            self._actor_id, self._session_cursor = session.actor_id, -1
         if cursor is None:
             return True
         if self.cursor is not None and cursor <= self.cursor:

@@ -13,8 +13,8 @@ class StoredSession:
     """
     What takes a session up where it was left.
 
-    `key` is the secret, and stays out of the repr; `cursor` is the position of the
-    newest event heard of the session, None if the server gave none.
+    `key` is the secret, and stays out of the repr; `cursor` is the greatest that came
+    with an event or a restore, None if the server gave none.
 
     Raises:
         ValueError: If it is not a string, or not a cursor.

@@ -24,11 +24,11 @@ from keystay_server.control.demo.routes import Demo
 from keystay_server.control.key_ring import KeyRing, read_keys
 from keystay_server.control.server import ControlServer
 from keystay_server.control.telemetry import TelemetryEndpoints
+from keystay_server.delivery.hub import Hub
 from keystay_server.dispatch import Dispatcher
 from keystay_server.expiry import Activity, Expiry
 from keystay_server.feed import Feed
 from keystay_server.heartbeat import Heartbeat
-from keystay_server.hub import Hub
 from keystay_server.instruments import instruments_for
 from keystay_server.limits import ConnectionLimits
 from keystay_server.masking import without_secrets
@@ -77,7 +77,7 @@ class App:
         self._hub = Hub(self._store, frame, config.max_outbox_bytes // 2, counts)
         self._census = Census(self._store, self._hub, self._heartbeat.node_id)
         self._expiry = Expiry(self._store, self._hub, Activity(config.activity), counts)
-        self._sessions = Sessions(self._store, _rules(config))
+        self._sessions = Sessions(self._store, _rules(config), self._expiry.extend_held)
         services = Services(
             self._sessions, self._hub, {**_authenticators(config), **(authenticators or {})}
         )
@@ -90,6 +90,7 @@ class App:
             Limits(config.max_message_bytes, config.max_message_depth),
             config.max_in_flight,
             config.max_outbox_bytes,
+            self._expiry.on_activity,
             counts,
         )
         self._listener = Listener(
@@ -202,10 +203,11 @@ def _store(config: Config) -> Store:
         history_events=config.history_events,
         history_ms=round(config.history_s * 1000),
         tombstone_ms=round(config.tombstone_s * 1000),
+        tombstones=config.tombstones,
         feed_events=FEED_EVENTS if config.feed else 0,
     )
     try:
-        return open_store(config.store, retention)
+        return open_store(config.store, retention, config.partitions)
     except StoreError as error:
         raise ConfigError("store", str(error)) from error
 

@@ -15,8 +15,8 @@ from itertools import islice
 
 from keystay_protocol.codec import pack, unpack
 from keystay_protocol.errors import Unavailable
-from keystay_server.hub import BETWEEN_NODES, Hub
-from keystay_server.stores.base import Emitted, Store, moment_of
+from keystay_server.delivery.hub import BETWEEN_NODES, Hub
+from keystay_server.stores.base import Emitted, Store
 
 QUESTION = f"{BETWEEN_NODES}census"
 NODES_TOPIC = "nodes"
@@ -58,7 +58,7 @@ class Census:
 
     def start(self) -> None:
         """Begin to answer."""
-        self._hub.hear_nodes(QUESTION, self._asked)
+        self._hub.on_node_broadcast(QUESTION, self._asked)
 
     async def stop(self) -> None:
         """Stop answering."""
@@ -114,8 +114,8 @@ class Census:
             log.warning("a question about connections was not answered")
 
     def _holders_here(self, actor_id: str) -> list[tuple[str, str, int]]:
-        seats = islice(self._hub.seats_of(actor_id), MAX_HOLDERS)
-        return [(seat.session_id, seat.peer.address, moment_of(seat.opening)) for seat in seats]
+        bindings = islice(self._hub.bindings_of(actor_id), MAX_HOLDERS)
+        return [(each.session_id, each.peer.address, each.bound_at) for each in bindings]
 
 
 def _topic(id_: str) -> str:

@@ -21,7 +21,7 @@ from keystay_server.loopback import is_loopback
 from keystay_server.masking import without_secrets
 from keystay_server.misspelling import did_you_mean, nearest
 from keystay_server.setting_value import converted
-from keystay_server.stores.base import UNLIMITED, Policy
+from keystay_server.stores.base import MAX_PARTITIONS, UNLIMITED, Policy
 
 ENVIRONMENT_PREFIX = "KEYSTAY_"
 
@@ -101,6 +101,9 @@ class Config:
         "", "more API keys, with names and scopes, a TOML file; read again at SIGHUP"
     )
     store: str = _setting("sqlite:///keystay.db", "where sessions live: a store's URL")
+    partitions: int = _setting(
+        64, "partitions of a Redis store, 1 to 256: fixed when it is first used, on all nodes"
+    )
     dev: bool = _setting(
         False, "for development: anonymous login, pages from this machine, the demo"
     )
@@ -132,6 +135,7 @@ class Config:
     tombstone_s: float = _setting(
         86_400.0, "how long an ended session's key is told the reason"
     )
+    tombstones: int = _setting(1000, "ended sessions of one actor that are remembered")
 
     feed: bool = _setting(
         True, "keep the feed of all sessions, for GET /v1/feed and webhooks; on all nodes alike"
@@ -189,9 +193,11 @@ class Config:
         ):
             if getattr(self, name) <= 0:
                 raise ConfigError(name, "must be more than 0")
-        for name in ("history_events", "max_in_flight", "max_message_depth"):
+        for name in ("history_events", "tombstones", "max_in_flight", "max_message_depth"):
             if getattr(self, name) < 1:
                 raise ConfigError(name, "must be at least 1")
+        if not 1 <= self.partitions <= MAX_PARTITIONS:
+            raise ConfigError("partitions", f"must be from 1 to {MAX_PARTITIONS}")
         for name in ("max_message_bytes", "max_outbox_bytes"):
             if getattr(self, name) < 1024:
                 raise ConfigError(name, "must be at least 1024")

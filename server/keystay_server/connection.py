@@ -14,10 +14,10 @@ from typing import Protocol
 from keystay_protocol.codec import DEFAULT_LIMITS, Limits, decode_command
 from keystay_protocol.commands import CommandName
 from keystay_protocol.errors import CloseCode, MalformedFrame
-from keystay_server.audience import Peer
 from keystay_server.context import Context, Services
+from keystay_server.delivery.bindings import Peer
+from keystay_server.delivery.outbox import MAX_OUTBOX_BYTES, Outbox
 from keystay_server.dispatch import Dispatcher
-from keystay_server.outbox import MAX_OUTBOX_BYTES, Outbox
 from keystay_server.telemetry.counts import Counts
 
 
@@ -26,7 +26,8 @@ class Node:
     """
     What all connections of this server process share.
 
-    `frame` makes the bytes of a message into what an outbox sends;
+    `frame` makes the bytes of a message into what an outbox sends; `on_activity` is
+    called with the first command of a connection after its session was extended;
     `max_in_flight` is how many commands of one connection may be under way,
     `max_outbox_bytes` how much may wait for a client that does not take it.
     """
@@ -37,6 +38,7 @@ class Node:
     limits: Limits = DEFAULT_LIMITS
     max_in_flight: int = 32
     max_outbox_bytes: int = MAX_OUTBOX_BYTES
+    on_activity: Callable[[Peer], None] = lambda peer: None
     counts: Counts = field(default_factory=Counts)
 
 
@@ -122,8 +124,10 @@ class Connection:
             self._transport.close(CloseCode.MALFORMED_FRAME, str(error))
             return
         node, context = self._node, self._context
-        if command.method != CommandName.NOW:  # That is the ping of clients that have none.
+        # `time.now` is the ping of clients that have none.
+        if not context.peer.has_spoken and command.method != CommandName.NOW:
             context.peer.has_spoken = True
+            node.on_activity(context.peer)
         reply = node.dispatcher.run(context, command)
         if isinstance(reply, bytes):
             context.peer.outbox.send(node.frame(reply))

@@ -5,9 +5,9 @@ What a command handler may see and use.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from keystay_server.audience import Peer
 from keystay_server.authenticators import Authenticator
-from keystay_server.hub import Hub
+from keystay_server.delivery.bindings import Peer
+from keystay_server.delivery.hub import Hub
 from keystay_server.sessions import Sessions
 
 

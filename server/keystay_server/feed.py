@@ -65,8 +65,6 @@ def name_of(entry: FeedEntry) -> str:
             return SESSION_SET
         case SessionUnset():
             return SESSION_UNSET
-        case None:
-            return FEED_LOST
 
 
 def json_of(entry: FeedEntry) -> dict[str, Any]:
@@ -83,8 +81,6 @@ def json_of(entry: FeedEntry) -> dict[str, Any]:
         case SessionUnset(session_id, reason, by):
             unset = {**head, "id": session_id, "reason": reason}
             return unset if by is None else {**unset, "by": by.to_wire()}
-        case None:
-            return {}
 
 
 def _session(record: Record) -> dict[str, Any]:

@@ -4,13 +4,19 @@ backend's request, the command line.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 from keystay_protocol.codec import unpack
 from keystay_protocol.commands import LogoutScope
-from keystay_protocol.errors import BadVersion, InvalidParams, NoSession, SessionLimit
+from keystay_protocol.errors import (
+    BadVersion,
+    Expired,
+    InvalidParams,
+    NoSession,
+    SessionLimit,
+)
 from keystay_protocol.session import split_key
 from keystay_server.fields import (
     checked_actor_id,
@@ -30,6 +36,7 @@ from keystay_server.stores.base import (
     NewSession,
     Policy,
     Record,
+    Restored,
     SessionSet,
     Store,
     StoredEvent,
@@ -78,12 +85,31 @@ class Opened:
     is_repeat: bool = False
 
 
-class Sessions:
-    """Opens, checks, extends and ends sessions, as the rules say."""
+class Held(Protocol):
+    """What is bound to a session on this node, as far as the rules need it."""
 
-    def __init__(self, store: Store, rules: Rules) -> None:
+    key: str
+    session_id: str
+
+
+ExtendHeld = Callable[[str, Callable[[Held], bool]], Awaitable[bool]]
+"""`Expiry.extend_held`."""
+
+
+class Sessions:
+    """
+    Opens, checks, extends and ends sessions, as the rules say.
+
+    Args:
+        extend_held: Extends a session that seems to be over and is held on this node.
+    """
+
+    def __init__(
+        self, store: Store, rules: Rules, extend_held: ExtendHeld | None = None
+    ) -> None:
         self._store = store
         self._rules = rules
+        self._extend_held = extend_held
 
     def prepare(self, opening: Opening, recipe: Recipe | None = None) -> tuple[str, NewSession]:
         """
@@ -151,16 +177,24 @@ class Sessions:
             BadVersion: If it was opened with another version of the application.
         """
         actor_id, _ = split_key(key)
-        record = await self._store.check(actor_id, digest_of(key))
+        try:
+            record = await self._store.check(actor_id, digest_of(key))
+        except Expired:
+            if not await self._extended(actor_id, lambda held: held.key == key):
+                raise
+            record = await self._store.check(actor_id, digest_of(key))
         self._check_version(record.version)
         return record
 
-    async def restore(self, key: str, version: str | None = None) -> StoredEvent:
+    async def restore(
+        self, key: str, version: str | None = None, after: int | None = None
+    ) -> Restored:
         """
-        Extend the session that the key opens.
+        Return the session that the key opens, extended, and what was missed.
 
         Args:
             version: The version of the application that asks.
+            after: The newest cursor of the actor that the client has seen.
 
         Raises:
             InvalidSessionKey, NoSession, SessionEnded, BadVersion: As `check` does.
@@ -169,7 +203,16 @@ class Sessions:
         if self._rules.version is not None:
             self._check_version(version)
             await self.check(key)
-        return await self._store.restore(actor_id, digest_of(key))
+        try:
+            return await self._store.restore(actor_id, digest_of(key), after)
+        except Expired:
+            if not await self._extended(actor_id, lambda held: held.key == key):
+                raise
+            return await self._store.restore(actor_id, digest_of(key), after)
+
+    async def _extended(self, actor_id: str, is_meant: Callable[[Held], bool]) -> bool:
+        """Whether a session seemed to be over only because it could not be extended."""
+        return self._extend_held is not None and await self._extend_held(actor_id, is_meant)
 
     def _check_version(self, version: str | None) -> None:
         ours = self._rules.version
@@ -179,17 +222,32 @@ class Sessions:
     async def log_out(
         self, actor_id: str, session_id: str, scope: LogoutScope
     ) -> list[StoredEvent]:
-        """End the session, the actor's others, or both, as the session's own user wishes."""
-        return await self._store.end(actor_id, session_id, scope, "loggedOut")
-
-    async def of_actor(self, actor_id: str) -> list[Record]:
         """
-        Return the actor's live sessions, oldest first.
+        End the session, the actor's others, or both, as the session's own user wishes.
+
+        Raises:
+            NoSession: If the session is not live. Nothing is ended.
+        """
+        try:
+            return await self._store.end(actor_id, session_id, scope, "loggedOut")
+        except NoSession:
+            if not await self._extended(actor_id, lambda held: held.session_id == session_id):
+                raise
+            return await self._store.end(actor_id, session_id, scope, "loggedOut")
+
+    async def page(
+        self, actor_id: str, most: int, after: str | None = None, *, newest: bool = False
+    ) -> list[Record]:
+        """
+        Return one page of the actor's live sessions, oldest first, as `Store.sessions`.
 
         Raises:
             InvalidParams: If there can be no such actor.
+            NoSession: If the session to begin after is not live.
         """
-        return await self._store.sessions(checked_actor_id(actor_id))
+        return await self._store.sessions(
+            checked_actor_id(actor_id), most, after, newest=newest
+        )
 
     async def show(self, session_id: str) -> Record:
         """
@@ -198,10 +256,13 @@ class Sessions:
         Raises:
             NoSession: If there is none.
         """
-        for record in await self._store.sessions(_actor_with(session_id)):
-            if record.id == session_id:
-                return record
-        raise NoSession("no live session has this id")
+        actor_id = _actor_with(session_id)
+        try:
+            return await self._store.session(actor_id, session_id)
+        except NoSession:
+            if not await self._extended(actor_id, lambda held: held.session_id == session_id):
+                raise
+            return await self._store.session(actor_id, session_id)
 
     async def revoke(self, session_id: str, reason: str = "revoked") -> list[StoredEvent]:
         """
@@ -213,10 +274,7 @@ class Sessions:
         """
         reason = checked_reason(reason)
         actor_id = _actor_with(session_id)
-        ended = await self._store.end(actor_id, session_id, LogoutScope.THIS, reason)
-        if not ended:
-            raise NoSession("no live session has this id")
-        return ended
+        return await self._store.end(actor_id, session_id, LogoutScope.THIS, reason)
 
     async def revoke_all(self, actor_id: str, reason: str = "revoked") -> list[StoredEvent]:
         """
@@ -312,7 +370,7 @@ class Sessions:
         policy = self._rules.policy
         if policy.limit is None or not policy.is_strict:
             return
-        if len(await self._store.sessions(actor_id)) >= policy.limit:
+        if len(await self._store.sessions(actor_id, policy.limit)) >= policy.limit:
             raise SessionLimit
 
     async def emit(
@@ -365,7 +423,7 @@ class Sessions:
             Unavailable: If it is out of reach.
         """
         # Not a check, which the embedded store answers from memory.
-        await self._store.sessions("nobody")
+        await self._store.sessions("nobody", 1)
 
 
 def _actor_with(session_id: str) -> str:

@@ -215,8 +215,7 @@ class Webhooks:
 
 def oldest_in(page: FeedPage, read_at: float) -> float:
     """The moment of its oldest event; if it has none, when it was read. Unix seconds."""
-    # An entry that stands for lost ones has no cursor.
-    moments = [moment_of(entry.cursor) for entry in page.entries if entry.cursor]
+    moments = [moment_of(entry.cursor) for entry in page.entries]
     return min(moments) / 1000 if moments else read_at
 
 

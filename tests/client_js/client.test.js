@@ -53,14 +53,15 @@ describe("a client", { timeout: 60000 }, () => {
     const client = connect(t, server.url, { key, paths: ["session", "n"] });
     const cursors = [];
     client.on("", (name, data, cursor) => cursors.push(cursor));
-    const news = listen(client, "n");
+    const all = listen(client);
     await client.opened();
     await server.ask("POST", `/v1/sessions/${id}/events`, { name: "n", data: 1 });
     await server.ask("POST", "/v1/events", { name: "n", data: 2 });
-    await news.until(2);
-    const [set, first, toAll] = cursors;
-    assert.ok(0 < set && set < first);
-    assert.deepEqual([cursors.length, toAll], [3, null]);
+    await server.ask("PATCH", `/v1/sessions/${id}`, { meta: {} });
+    await all.until(4);
+    const [restored, first, toAll, changed] = cursors;
+    assert.ok(0 < first && first < changed);
+    assert.deepEqual([restored, toAll], [null, null]);
   });
 
   test("hears only what it is subscribed to, and a handler only its path", async (t) => {
@@ -95,6 +96,19 @@ describe("a client", { timeout: 60000 }, () => {
     assert.deepEqual(await called((done) => session.logout({ scope: "others" }, done)), [null, undefined]);
     assert.deepEqual(await called((done) => session.logout(done)), [null, undefined]);
     assert.deepEqual(await called((done) => session.restore(done)), ["noSession"]);
+  });
+
+  test("logs out of all sessions, or says that it cannot", async (t) => {
+    const [client, other] = [connect(t, server.url), connect(t, server.url)];
+    const { actorId } = await client.session.login("anonymous");
+    await other.session.login("anonymous", { actorId });
+    const { until } = listen(other);
+    await client.session.logout({ scope: "all" });
+    assert.equal((await until("session.unset"))[1].reason, "loggedOut");
+    for (const scope of ["all", "others"]) {
+      assert.equal(await codeOf(client.session.logout({ scope })), "noSession");
+    }
+    await client.session.logout();
   });
 
   test("takes options for each command, also where they come after paths", async (t) => {

@@ -1,7 +1,7 @@
 /** What a client makes of lines that break, at a real server. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { codeOf, connect, entered, listen } from "./programs.js";
+import { codeOf, connect, entered, listen, settled } from "./programs.js";
 import { relayTo, serve } from "./server.js";
 
 /** Storage that several runs of a program have in common. */
@@ -55,6 +55,7 @@ describe("a program that runs again", { timeout: 60000 }, () => {
     assert.equal(storage.kept.key, key);
     const other = client.session.current.id;
     assert.notEqual(other, id);
+    await settled(() => storage.kept.cursor !== null); // What the reply said is stored, too.
     relay.cut();
     await entered(client, "reconnecting");
     storage.clear();

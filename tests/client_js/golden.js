@@ -59,3 +59,8 @@ export const done = (id, result = null) => pack([1, id, null, result]);
 export const refused = (id, code, details = null) => pack([1, id, code, details]);
 export const bound = (id, cursor = CURSOR, { recovered = false, ...changes } = {}) =>
   done(id, { session: wireSession(changes), cursor, recovered });
+/** What a restore sends: the session, without a cursor, and the reply. */
+export const restored = (id, cursor = CURSOR, { recovered = false, ...changes } = {}) => [
+  sessionSet(null, changes),
+  bound(id, cursor, { recovered, ...changes }),
+];

@@ -10,6 +10,7 @@ import {
   done,
   event,
   refused,
+  restored,
   sessionSet,
   sessionUnset,
   wireSession,
@@ -44,7 +45,7 @@ const boundLink = () => {
   const link = openLink();
   link.adopt(KEY);
   sent(link);
-  hear(link, sessionSet(), bound(1));
+  hear(link, ...restored(1));
   told.length = 0;
   return link;
 };
@@ -111,12 +112,54 @@ describe("events", () => {
     assert.deepEqual(link.toStore, { key: KEY, cursor: CURSOR + 9 });
   });
 
+  test("of a restore have no cursor: they are told each time, and move none", () => {
+    const link = linkWith();
+    link.takeUp({ key: KEY, cursor: CURSOR });
+    link.lineOpened();
+    sent(link);
+    hear(link, event("missed", 1, CURSOR + 1), sessionSet(null));
+    assert.deepEqual(link.toStore, { key: KEY, cursor: CURSOR + 1 });
+    hear(link, bound(1, CURSOR + 9));
+    for (const expiresAt of [5, 6]) {
+      give(link, "session.restore", ...link.restoreParams(KEY));
+      const [[id, , params]] = sent(link);
+      assert.deepEqual(params, [KEY, { cursor: CURSOR + 9 }]);
+      hear(link, sessionSet(null, { expiresAt }));
+      assert.equal(link.session.expiresAt, expiresAt);
+      hear(link, bound(id, CURSOR + 8, { expiresAt }));
+    }
+    assert.equal(names().filter((name) => name === "session.set").length, 3);
+    assert.equal(link.cursor, CURSOR + 9);
+  });
+
+  test("between a restore and its reply are newer than the reply", () => {
+    for (const cursor of [CURSOR + 1, null]) {
+      for (const isOver of [false, true]) {
+        const link = openLink();
+        link.adopt(KEY);
+        sent(link);
+        const last = isOver ? sessionUnset("revoked", cursor) : sessionSet(cursor, { language: "fr" });
+        hear(link, sessionSet(null), last, bound(1));
+        assert.equal(link.session?.language, isOver ? undefined : "fr");
+      }
+    }
+  });
+
+  test("of a line that broke say nothing about the reply on the next", () => {
+    const link = openLink({ paths: [] });
+    link.adopt(KEY);
+    hear(link, sessionSet(null));
+    link.lineLost();
+    link.lineOpened();
+    hear(link, bound(sent(link).at(-1)[0], CURSOR, { language: "fr" }));
+    assert.equal(link.session.language, "fr");
+  });
+
   test("of another actor begin anew", () => {
     const link = boundLink();
     link.adopt(OTHER_KEY);
     sent(link);
-    hear(link, sessionSet(7, { key: OTHER_KEY, actorId: "player:8" }));
-    hear(link, bound(2, 7, { key: OTHER_KEY, actorId: "player:8" }));
+    hear(link, ...restored(2, 7, { key: OTHER_KEY, actorId: "player:8" }));
     assert.deepEqual(names(), ["session.set"]);
     assert.deepEqual(link.toStore, { key: OTHER_KEY, cursor: 7 });
   });
@@ -239,7 +282,7 @@ describe("a logout without a line", () => {
     assert.ok(link.hasBusiness);
     link.lineOpened();
     assert.deepEqual(sent(link), [[3, "session.restore", [KEY]]]);
-    hear(link, sessionSet(CURSOR + 1), bound(3, CURSOR + 1));
+    hear(link, ...restored(3, CURSOR + 1));
     assert.deepEqual([sent(link), link.isOpen], [[[2, "session.logout", []]], false]);
     hear(link, sessionUnset("loggedOut", CURSOR + 2));
     assert.equal(link.session, null);
@@ -259,6 +302,50 @@ describe("a logout without a line", () => {
     hear(link, refused(4, "expired"));
     assert.deepEqual(sent(link), []);
     assert.deepEqual(names(), ["session.unset", "session.logout"]);
+  });
+
+  test("of all sessions is refused where the session is over already: the others live", () => {
+    for (const step of ["session.restore", "session.logout"]) {
+      told.length = 0;
+      const link = boundLink();
+      link.lineLost();
+      give(link, "session.logout", { scope: "all" });
+      assert.deepEqual(told, [["session.unset", { reason: "loggedOut", id: ID, scope: "all" }]]);
+      assert.equal(link.key, null);
+      link.lineOpened();
+      assert.deepEqual(sent(link), [[3, "session.restore", [KEY]]]);
+      if (step === "session.logout") {
+        hear(link, ...restored(3));
+        assert.deepEqual(sent(link), [[2, step, [{ scope: "all" }]]]);
+        hear(link, refused(2, "noSession"));
+      } else {
+        hear(link, refused(3, "expired"));
+      }
+      assert.deepEqual(told.slice(1), [["session.logout", "noSession", undefined]]);
+      assert.deepEqual([sent(link), link.hasBusiness, link.isOpen], [[], false, true]);
+    }
+  });
+
+  test("of all sessions is done with its reply, and without that nobody knows", () => {
+    for (const isLost of [false, true]) {
+      told.length = 0;
+      const link = boundLink();
+      link.lineLost();
+      give(link, "session.logout", { scope: "all" });
+      link.lineOpened();
+      sent(link);
+      hear(link, ...restored(3));
+      sent(link);
+      if (isLost) {
+        link.lineLost();
+        link.lineOpened();
+        hear(link, refused(sent(link)[0][0], "loggedOut"));
+      } else {
+        hear(link, done(2));
+      }
+      assert.deepEqual(told.slice(1), [["session.logout", isLost ? "noSession" : null, undefined]]);
+      assert.deepEqual([link.hasBusiness, link.isOpen], [false, true]);
+    }
   });
 
   test("still ends the session when nobody waits for it any more", () => {
@@ -283,7 +370,7 @@ describe("a logout without a line", () => {
     assert.deepEqual(restored(), [["session.logout", undefined]]);
     hear(link, done(2));
     assert.deepEqual(restored(), [["session.restore", OTHER_KEY]]);
-    hear(link, sessionSet(CURSOR + 1, { key: OTHER_KEY, id: "other" }));
+    hear(link, sessionSet(null, { key: OTHER_KEY, id: "other" }));
     assert.deepEqual([link.key, link.session.id], [OTHER_KEY, "other"]);
   });
 
@@ -325,10 +412,20 @@ describe("a session that is over before the server says so", () => {
     link.forget(OVER);
     assert.deepEqual([told, link.key, link.session], [[["session.unset", OVER]], null, null]);
     assert.deepEqual(sent(link), [[3, "session.restore", [KEY]]]);
-    hear(link, event("late", 1, CURSOR + 1), sessionSet(CURSOR + 2), bound(3, CURSOR + 2));
+    hear(link, event("late", 1, CURSOR + 1), ...restored(3, CURSOR + 2));
     assert.deepEqual(sent(link), [[2, "session.logout", []]]);
     hear(link, sessionUnset("loggedOut", CURSOR + 3), done(2));
     assert.deepEqual([told.length, link.isOpen, link.toStore], [1, true, null]);
+  });
+
+  test("is ended with all of the actor, if that was asked in another tab", () => {
+    for (const scope of ["all", "another", undefined]) {
+      const link = boundLink();
+      link.forget({ ...OVER, scope });
+      sent(link);
+      hear(link, ...restored(3));
+      assert.deepEqual(sent(link), [[2, "session.logout", scope === "all" ? [{ scope }] : []]]);
+    }
   });
 
   test("is ended on the next line if there is none, however often it was asked for", () => {
@@ -376,7 +473,7 @@ describe("a session that is over before the server says so", () => {
     assert.deepEqual(sent(link), [[3, "session.logout", []]]);
     hear(link, done(3));
     assert.deepEqual(sent(link), [[5, "session.restore", [OTHER_KEY, { cursor: 5 }]]]);
-    hear(link, sessionSet(6, other), bound(5, 6, other));
+    hear(link, ...restored(5, 6, other));
     assert.deepEqual([link.session.id, link.isOpen], ["other", true]);
     assert.deepEqual(names(), ["session.unset", "session.login", "session.set", "session.recovered"]);
   });
@@ -418,6 +515,36 @@ describe("a line that another tab has", () => {
     assert.deepEqual([told, link.isOpen], [[["session.logout", null, undefined]], true]);
   });
 
+  test("is told which sessions to end: all of the actor, if that was asked", () => {
+    const link = boundLink();
+    link.lineLost();
+    give(link, "session.logout", { scope: "all" });
+    told.length = 0;
+    link.lineOpened(true);
+    const [, [id, ...leave]] = sent(link);
+    assert.deepEqual(leave, ["leave", [KEY, { scope: "all" }]]);
+    hear(link, done(3, ["session"]), refused(id, "noSession"));
+    assert.deepEqual([told, link.isOpen], [[["session.logout", "noSession", undefined]], true]);
+  });
+
+  test("ends all sessions of the actor for another tab, or tells it that it cannot", () => {
+    for (const isOver of [false, true]) {
+      told.length = 0;
+      const link = boundLink();
+      const leave = (params) =>
+        link.leave(KEY, (error) => told.push([params.length, error?.code ?? null]), true, params);
+      leave([{ scope: "all" }]);
+      leave([]);
+      sent(link);
+      hear(link, ...(isOver ? [refused(3, "expired")] : restored(3)));
+      if (!isOver) {
+        assert.deepEqual(sent(link), [[2, "session.logout", [{ scope: "all" }]]]);
+        hear(link, done(2));
+      }
+      assert.deepEqual(told.slice(0, 2), [[1, isOver ? "noSession" : null], [0, null]]);
+    }
+  });
+
   test("is not used to end a session that another tab says is over", () => {
     const link = linkWith();
     link.takeUp({ key: KEY, cursor: null });
@@ -438,7 +565,7 @@ describe("a line that another tab has", () => {
     hear(link, event("for nobody", 1, 8), done(2));
     assert.ok(isDone);
     assert.deepEqual(sent(link), [[4, "session.restore", [KEY, AFTER]]]);
-    hear(link, sessionSet(CURSOR + 1), bound(4, CURSOR + 1, { recovered: true }));
+    hear(link, ...restored(4, CURSOR + 1, { recovered: true }));
     assert.deepEqual(names(), ["session.set", "session.recovered"]);
     assert.deepEqual([link.isOpen, link.key], [true, KEY]);
   });

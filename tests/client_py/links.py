@@ -41,6 +41,6 @@ def bound_link(*, cursor: int | None = CURSOR) -> Link:
     link = open_link()
     link.command(CommandName.RESTORE, [KEY])
     sent(link)
-    link.receive(session_set(cursor))
+    link.receive(session_set(None))
     link.receive(bound(1, cursor))
     return link

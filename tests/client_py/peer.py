@@ -63,7 +63,7 @@ class PeerLine:
         """Answer the restore that must come now, of a client that heard all up to `after`."""
         params = [key] if after is None else [key, {"cursor": after}]
         id_ = await self.expect("session.restore", params)
-        await self.send(session_set(cursor), bound(id_, cursor))
+        await self.send(session_set(None), bound(id_, cursor))
 
     async def serve_now(self, result: int = 0) -> None:
         """Answer the `time.now` that must come now."""

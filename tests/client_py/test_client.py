@@ -62,10 +62,14 @@ class TestCommands:
         """A second connection gets the same session."""
         key = await login(client, "restored")
         async with keystay.connect(server.url) as other:
+            events = client.events()
             session = await other.restore(key)
             assert client.session is not None
             assert session.id == client.session.id
             assert other.session == session
+            await client.now()
+        await client.close()
+        assert [event async for event in events] == []  # Nothing happened to the session.
 
     async def test_restore_with_the_connection(
         self, server: ServerProcess, client: keystay.Client
@@ -91,6 +95,19 @@ class TestCommands:
         await client.logout()
         with pytest.raises(keystay.LoggedOut):
             await client.restore(key)
+
+    async def test_logout_of_all(self, server: ServerProcess, client: keystay.Client) -> None:
+        """Every session of the actor; without one of its own it ends none, and says so."""
+        await login(client, "everywhere")
+        async with keystay.connect(server.url) as other:
+            await login(other, "everywhere")
+            ends = other.events("session.unset")
+            await client.logout("all")
+            async with asyncio.timeout(WAIT_S):
+                assert (await anext(ends)).data["reason"] == "loggedOut"
+        for scope in keystay.LogoutScope.ALL, keystay.LogoutScope.OTHERS:
+            with pytest.raises(keystay.NoSession):
+                await client.logout(scope)
 
     async def test_logout_of_something_else(self, client: keystay.Client) -> None:
         """A scope that there is not is a mistake of the program."""

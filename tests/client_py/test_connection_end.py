@@ -202,7 +202,7 @@ async def test_replies_that_come_together_with_events(peer: Peer) -> None:
     id_ = (await line.command()).id
     await line.send(
         *(encode(Event("n", number, None)) for number in range(50)),
-        session_set(CURSOR + 1),
+        session_set(None),
         bound(id_, CURSOR + 1),
     )
     await restoring

@@ -36,7 +36,7 @@ class TestReconnecting:
         link.line_opened()
         assert not link.is_open
         assert lines(link) == [(3, "session.restore", [KEY, AFTER])]
-        link.receive(session_set(CURSOR + 1))
+        link.receive(session_set(None))
         assert lines(link) == []
         assert [type(news) for news in link.receive(bound(3, CURSOR + 1))] == [Event]
         assert link.is_open

@@ -70,8 +70,43 @@ class TestTheCursor:
         link.line_opened()
         assert lines(link) == [(3, "session.restore", [KEY, {"cursor": CURSOR + 1}])]
         assert link.receive(session_set(CURSOR + 1)) == []
-        link.receive(session_set(CURSOR + 2))
+        link.receive(session_set(None))
         assert link.receive(bound(3, CURSOR + 2, recovered=True)) == told(recovered=True)
+        assert link.restore_params(KEY) == [KEY, {"cursor": CURSOR + 2}]
+
+    def test_the_reply_says_where_a_restore_has_brought_the_connection(self) -> None:
+        """Further than its events, which may be of paths that nobody is subscribed to."""
+        link = bound_link()
+        link.receive(encode(Event("chat", "hi", CURSOR + 3)))
+        for cursor, kept in [(CURSOR + 9, CURSOR + 9), (CURSOR + 5, CURSOR + 9)]:
+            id_ = reconnect(link)
+            link.receive(session_set(None))
+            link.receive(bound(id_, cursor, recovered=True))
+            assert link.cursor == kept
+
+    def test_a_line_that_breaks_before_the_reply(self) -> None:
+        """The `session.set` has no cursor, and takes none away; nor from a stored session."""
+        link = Link()
+        link.take_up(StoredSession(KEY, CURSOR))
+        link.line_opened()
+        link.receive(encode(Event("chat", "hi", CURSOR + 1)))
+        link.receive(session_set(None))
+        assert link.to_store == StoredSession(KEY, CURSOR + 1)
+        link.line_lost()
+        link.line_opened()
+        assert sent(link)[-1].params == [KEY, {"cursor": CURSOR + 1}]
+
+    def test_the_cursor_of_a_stored_session_is_not_that_of_another_actor(self) -> None:
+        """A key that the program gave opens a session of somebody else."""
+        link = Link()
+        link.adopt(OTHER_KEY)
+        link.take_up(StoredSession(KEY, CURSOR))
+        link.line_opened()
+        sent(link)
+        link.receive(session_set(None, key=OTHER_KEY, actorId="player:8"))
+        assert link.to_store == StoredSession(OTHER_KEY, None)
+        link.receive(bound(1, 7, key=OTHER_KEY, actorId="player:8"))
+        assert link.to_store == StoredSession(OTHER_KEY, 7)
 
     def test_a_server_without_cursors(self) -> None:
         """There is nothing to ask with, and the program is told that events may be missing."""
@@ -101,7 +136,7 @@ class TestRecovered:
         link = bound_link()
         assert link.recovered is None
         id_ = reconnect(link)
-        link.receive(session_set(CURSOR + 1))
+        link.receive(session_set(None))
         assert link.receive(bound(id_, CURSOR + 1, recovered=recovered)) == told(
             recovered=recovered
         )
@@ -168,7 +203,7 @@ class TestToStore:
         link.line_opened()
         assert lines(link) == [(1, "session.restore", [KEY, AFTER])]
         assert len(link.receive(encode(Event("chat", "hi", CURSOR + 1)))) == 1
-        assert len(link.receive(session_set(CURSOR + 2))) == 1
+        assert len(link.receive(session_set(None))) == 1
         assert link.receive(bound(1, CURSOR + 2, recovered=True)) == told(recovered=True)
         assert link.session == SESSION
 

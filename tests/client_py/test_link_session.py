@@ -7,7 +7,7 @@ import pytest
 from keystay.link import Answer, Link
 from keystay_protocol.codec import encode
 from keystay_protocol.commands import CommandName
-from keystay_protocol.errors import Expired, InvalidSessionKey, MalformedFrame
+from keystay_protocol.errors import Expired, InvalidSessionKey, MalformedFrame, NoSession
 from keystay_protocol.frames import Event
 from tests.client_py.golden import (
     CURSOR,
@@ -28,27 +28,47 @@ from tests.client_py.links import bound_link, lines, open_link, sent
 class TestTheSession:
     """`session` is what the server said last."""
 
-    def test_it_is_set_by_the_event_and_not_undone_by_the_reply(self) -> None:
-        """An event that overtook the reply of an older state wins."""
+    @pytest.mark.parametrize(("first", "second"), [(10, 11), (None, 11), (None, None)], ids=str)
+    def test_it_is_set_by_the_event_and_not_undone_by_the_reply(
+        self, first: int | None, second: int | None
+    ) -> None:
+        """An event before the reply is newer: of a login, of a restore, of a lost history."""
         link = open_link()
         link.command(CommandName.RESTORE, [KEY])
         sent(link)
-        link.receive(session_set(10))
-        link.receive(session_set(11, meta={"name": "Zoë"}))
+        link.receive(session_set(first))
+        link.receive(session_set(second, meta={"name": "Zoë"}))
         link.receive(bound(1, 10))
         assert link.session is not None
         assert link.session.meta == {"name": "Zoë"}
 
-    def test_a_session_that_ended_before_the_reply_stays_ended(self) -> None:
+    @pytest.mark.parametrize(("first", "second"), [(10, 11), (None, 11), (None, None)], ids=str)
+    def test_a_session_that_ended_before_the_reply_stays_ended(
+        self, first: int | None, second: int | None
+    ) -> None:
         """The reply is older than the event: there is no session."""
         link = open_link()
         link.command(CommandName.RESTORE, [KEY])
         sent(link)
-        link.receive(session_set(10))
-        link.receive(session_unset("revoked", 11))
+        link.receive(session_set(first))
+        link.receive(session_unset("revoked", second))
         link.receive(bound(1, 10))
         assert link.session is None
         assert link.key is None
+
+    def test_a_restore_sets_it_as_often_as_it_is_sent(self) -> None:
+        """Its `session.set` has no cursor, so it is never taken for a repetition."""
+        link = bound_link()
+        for later in (1, 2):
+            link.command(CommandName.RESTORE, link.restore_params(KEY))
+            (command,) = sent(link)
+            expires_at = SESSION.expires_at + later
+            (event,) = link.receive(session_set(None, expiresAt=expires_at))
+            assert isinstance(event, Event)
+            assert (event.data.expires_at, event.cursor) == (expires_at, None)
+            assert link.session == event.data
+            link.receive(bound(command.id, CURSOR, expiresAt=expires_at))
+            assert link.cursor == CURSOR
 
     def test_it_is_set_by_the_reply_where_events_are_not_heard(self) -> None:
         """A program that unsubscribed from `session` still gets its session."""
@@ -59,6 +79,18 @@ class TestTheSession:
         link.receive(bound(1, CURSOR))
         assert link.session == SESSION
         assert link.key == KEY
+
+    def test_it_is_set_by_the_reply_after_a_line_that_broke_before_one(self) -> None:
+        """An event of the line before says nothing about the reply on this one."""
+        link = open_link(paths=())
+        link.adopt(KEY)
+        link.receive(session_set(None))
+        link.line_lost()
+        link.line_opened()
+        restore = sent(link)[-1]
+        link.receive(bound(restore.id, CURSOR, language="fr"))
+        assert link.session is not None
+        assert link.session.language == "fr"
 
     def test_it_ends_with_its_event(self) -> None:
         """`session.unset` of this session leaves none, and forgets the key."""
@@ -87,6 +119,21 @@ class TestTheSession:
         sent(link)
         link.receive(done(2))
         assert (link.session is None) is is_over
+
+    @pytest.mark.parametrize("scope", ["all", "others"])
+    def test_a_logout_that_is_refused_leaves_it_to_its_event(self, scope: str) -> None:
+        """The session has ended, and why is about to come: nothing is over twice."""
+        link = bound_link()
+        link.command(CommandName.LOGOUT, [{"scope": scope}])
+        sent(link)
+        (answer,) = link.receive(refused(2, "noSession"))
+        assert isinstance(answer, Answer)
+        assert isinstance(answer.error, NoSession)
+        assert link.session == SESSION
+        (event,) = link.receive(session_unset("expired", CURSOR + 1))
+        assert isinstance(event, Event)
+        assert event.data["reason"] == "expired"
+        assert link.key is None
 
     def test_a_failed_restore_leaves_it(self) -> None:
         """The program's own restore of another key was refused: nothing changed."""
@@ -137,7 +184,7 @@ class TestAdoptedKeys:
         link.adopt(KEY)
         link.command(CommandName.LIST, [])
         assert lines(link) == [(1, "session.restore", [KEY])]
-        link.receive(session_set())
+        link.receive(session_set(None))
         link.receive(bound(1))
         assert lines(link) == [(2, "session.list", [])]
         assert link.key == KEY

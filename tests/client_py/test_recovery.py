@@ -5,6 +5,7 @@ from typing import Any
 
 import keystay
 from keystay import SESSION_RECOVERED, ConnectionState, Event, Stream
+from tests.client_py.backends import backend
 from tests.client_py.peer import FAST, WAIT_S
 from tests.client_py.relay import Relay, relay_to
 from tests.server_process import ServerProcess
@@ -17,6 +18,14 @@ async def log_in(client: keystay.Client, actor_id: str) -> str:
     session = await client.login("anonymous", {"actorId": actor_id})
     assert session.key is not None
     return session.key
+
+
+async def change(server: ServerProcess, key: str, *, times: int) -> None:
+    """Have a backend change the session, so that its connections are sent events."""
+    async with keystay.connect(server.url, key=key) as holder, backend(server) as control:
+        assert holder.session is not None
+        for number in range(times):
+            await control.change_session(holder.session.id, meta={"number": number})
 
 
 async def until(events: Stream[Event], name: str) -> list[Told]:
@@ -55,20 +64,20 @@ async def test_what_was_missed_is_heard_in_order_and_once(server: ServerProcess)
         assert client.recovered is None
 
         await lose_line(client, relay)
-        for _ in range(5):
-            await stayed.restore(key)
+        await change(server, key, times=5)
         relay.mend()
 
-        *missed, last = await until(heard, SESSION_RECOVERED)
+        *missed, restored, last = await until(heard, SESSION_RECOVERED)
         assert last == (SESSION_RECOVERED, {"recovered": True}, None)
         assert client.recovered is True
-        assert len(missed) == 6
+        assert restored == ("session.set", client.session, None)
+        assert len(missed) == 5
         async with asyncio.timeout(WAIT_S):
             for event in missed:
                 other = await anext(theirs)
                 assert event == (other.name, other.data, other.cursor)
         await client.close()
-        assert handled == [(name, data) for name, data, _ in [*missed, last]]
+        assert handled == [(name, data) for name, data, _ in [*missed, restored, last]]
 
 
 async def test_a_line_that_breaks_again_and_again(server: ServerProcess) -> None:
@@ -76,19 +85,16 @@ async def test_a_line_that_breaks_again_and_again(server: ServerProcess) -> None
     async with (
         relay_to(server.url) as relay,
         keystay.connect(relay.url, options=FAST) as client,
-        keystay.connect(server.url) as stayed,
     ):
         key = await log_in(client, "restless")
-        await stayed.restore(key)
-        await client.now()
         heard = client.events()
         cursors = []
         for _ in range(3):
             await lose_line(client, relay)
-            await stayed.restore(key)
+            await change(server, key, times=2)
             relay.mend()
-            *missed, last = await until(heard, SESSION_RECOVERED)
-            assert last[1] == {"recovered": True}
+            *missed, restored, last = await until(heard, SESSION_RECOVERED)
+            assert (restored[2], last[1]) == (None, {"recovered": True})
             cursors += [cursor for _, _, cursor in missed]
         assert len(cursors) == 6
         assert cursors == sorted(set(cursors), key=lambda cursor: cursor or 0)

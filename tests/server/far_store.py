@@ -4,7 +4,7 @@ A real store at the far end of a link that a test can slow down, cut or make los
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import TypeVar
 
 from keystay_protocol.commands import LogoutScope
@@ -19,6 +19,7 @@ from keystay_server.stores.base import (
     NewSession,
     Policy,
     Record,
+    Restored,
     Store,
     StoredEvent,
     out_of_reach,
@@ -39,12 +40,12 @@ class FarStore:
         """Whether every call answers `Unavailable`, and changes nothing."""
         self.is_losing = False
         """Whether announcements get lost."""
-        self.watched: set[str] = set()
-        self._asked: Counter[str] = Counter()
+        self.asked: Counter[str] = Counter()
+        """How often the node has called each method."""
         self._is_asked = asyncio.Event()
-        self._is_unwatched = asyncio.Event()
         self._held: list[StoredEvent] | None = None
-        self._gates: dict[str, asyncio.Event] = {}
+        self._calls: dict[str, asyncio.Event] = {}
+        self._answers: dict[str, asyncio.Event] = {}
         self._done: dict[str, asyncio.Event] = {}
 
     # What a test does to the link.
@@ -64,9 +65,17 @@ class FarStore:
         held, self._held = self._held or [], []
         return held
 
+    def hold_calls(self, method: str) -> None:
+        """Keep the calls of a method on the way; nothing of it is done."""
+        self._calls[method] = asyncio.Event()
+
+    def deliver_calls(self, method: str) -> None:
+        """Let the calls arrive."""
+        self._calls.pop(method).set()
+
     def hold_answers(self, method: str) -> None:
         """Keep the answers of a method on the way; what it does is done."""
-        self._gates[method] = asyncio.Event()
+        self._answers[method] = asyncio.Event()
         self._done[method] = asyncio.Event()
 
     async def until_done(self, method: str) -> None:
@@ -76,21 +85,18 @@ class FarStore:
 
     def deliver_answers(self, method: str) -> None:
         """Let the answers arrive."""
-        self._gates.pop(method).set()
+        self._answers.pop(method).set()
+
+    def hold_no_more_answers(self, method: str) -> Callable[[], None]:
+        """Let later answers arrive at once. Returns what delivers those on the way."""
+        return self._answers.pop(method).set
 
     async def until_asked(self, method: str, times: int) -> None:
         """Wait until the node has called the method so often."""
         async with asyncio.timeout(WAIT_S):
-            while self._asked[method] < times:
+            while self.asked[method] < times:
                 self._is_asked.clear()
                 await self._is_asked.wait()
-
-    async def until_unwatched(self) -> None:
-        """Wait until the node watches nobody."""
-        async with asyncio.timeout(WAIT_S):
-            while self.watched:
-                self._is_unwatched.clear()
-                await self._is_unwatched.wait()
 
     # What the node does over it.
 
@@ -100,6 +106,10 @@ class FarStore:
 
     async def stop(self) -> None:
         await self._store.stop()
+
+    @property
+    def actors(self) -> Collection[str]:
+        return self._listener.actors
 
     def announced(self, event: StoredEvent) -> None:
         if self._held is not None:
@@ -119,13 +129,13 @@ class FarStore:
     async def check(self, actor_id: str, digest: bytes) -> Record:
         return await self._far("check", self._store.check(actor_id, digest))
 
-    async def restore(self, actor_id: str, digest: bytes) -> StoredEvent:
-        return await self._far("restore", self._store.restore(actor_id, digest))
+    async def restore(self, actor_id: str, digest: bytes, after: int | None = None) -> Restored:
+        return await self._far("restore", self._store.restore(actor_id, digest, after))
 
     async def touch(self, sessions: Collection[Holding]) -> None:
         await self._far("touch", self._store.touch(sessions))
 
-    async def expire(self) -> list[int | None]:
+    async def expire(self) -> list[int]:
         return await self._far("expire", self._store.expire())
 
     async def end(
@@ -145,8 +155,14 @@ class FarStore:
     async def broadcast(self, emitted: Emitted) -> None:
         await self._far("broadcast", self._store.broadcast(emitted))
 
-    async def sessions(self, actor_id: str) -> list[Record]:
-        return await self._far("sessions", self._store.sessions(actor_id))
+    async def session(self, actor_id: str, session_id: str) -> Record:
+        return await self._far("session", self._store.session(actor_id, session_id))
+
+    async def sessions(
+        self, actor_id: str, most: int, after: str | None = None, *, newest: bool = False
+    ) -> list[Record]:
+        reading = self._store.sessions(actor_id, most, after, newest=newest)
+        return await self._far("sessions", reading)
 
     async def history(self, actor_id: str, after: int) -> History:
         return await self._far("history", self._store.history(actor_id, after))
@@ -170,24 +186,20 @@ class FarStore:
     async def reports(self, topic: str) -> dict[str, bytes]:
         return await self._far("reports", self._store.reports(topic))
 
-    async def watch(self, actor_id: str) -> None:
-        await self._far("watch", self._store.watch(actor_id))
-        self.watched.add(actor_id)
-
-    def unwatch(self, actor_id: str) -> None:
-        self._store.unwatch(actor_id)
-        self.watched.discard(actor_id)
-        self._is_unwatched.set()
-
     async def _far(self, method: str, call: Awaitable[T]) -> T:
-        self._asked[method] += 1
+        self.asked[method] += 1
         self._is_asked.set()
-        if self.is_down:
+        try:
+            if method in self._calls:
+                await self._calls[method].wait()
+            if self.is_down:
+                raise out_of_reach("the store does not answer")
+        except BaseException:
             _drop(call)
-            raise out_of_reach("the store does not answer")
+            raise
         answer = await call
-        gate = self._gates.get(method)
-        if gate is not None:
+        if method in self._answers:
+            gate = self._answers[method]
             self._done[method].set()
             await gate.wait()
         return answer

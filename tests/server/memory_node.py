@@ -16,15 +16,16 @@ from keystay_server.commands import COMMANDS
 from keystay_server.commands.signature import Row
 from keystay_server.connection import Connection, Node
 from keystay_server.context import Services
+from keystay_server.delivery.hub import Hub
 from keystay_server.dispatch import Dispatcher
-from keystay_server.hub import Hub
+from keystay_server.expiry import Activity, Expiry
 from keystay_server.sessions import Opening, Rules, Sessions
-from keystay_server.stores.base import Retention, SessionSet, StoredEvent
+from keystay_server.stores.base import Record, Retention, SessionSet, StoredEvent
 from keystay_server.stores.sqlite import SqliteStore
 from keystay_server.stores.sqlite.store import unix_ms
 from keystay_server.telemetry.counts import Counts
 from tests.server.far_store import FarStore
-from tests.server.wire import Wire, outbox_of
+from tests.server.wire import WAIT_S, Wire, outbox_of
 
 
 class Clock:
@@ -82,6 +83,7 @@ class MemoryNode:
     The parts of a node, put together as a server does it, on a real store in memory.
 
     `elsewhere` is the same store as another node sees it, past this node's link.
+    `expiry` extends and ends nothing before a test starts it.
     """
 
     node: Node
@@ -90,6 +92,7 @@ class MemoryNode:
     sessions: Sessions
     elsewhere: Sessions
     clock: Clock
+    expiry: Expiry
     clients: list[Client] = field(default_factory=list)
 
     def connect(self) -> Client:
@@ -104,15 +107,23 @@ class MemoryNode:
         await self.elsewhere.create(new)
         return key
 
-    async def extend(self, key: str) -> StoredEvent:
-        """Have the session restored elsewhere."""
-        return await self.elsewhere.restore(key)
+    async def change(self, key: str, value: Any = None) -> StoredEvent:
+        """Have a backend elsewhere change the session, and no other: its meta."""
+        record = await self.elsewhere.check(key)
+        meta = {"revision": record.revision + 1} if value is None else {"value": value}
+        return await self.elsewhere.change(record.id, meta=meta)
 
     async def revoke(self, key: str) -> StoredEvent:
         """End the session as a backend elsewhere does."""
         record = await self.elsewhere.check(key)
         (ended,) = await self.elsewhere.revoke(record.id)
         return ended
+
+    async def until_unbound(self) -> None:
+        """Wait until no connection is bound or being bound, and the store is told of nobody."""
+        async with asyncio.timeout(WAIT_S):
+            while self.hub.actors:  # noqa: ASYNC110 - the hub tells nobody
+                await asyncio.sleep(0)
 
 
 @asynccontextmanager
@@ -125,6 +136,7 @@ async def running_node(
     frame: Callable[[bytes], bytes] = bytes,
     messages: Limits = DEFAULT_LIMITS,
     watched: Callable[[FarStore], FarStore] = lambda store: store,
+    activity: Activity = Activity.CONNECTION,
     **settings: Any,
 ) -> AsyncIterator[MemoryNode]:
     """
@@ -132,6 +144,7 @@ async def running_node(
 
     Args:
         watched: Puts something around the store.
+        activity: What keeps a session alive, once the expiry is started.
         settings: What the `Node` is to have beside its services.
     """
     clock = Clock()
@@ -140,24 +153,28 @@ async def running_node(
     seen = watched(store)
     counts = Counts()
     hub = Hub(seen, frame, counts=counts)
-    sessions, elsewhere = (Sessions(s, Rules(1800)) for s in (seen, near))
+    expiry = Expiry(seen, hub, activity, counts)
+    sessions = Sessions(seen, Rules(1800), expiry.extend_held)
+    elsewhere = Sessions(near, Rules(1800))
     services = Services(sessions, hub, authenticators or {"anonymous": Anonymous()})
     dispatcher = Dispatcher(commands, deadline_s=deadline_s, counts=counts)
+    settings = {"on_activity": expiry.on_activity, **settings}
     node = Node(services, dispatcher, frame, messages, counts=counts, **settings)
     await store.start(hub)
     hub.start()
-    memory_node = MemoryNode(node, store, hub, sessions, elsewhere, clock)
+    memory_node = MemoryNode(node, store, hub, sessions, elsewhere, clock, expiry)
     try:
         yield memory_node
     finally:
         for client in memory_node.clients:
             client.connection.lost()
         await dispatcher.drain(0)
+        await expiry.stop()
         await hub.stop()
         await store.stop()
 
 
-def record_of(event: StoredEvent) -> Any:
+def record_of(event: StoredEvent) -> Record:
     """The session that an event tells of."""
     assert isinstance(event.change, SessionSet)
     return event.change.record

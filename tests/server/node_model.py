@@ -2,8 +2,8 @@
 What a node should be like, without any of its parts: sessions, what happened to
 them, and what each connection was told of it.
 
-It knows nothing of seats, holes and healing, only of what the node has taken
-notice of so far. What it takes notice of it tells at once.
+It knows nothing of streams, gaps and repairs, only of what the node has taken
+notice of so far. What it takes notice of it sends at once.
 """
 
 from dataclasses import dataclass, field
@@ -62,6 +62,10 @@ class ActorModel:
         """The cursor of the newest event."""
         return self.log[-1].cursor if self.log else 0
 
+    def has(self, session: "SessionModel | None") -> bool:
+        """Whether the session is one of the actor's."""
+        return session is not None and session.actor is self
+
     def live(self, now: int) -> list["SessionModel"]:
         """The live sessions, oldest first."""
         return [session for session in self.sessions if session.error_at(now) is None]
@@ -74,6 +78,16 @@ class ActorModel:
         forgotten = self.log[: -len(kept)]
         floor = forgotten[-1].cursor if forgotten else kept[0].cursor - 1
         return [event for event in kept if event.cursor > after], floor <= after <= self.last
+
+    def overdue(self, now: int) -> list["SessionModel"]:
+        """The sessions whose time is over, and that nobody has ended yet."""
+        return [one for one in self.sessions if one.reason is None and one.error_at(now)]
+
+    def expired_under(self, policy: Policy, now: int) -> list["SessionModel"]:
+        """Who is found to be over when there is no room for one more session."""
+        unended = [one for one in self.sessions if one.reason is None]
+        is_full = policy.limit is not None and len(unended) >= policy.limit
+        return self.overdue(now) if is_full else []
 
     def replaced_under(self, policy: Policy, now: int) -> list["SessionModel"] | None:
         """Who has to go for one more session; None if that one is refused."""
@@ -94,6 +108,11 @@ class SessionModel:
     revision: int = 1
     reason: str | None = None
 
+    def restore(self, now: int) -> None:
+        """Extend it, if a third of its time is gone."""
+        if (self.expires_at - now) * 3 <= TTL_MS * 2:
+            self.expires_at = now + TTL_MS
+
     def error_at(self, now: int) -> str | None:
         """The code that its key answers."""
         return self.reason or ("expired" if now >= self.expires_at else None)
@@ -111,25 +130,36 @@ class SessionModel:
                 return self.actor.live(now)
 
 
+@dataclass(slots=True)
+class PastModel:
+    """What a connection was sent under its last session of an actor."""
+
+    session: SessionModel
+    since: int
+    """From here on it was sent all of that session."""
+    position: int
+    """Up to here; and nothing beyond of any session of the actor."""
+
+    def has_had(self, event: Happening) -> bool:
+        """Whether the event was sent under it."""
+        is_within = self.since < event.cursor <= self.position
+        return is_within and event.session_id in (None, self.session.id)
+
+
 @dataclass(eq=False, slots=True)
 class ConnectionModel:
     """A connection, and all that it was sent."""
 
     session: SessionModel | None = None
-    actor: ActorModel | None = None
-    """Whose session it is bound to, or was last."""
-    stay: SessionModel | None = None
-    """The session that it is bound to, or was last."""
-    since: int = -1
-    """From here on it has been told what it is owed of that session."""
-    after: int = -1
-    """Up to here it has been told what it is owed of that actor."""
-    sent: int = -1
-    """The last cursor of the actor that it heard."""
+    """The session that it is bound to."""
+    pasts: dict[str, PastModel] = field(default_factory=dict)
+    """By actor; that of the present session too."""
     paths: set[str] = field(default_factory=lambda: {"session"})
     shown: list[Shown] = field(default_factory=list)
     cursors: dict[str, list[int]] = field(default_factory=dict)
     """The cursors among that, by actor."""
+    dealt_with: set[tuple[str, int]] = field(default_factory=set)
+    """Each event that it was sent, or would have been if it were subscribed to it."""
 
     def hears(self, name: str) -> bool:
         """Whether it is subscribed to events of this name."""
@@ -138,19 +168,24 @@ class ConnectionModel:
     def tell(self, event: Happening) -> None:
         """What it is sent, if this is news of its session."""
         session = self.session
-        if session is None or event.cursor <= self.after:
+        if session is None or event.session_id not in (None, session.id):
             return
-        if event.session_id not in (None, session.id):
+        past = self.pasts[session.actor.id]
+        if event.cursor <= past.position:
             return
-        self.after = event.cursor
-        if self.hears(event.name):
-            self.sent = event.cursor
-            self.shown.append((event.name, event.cursor))
-            self.cursors.setdefault(session.actor.id, []).append(event.cursor)
+        past.position = event.cursor
+        self.show(session.actor, event)
         if event.name == UNSET:
             self.session = None
 
-    def tell_how_it_stands(self, now: int) -> None:
+    def show(self, actor: ActorModel, event: Happening) -> None:
+        """What it is sent of an event that it is to be sent."""
+        self.dealt_with.add((actor.id, event.cursor))
+        if self.hears(event.name):
+            self.shown.append((event.name, event.cursor))
+            self.cursors.setdefault(actor.id, []).append(event.cursor)
+
+    def tell_status(self, now: int) -> None:
         """What it is sent where nobody knows any more what happened to its session."""
         if self.session is None:
             return
@@ -164,36 +199,27 @@ class ConnectionModel:
         if self.hears(name):
             self.shown.append((name, None))
 
-    def has_had(self, event: Happening) -> bool:
-        """Whether the event was news to it during its last stay."""
-        stay = self.stay
-        is_of_the_stay = self.since < event.cursor <= self.after
-        return stay is not None and is_of_the_stay and event.session_id in (None, stay.id)
-
-    def recover(self, session: SessionModel, after: int, missed: list[Happening]) -> bool:
-        """What it is sent of what it missed of a session; whether that is all of it."""
-        late = [
+    def unsent(self, session: SessionModel, missed: list[Happening]) -> list[Happening] | None:
+        """What it is to be sent of what it missed; None if some would come too late."""
+        past = self.pasts.get(session.actor.id)
+        news = [
             event
             for event in missed
-            if event.cursor <= self.sent
-            and event.session_id in (None, session.id)
-            and not self.has_had(event)
+            if event.session_id in (None, session.id)
+            and not (past is not None and past.has_had(event))
         ]
-        if late:
-            return False
-        if self.stay is not session:
-            self.since = max(after, self.sent)
-        self.session = self.stay = session
-        self.after = self.sent
-        for event in missed:
-            self.tell(event)
-        return True
+        is_late = past is not None and any(event.cursor <= past.position for event in news)
+        return None if is_late else news
 
-    def open(self, session: SessionModel, opening: Happening) -> None:
-        """What it is sent when it is bound to a session."""
-        self.session = self.stay = session
-        self.after = opening.cursor - 1
-        self.tell(opening)
+    def bind(self, session: SessionModel, since: int, replay: list[Happening]) -> None:
+        """Be bound to a session, and be sent what was missed of it."""
+        actor = session.actor
+        if self.session is session:
+            since = min(since, self.pasts[actor.id].since)
+        self.session, self.pasts[actor.id] = session, PastModel(session, since, 0)
+        for event in replay:
+            self.tell(event)
+        self.pasts[actor.id].position = actor.last
 
 
 @dataclass(slots=True)
@@ -211,14 +237,14 @@ class NodeModel:
 
     def bound_to(self, actor: ActorModel) -> list[ConnectionModel]:
         """The connections that are bound to sessions of the actor."""
-        return [one for one in self.connections if one.session in actor.sessions]
+        return [one for one in self.connections if actor.has(one.session)]
 
     def notice(self, actor: ActorModel, coming: ConnectionModel | None = None) -> None:
         """
-        Tell what the node takes notice of, now that it does.
+        Send what the node takes notice of, now that it does.
 
-        A connection that is `coming` to the session of the last event is told of its
-        old one what precedes that.
+        A connection that is `coming` to another session of the actor is sent what
+        concerns its old one after all others.
         """
         if actor.relayed is None:
             return
@@ -229,38 +255,45 @@ class NodeModel:
                 for event in events:
                     one.tell(event)
             if not is_whole:
-                one.tell_how_it_stands(self.now)
+                one.tell_status(self.now)
             if one is coming:
-                for event in events[:-1]:
+                for event in events:
                     one.tell(event)
         if events:
             actor.relayed = events[-1].cursor
         self.tidy()
 
-    def bind(self, one: ConnectionModel, session: SessionModel, after: int | None) -> bool:
-        """Bind a connection to the session that was just opened; whether it is recovered."""
-        actor = session.actor
-        opening = actor.log[-1]
-        missed, is_recovered = (
-            actor.history(after, self.now) if after is not None else ([], False)
-        )
-        self.notice(actor, one)
-        if one.actor is not actor:
-            one.actor, one.stay = actor, None
-            one.since = one.after = one.sent = -1
-        is_recovered = is_recovered and one.recover(session, after or 0, missed[:-1])
-        if not is_recovered and one.session is not session:
-            one.since = opening.cursor - 1
-        one.open(session, opening)
-        actor.relayed = opening.cursor
+    def restore(self, one: ConnectionModel, session: SessionModel, after: int | None) -> bool:
+        """Bind a connection to a session that it restores; whether it is recovered."""
+        actor, replay = session.actor, None
+        if actor.has(one.session):
+            self.notice(actor, one)
+            actor.relayed = actor.last
+        if after is not None:
+            missed, is_complete = actor.history(after, self.now)
+            replay = one.unsent(session, missed) if is_complete else None
+        since = actor.last if replay is None or after is None else after
+        one.bind(session, since, replay or [])
+        one.tell_all(SET)
+        if actor.relayed is None:
+            actor.relayed = actor.last
         self.tidy()
-        return is_recovered
+        return replay is not None
+
+    def open(self, one: ConnectionModel, session: SessionModel) -> None:
+        """Bind a connection to the session that it has just opened."""
+        actor = session.actor
+        self.notice(actor, one)
+        one.bind(session, actor.last, [])
+        one.show(actor, actor.log[-1])
+        actor.relayed = actor.last
+        self.tidy()
 
     def look_again(self, one: ConnectionModel) -> None:
-        """Tell what the node takes notice of because a command meets the end of the session."""
+        """Send what the node takes notice of because a command meets the end of the session."""
         if one.session is not None and one.session.error_at(self.now) is not None:
             self.notice(one.session.actor)
-            one.tell_how_it_stands(self.now)
+            one.tell_status(self.now)
 
     def tidy(self) -> None:
         """Where nobody is bound the node takes no notice of anything."""

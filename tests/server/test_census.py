@@ -3,21 +3,23 @@
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 
 from keystay_protocol.codec import pack
 from keystay_server import census
-from keystay_server.audience import Peer
 from keystay_server.census import MAX_HOLDERS, QUESTION, Census, Holder
-from keystay_server.hub import Hub
-from keystay_server.outbox import Outbox
+from keystay_server.delivery.bindings import Peer
+from keystay_server.delivery.hub import Hub
+from keystay_server.delivery.outbox import Outbox
 from keystay_server.sessions import Opening, Rules, Sessions
 from keystay_server.stores import open_store
-from keystay_server.stores.base import Emitted, Retention, Store
+from keystay_server.stores.base import Emitted, NewSession, Retention, Store, StoredEvent
+from keystay_server.stores.sqlite.store import unix_ms
 from tests.server.wire import Wire, outbox_of
 from tests.valkey import Valkey, running_valkey
 
@@ -37,12 +39,21 @@ class Place:
         peer = Peer(outbox_of(Wire(), 1 << 20), address)
         self.hub.enter(peer)
         key, new = self.sessions.prepare(Opening(actor_id))
-        await self.hub.bind(peer, key, lambda: self.sessions.create(new))
+        await self.hub.bind(peer, key, creating(self.sessions, new))
         return new.id
 
     async def leave_word(self) -> None:
         """Say that this node lives."""
         await self.store.report("nodes", self.id, b"", 60_000)
+
+
+def creating(sessions: Sessions, new: NewSession) -> Callable[[], Awaitable[StoredEvent]]:
+    """An opening that creates the session."""
+
+    async def created() -> StoredEvent:
+        return (await sessions.create(new))[-1]
+
+    return created
 
 
 @asynccontextmanager
@@ -85,21 +96,28 @@ async def test_connections_on_all_nodes_are_found(valkey: Valkey) -> None:
         for place in places:
             await place.leave_word()
         one, two, _ = places
+        before = unix_ms()
         ids = [
             await one.hold("alice", "10.0.0.1"),
             await two.hold("alice", "10.0.0.2"),
             await two.hold("alice", "10.0.0.3"),
         ]
         await two.hold("bob", "10.0.0.4")
-        records = {record.id: record for record in await one.sessions.of_actor("alice")}
         for place in places:
             found = await place.census.holders("alice")
             assert found == [
-                Holder("one", ids[0], "10.0.0.1", records[ids[0]].created_at),
-                Holder("two", ids[1], "10.0.0.2", records[ids[1]].created_at),
-                Holder("two", ids[2], "10.0.0.3", records[ids[2]].created_at),
+                Holder("one", ids[0], "10.0.0.1", bound_at(one, ids[0])),
+                Holder("two", ids[1], "10.0.0.2", bound_at(two, ids[1])),
+                Holder("two", ids[2], "10.0.0.3", bound_at(two, ids[2])),
             ], "the oldest first, then by node"
+            assert before <= found[0].since <= found[-1].since <= unix_ms()
             assert await place.census.holders("nobody") == []
+
+
+def bound_at(place: Place, session_id: str) -> int:
+    """When a connection of the node was bound to the session."""
+    [binding] = [one for one in place.hub.bindings() if one.session_id == session_id]
+    return binding.bound_at
 
 
 async def test_nobody_waits_for_a_node_that_is_gone(valkey: Valkey) -> None:
@@ -142,14 +160,10 @@ async def test_a_connection_that_restores_anew_has_been_there_all_the_time(
     await alone.leave_word()
     peer = Peer(outbox_of(Wire(), 1 << 20))
     key, new = alone.sessions.prepare(Opening("alice"))
-    await alone.hub.bind(peer, key, lambda: alone.sessions.create(new))
+    await alone.hub.bind(peer, key, creating(alone.sessions, new))
     [before] = await alone.census.holders("alice")
-
-    async def restored() -> list[object]:
-        return [await alone.sessions.restore(key)]
-
     for _ in range(3):
-        await alone.hub.bind(peer, key, restored)  # type: ignore[arg-type]
+        await alone.hub.bind(peer, key, partial(alone.sessions.restore, key))
     assert await alone.census.holders("alice") == [before]
     alone.hub.leave(peer)
     assert await alone.census.holders("alice") == []

@@ -187,8 +187,8 @@ async def test_a_client_that_is_gone_is_answered_no_more() -> None:
         assert (answered(client), gate.waiting) == ([], [])
 
 
-async def test_a_client_that_is_gone_leaves_no_seat_behind(node: MemoryNode) -> None:
-    """Lost while its restore is under way: in the end nobody is bound, nothing is watched."""
+async def test_a_client_that_is_gone_leaves_no_binding_behind(node: MemoryNode) -> None:
+    """Lost while its restore is under way: in the end nobody is bound, no actor is wanted."""
     key = await node.open_session()
     client = node.connect()
     node.store.hold_answers("restore")
@@ -196,23 +196,24 @@ async def test_a_client_that_is_gone_leaves_no_seat_behind(node: MemoryNode) -> 
     await node.store.until_done("restore")
     client.connection.lost()
     node.store.deliver_answers("restore")
-    await node.store.until_unwatched()
-    assert client.connection.peer.seat is None
+    await node.until_unbound()
+    assert client.connection.peer.binding is None
+    assert node.node.counts.bound_now == 0
 
 
-async def test_a_client_that_is_gone_leaves_the_seat_it_had(node: MemoryNode) -> None:
-    """Bound, and lost while it restores another session: both seats are given up."""
+async def test_a_client_that_is_gone_leaves_the_binding_it_had(node: MemoryNode) -> None:
+    """Bound, and lost while it restores another session: both bindings are given up."""
     client = node.connect()
     await client.login("alice")
     key = await node.open_session("bob")
     node.store.hold_answers("restore")
     client.send("session.restore", key)
     await node.store.until_done("restore")
-    assert node.store.watched == {"alice", "bob"}
+    assert set(node.hub.actors) == {"alice", "bob"}
     client.connection.lost()
-    assert node.store.watched == {"bob"}
+    assert set(node.hub.actors) == {"bob"}
     node.store.deliver_answers("restore")
-    await node.store.until_unwatched()
+    await node.until_unbound()
 
 
 async def test_a_command_past_its_deadline_does_not_stop_those_behind_it() -> None:

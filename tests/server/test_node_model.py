@@ -1,6 +1,6 @@
 """
 A whole node against a model of it: clients that come, go and come back, a backend
-elsewhere, time that passes, and a feed that loses what it should bring.
+elsewhere, time that passes, and announcements that get lost.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from hypothesis.stateful import (
 
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import CommandError
+from keystay_server.expiry import Activity
 from keystay_server.sessions import Opening, Rules, Sessions
 from keystay_server.stores.base import (
     UNLIMITED,
@@ -60,7 +61,7 @@ CLIENTS = st.integers(0, 1)
 
 
 class WholeNode(RuleBasedStateMachine):
-    """What clients, backends and the feed can do, and what must have been sent after each."""
+    """What clients, backends and the store can do, and what must have been sent after each."""
 
     retention: Retention
     keys: Bundle[SessionModel] = Bundle("keys")
@@ -68,11 +69,12 @@ class WholeNode(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
-        self.running = running_node(retention=self.retention)
+        self.running = running_node(retention=self.retention, activity=Activity.NONE)
         self.node = self.runner.run(self.running.__aenter__())
         self.model = NodeModel(self.retention)
         self.clients = [self.connect(), self.connect()]
-        self.seen: list[dict[str, int]] = [{}, {}]
+        self.kept: list[dict[str, int]] = [{}, {}]
+        """The cursor that each client keeps of each actor, as SPEC section 5.2 has it."""
 
     def teardown(self) -> None:
         self.runner.run(self.running.__aexit__(None, None, None))
@@ -94,36 +96,43 @@ class WholeNode(RuleBasedStateMachine):
     @rule(
         session=keys,
         client=CLIENTS,
-        cursor=st.none() | st.just("seen") | st.integers(0, 30),
+        cursor=st.none() | st.just("kept") | st.integers(0, 30),
     )
     def restore(self, session: SessionModel, client: int, cursor: int | str | None) -> None:
-        """With the last cursor seen of the actor, with that of any of its events, or none."""
+        """With the cursor that the client keeps, with that of any event, or none."""
         log, after = session.actor.log, None
-        if cursor == "seen":
-            after = self.seen[client].get(session.actor.id)
+        if cursor == "kept":
+            self.keep(client)
+            after = self.kept[client].get(session.actor.id)
         elif isinstance(cursor, int):
-            after = self.older(client, session, log[-1 - cursor % len(log)].cursor)
+            after = log[-1 - cursor % len(log)].cursor
         error, result = self.call(client, "session.restore", session.key, {"cursor": after})
         assert error == session.error_at(self.model.now)
         if error is None:
-            session.expires_at = self.model.now + TTL_MS
-            self.happened(session.actor, [(SET, session.id)])
-            self.bound(client, session, after, result)
+            session.restore(self.model.now)
+            self.happened(session.actor, [])
+            is_recovered = self.model.restore(self.clients[client][1], session, after)
+            assert result["recovered"] is is_recovered
+            if after is not None and is_recovered:
+                self.nothing_was_missed(client, session, after)
+            self.bound(client, session, result)
         self.replied(client, error)
 
     @rule(client=CLIENTS, scope=st.sampled_from(LogoutScope))
     def log_out(self, client: int, scope: LogoutScope) -> None:
         one, session = self.clients[client][1], self.clients[client][1].session
         error, _ = self.call(client, "session.logout", {"scope": scope})
-        if session is not None:
+        if session is None or session.error_at(self.model.now) is not None:
+            assert error == (None if scope is LogoutScope.THIS else "noSession")
+            self.model.look_again(one)
+        else:
+            assert error is None
             if ended := session.ended_by(scope, self.model.now):
                 self.end(ended, "loggedOut")
                 self.model.notice(session.actor)
-            if scope is not LogoutScope.OTHERS:
-                self.model.look_again(one)
-                one.session = None
+        if scope is not LogoutScope.OTHERS:
+            one.session = None
         self.replied(client, error)
-        assert error is None
 
     @rule(client=CLIENTS)
     def list_(self, client: int) -> None:
@@ -150,6 +159,7 @@ class WholeNode(RuleBasedStateMachine):
     @rule(client=CLIENTS)
     def reconnect(self, client: int) -> None:
         """The connection is lost; a new one comes, and subscribes as that one had."""
+        self.keep(client)
         lost, one = self.clients[client]
         lost.connection.lost()
         one.session = None
@@ -159,9 +169,9 @@ class WholeNode(RuleBasedStateMachine):
 
     @rule(session=keys, client=CLIENTS)
     def come_back(self, session: SessionModel, client: int) -> None:
-        """On a new connection, with what was seen on those before."""
+        """On a new connection, with the cursor of those before."""
         self.reconnect(client)
-        self.restore(session, client, "seen")
+        self.restore(session, client, "kept")
 
     # What happens elsewhere.
 
@@ -175,15 +185,22 @@ class WholeNode(RuleBasedStateMachine):
         key, new = elsewhere.prepare(Opening(actor_id))
         error = self.error_of(elsewhere.create(new))
         replaced = actor.replaced_under(policy, now)
+        expired = actor.expired_under(policy, now)
+        for other in expired:
+            other.reason = "expired"
+        unset: list[tuple[str, str | None]]
+        unset = [(UNSET, other.id) for other in [*expired, *(replaced or [])]]
         if replaced is None:
             assert error == "sessionLimit"
+            if expired:
+                self.happened(actor, unset, is_sorted=False)
+                self.announced(actor)
             return multiple()
         opened = SessionModel(key, new.id, actor, now + TTL_MS)
         for other in replaced:
             other.reason = "replaced"
         actor.sessions.append(opened)
-        unset = [(UNSET, other.id) for other in replaced]
-        self.happened(actor, [*unset, (SET, new.id)])
+        self.happened(actor, [*unset, (SET, new.id)], is_sorted=len(expired) < 2)
         self.announced(actor)
         return opened
 
@@ -241,23 +258,22 @@ class WholeNode(RuleBasedStateMachine):
         while self.runner.run(self.node.store.expire()):
             pass
         for actor in self.model.actors.values():
-            due = [one for one in actor.sessions if one.reason is None]
-            due = [one for one in due if one.error_at(self.model.now)]
+            due = actor.overdue(self.model.now)
             for one in due:
                 one.reason = "expired"
             if due:
                 self.happened(actor, [(UNSET, one.id) for one in due], is_sorted=False)
                 self.announced(actor)
 
-    # What the feed does.
+    # What announcements do.
 
     @rule()
-    def feed_breaks(self) -> None:
+    def announcements_get_lost(self) -> None:
         self.node.store.is_losing = True
 
     @rule(is_noticed=st.booleans())
-    def feed_comes_back(self, is_noticed: bool) -> None:
-        """It says that something may be missing, or the next event shows it."""
+    def announcements_come_again(self, is_noticed: bool) -> None:
+        """The store says that something may be missing, or the next event shows it."""
         self.node.store.is_losing = False
         if is_noticed:
             self.runner.run(self.miss())
@@ -280,11 +296,11 @@ class WholeNode(RuleBasedStateMachine):
 
     def each_connection_is_bound_where_the_model_says(self) -> None:
         for client, one in zip(self.node.clients, self.model.connections, strict=True):
-            seat = client.connection.peer.seat
-            bound_to = None if seat is None else seat.session_id
+            binding = client.connection.peer.binding
+            bound_to = None if binding is None else binding.session_id
             assert bound_to == (None if one.session is None else one.session.id)
         bound = [one.session.actor.id for one in self.model.connections if one.session]
-        assert self.node.store.watched == set(bound)
+        assert set(self.node.hub.actors) == set(bound)
 
     def cursors_of_an_actor_only_grow(self) -> None:
         for one in self.model.connections:
@@ -310,24 +326,30 @@ class WholeNode(RuleBasedStateMachine):
         session = SessionModel(key, id_, actor, self.model.now + TTL_MS)
         actor.sessions.append(session)
         self.happened(actor, [(SET, id_)])
-        self.bound(client, session, None, result)
+        self.model.open(self.clients[client][1], session)
+        assert result["recovered"] is False
+        self.bound(client, session, result)
         self.replied(client, error)
         return session
 
-    def bound(self, client: int, session: SessionModel, after: int | None, result: Any) -> None:
-        """A client was bound to a session: what it is told."""
-        one = self.clients[client][1]
-        is_recovered = self.model.bind(one, session, after)
+    def bound(self, client: int, session: SessionModel, result: Any) -> None:
+        """A client was bound to a session: what it is answered."""
         assert result["session"]["id"] == session.id
         assert result["cursor"] == session.actor.last
-        assert result["recovered"] is is_recovered
-        self.seen[client][session.actor.id] = session.actor.last
+        self.kept[client][session.actor.id] = session.actor.last
 
-    def older(self, client: int, session: SessionModel, cursor: int) -> int:
-        """A cursor of the session's actor, but none that the client took leave of."""
-        one, actor = self.clients[client][1], session.actor
-        is_back = one.actor is not actor and actor.id in one.cursors
-        return max(cursor, one.cursors[actor.id][-1]) if is_back else cursor
+    def keep(self, client: int) -> None:
+        """Keep the greatest cursors that the client was sent."""
+        kept = self.kept[client]
+        for actor_id, cursors in self.clients[client][1].cursors.items():
+            kept[actor_id] = max(kept[actor_id], cursors[-1])
+
+    def nothing_was_missed(self, client: int, session: SessionModel, after: int) -> None:
+        """Each event of the session after the cursor was sent to this connection."""
+        actor, dealt_with = session.actor, self.clients[client][1].dealt_with
+        for event in actor.log:
+            if event.cursor > after and event.session_id in (None, session.id):
+                assert (actor.id, event.cursor) in dealt_with
 
     def end(self, ended: list[SessionModel], reason: str) -> None:
         for session in ended:
@@ -346,7 +368,7 @@ class WholeNode(RuleBasedStateMachine):
         actor.log.extend(new)
 
     def announced(self, actor: Any) -> None:
-        """What has happened elsewhere comes over the feed, if that works."""
+        """What has happened elsewhere is announced, if that is not lost."""
         if not self.node.store.is_losing:
             self.model.notice(actor)
 
@@ -363,11 +385,11 @@ class WholeNode(RuleBasedStateMachine):
         self.node.hub.missed(ACTORS)
 
     async def settled(self) -> None:
-        """Return when every hole that the node knows of is filled."""
+        """Return when every gap that the node knows of is repaired."""
         async with asyncio.timeout(WAIT_S):
             for client in self.node.clients:
-                while (seat := client.connection.peer.seat) and seat.audience.healed:
-                    await asyncio.shield(seat.audience.healed)
+                while (binding := client.connection.peer.binding) and binding.stream.repaired:
+                    await asyncio.shield(binding.stream.repaired)
 
 
 def shown_to(client: Client) -> list[Shown]:

@@ -23,7 +23,7 @@ from keystay_protocol.errors import (
 )
 from keystay_server.keys import Recipe, digest_of
 from keystay_server.sessions import Opening, Rules, Sessions
-from keystay_server.stores.base import Policy, Record
+from keystay_server.stores.base import History, Policy, Record
 from tests.server.memory_node import MemoryNode, record_of
 
 SECRET = "kst_" + "A" * 43
@@ -139,12 +139,15 @@ async def test_an_actor_cannot_be_claimed_with_anothers_secret(sessions: Session
 
 
 async def test_restoring_extends_and_checking_does_not(node: MemoryNode) -> None:
-    """A check reads only; a restore gives the session one more ttl from now."""
+    """A check reads only; after a restore two thirds of the ttl are left, or all of it."""
     key, record = await opened(node.sessions)
     node.clock.passed_ms += 60_000
     assert await node.sessions.check(key) == record
-    extended = record_of(await node.sessions.restore(key))
-    assert extended.expires_at >= record.expires_at + 60_000
+    assert (await node.sessions.restore(key)).record == record, "so soon there is no need"
+    node.clock.passed_ms += 600_000
+    extended = (await node.sessions.restore(key)).record
+    assert extended.expires_at >= record.expires_at + 660_000
+    assert await node.sessions.check(key) == extended
 
 
 async def test_an_expired_session_says_so(node: MemoryNode) -> None:
@@ -154,9 +157,70 @@ async def test_an_expired_session_says_so(node: MemoryNode) -> None:
     for method in (node.sessions.check, node.sessions.restore):
         with pytest.raises(Expired):
             await method(key)
-    assert await node.sessions.log_out("alice", record.id, LogoutScope.THIS) == []
+    for scope in LogoutScope:
+        with pytest.raises(NoSession):
+            await node.sessions.log_out("alice", record.id, scope)
     with pytest.raises(NoSession):
         await node.sessions.revoke(record.id)
+
+
+async def test_a_restore_says_what_was_missed(node: MemoryNode) -> None:
+    """The events after the cursor, if there is one; and the newest cursor."""
+    key, record = await opened(node.sessions)
+    first, second = [await node.elsewhere.emit("alice", "game.move", n) for n in range(2)]
+    restored = await node.sessions.restore(key)
+    assert (restored.record, restored.cursor) == (record, second.cursor)
+    assert restored.missed is None
+    restored = await node.sessions.restore(key, after=first.cursor)
+    assert restored.missed == History([second], complete=True)
+    restored = await node.sessions.restore(key, after=second.cursor)
+    assert restored.missed == History([], complete=True)
+
+
+@pytest.mark.parametrize(
+    "method", ["check", "restore", "show", "log_out", "restore of a version"]
+)
+async def test_a_held_session_is_not_over_because_it_was_not_extended(
+    node: MemoryNode, method: str
+) -> None:
+    """The node was away for longer than the ttl: who comes first finds the session alive."""
+    client = node.connect()
+    key = await client.login()
+    record = await node.sessions.check(key)
+    node.clock.passed_ms += 2 * record.ttl_ms
+    with pytest.raises(Expired):
+        await node.elsewhere.check(key)
+    match method:
+        case "check":
+            assert (await node.sessions.check(key)).expires_at > record.expires_at
+        case "restore":
+            assert (await node.sessions.restore(key)).record.id == record.id
+        case "show":
+            assert (await node.sessions.show(record.id)).expires_at > record.expires_at
+        case "log_out":
+            assert len(await node.sessions.log_out("alice", record.id, LogoutScope.ALL)) == 1
+            return
+        case _:
+            versioned = Sessions(
+                node.store, Rules(60, version="2.4.1"), node.expiry.extend_held
+            )
+            assert (await versioned.restore(key, "2.4.1")).record.id == record.id
+    assert (await node.elsewhere.check(key)).expires_at >= record.expires_at + record.ttl_ms
+    assert await node.store.expire() == []
+
+
+async def test_a_session_that_nobody_holds_is_over(node: MemoryNode) -> None:
+    """A connection to another session of the actor does not help it; nor does one that left."""
+    client, other, gone = node.connect(), node.connect(), node.connect()
+    await client.login()
+    key = await gone.login()
+    gone.connection.lost()
+    await other.login()
+    node.clock.passed_ms += 2 * 1_800_000
+    for method in (node.sessions.check, node.sessions.restore):
+        with pytest.raises(Expired):
+            await method(key)
+    assert len(await node.store.expire()) == 3
 
 
 async def test_a_logout_is_told_from_a_revocation(sessions: Sessions) -> None:
@@ -203,14 +267,26 @@ async def test_all_sessions_of_an_actor_end_at_once(sessions: Sessions) -> None:
     """However many there are; none is no error, an actor that cannot be is."""
     records = [(await opened(sessions))[1] for _ in range(3)]
     _, other = await opened(sessions, "bob")
-    assert await sessions.of_actor("alice") == records
+    assert await sessions.page("alice", 10) == records
     assert len(await sessions.revoke_all("alice")) == 3
-    assert await sessions.of_actor("alice") == []
+    assert await sessions.page("alice", 10) == []
     assert await sessions.revoke_all("alice") == []
-    assert await sessions.of_actor("bob") == [other]
-    for method in (sessions.of_actor, sessions.revoke_all):
+    assert await sessions.page("bob", 10) == [other]
+    for call in (sessions.page("", 10), sessions.revoke_all("")):
         with pytest.raises(InvalidParams, match="actorId"):
-            await method("")
+            await call
+
+
+async def test_sessions_are_listed_by_pages(sessions: Sessions) -> None:
+    """Oldest first, from the one after another on; or the newest ones."""
+    records = [(await opened(sessions))[1] for _ in range(5)]
+    assert await sessions.page("alice", 2) == records[:2]
+    assert await sessions.page("alice", 2, records[1].id) == records[2:4]
+    assert await sessions.page("alice", 2, records[3].id) == records[4:]
+    assert await sessions.page("alice", 2, newest=True) == records[3:]
+    await sessions.revoke(records[1].id)
+    with pytest.raises(NoSession):
+        await sessions.page("alice", 2, records[1].id)
 
 
 async def test_the_probe_asks_the_store(node: MemoryNode) -> None:
@@ -235,7 +311,7 @@ async def test_a_session_of_this_version_is_good(node: MemoryNode, version: str 
     key, record = await opened(sessions, version=version)
     assert record.version == (version or "2.4.1")
     assert (await sessions.check(key)).id == record.id
-    assert record_of(await sessions.restore(key, version)).id == record.id
+    assert (await sessions.restore(key, version)).record.id == record.id
 
 
 @pytest.mark.parametrize("version", ["2.3.1", "1.4.1", "2", "2.40", "next"])
@@ -298,7 +374,7 @@ async def test_a_reassignment_asked_for_again_is_the_same(sessions: Sessions) ->
     assert (again.key, again.record, again.is_repeat) == (first.key, first.record, True)
     with pytest.raises(NoSession):
         await sessions.reassign(old.record.id, "alice", replace(RECIPE, name=("another",)))
-    assert len(await sessions.of_actor("alice")) == 1
+    assert len(await sessions.page("alice", 10)) == 1
 
 
 async def test_what_was_opened_does_not_show_its_key(sessions: Sessions) -> None:

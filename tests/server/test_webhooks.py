@@ -14,7 +14,7 @@ import pytest
 from keystay_server import webhooks
 from keystay_server.signing import Signer
 from keystay_server.stores import open_store
-from keystay_server.stores.base import FeedEntry, FeedPage, Retention
+from keystay_server.stores.base import FeedEntry, FeedPage, Retention, SessionUnset
 from keystay_server.telemetry.counts import Counts
 from keystay_server.webhooks import LEASE, Webhooks, oldest_in
 from tests.server.far_store import FarStore
@@ -340,12 +340,12 @@ async def test_a_feed_that_cannot_be_read_stands_still(
 
 
 def test_the_oldest_event_of_a_page() -> None:
-    """What stands for lost events has no time; a page without events is as old as its read."""
-    lost = FeedEntry(0, 1, "alice", 0, None)
-    events = [FeedEntry(0, n, "alice", ms * 1024, None) for n, ms in ((2, 7000), (3, 5000))]
+    """By their cursors; a page without events is as old as its read."""
+    ended = SessionUnset("id", "revoked")
+    events = [FeedEntry(0, n, "alice", ms * 1024, ended) for n, ms in ((2, 7000), (3, 5000))]
 
     def page(*entries: FeedEntry) -> FeedPage:
         return FeedPage(list(entries), (3,), is_complete=True, is_end=True)
 
-    assert oldest_in(page(lost, *events), 9.0) == 5.0
-    assert oldest_in(page(lost), 9.0) == oldest_in(page(), 9.0) == 9.0
+    assert oldest_in(page(*events), 9.0) == 5.0
+    assert oldest_in(page(), 9.0) == 9.0

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgpack
 
-from keystay_server.outbox import MAX_OUTBOX_BYTES, Outbox
+from keystay_server.delivery.outbox import MAX_OUTBOX_BYTES, Outbox
 
 WAIT_S = 5.0
 

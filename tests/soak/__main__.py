@@ -15,7 +15,11 @@ from tests.soak.table import show, show_violations
 def main() -> int:
     """Run it; print counts and violations; return 1 if there were any."""
     options = _options()
-    print(f"{options.clients} clients, {options.seconds:g} s, seed {options.seed}", flush=True)
+    print(
+        f"{options.clients} clients, {options.seconds:g} s, "
+        f"policy {options.policy}, seed {options.seed}",
+        flush=True,
+    )
     recorder, violations = asyncio.run(run(options))
     if violations:
         print(show_violations(violations))
@@ -28,8 +32,9 @@ def _options() -> Options:
     parser.add_argument("--seconds", type=float, default=180.0, help="of trouble (180)")
     parser.add_argument("--clients", type=int, default=500, help="connections (500)")
     parser.add_argument("--seed", type=int, default=1, help="which run of all (1)")
+    parser.add_argument("--policy", default="many", help="the servers' policy (many)")
     given = parser.parse_args()
-    return Options(given.seconds, given.clients, given.seed)
+    return Options(given.seconds, given.clients, given.seed, given.policy)
 
 
 if __name__ == "__main__":

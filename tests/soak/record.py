@@ -1,5 +1,5 @@
 """
-What a run leaves behind for the checker: all that was said, heard and answered.
+What a run leaves behind for the checker: all that was sent, received and answered.
 
 Each item carries the moment at which the client or the backend saw it. The
 history is the store's own, and the only thing here that no client can know.
@@ -7,6 +7,8 @@ history is the store's own, and the only thing here that no client can know.
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from keystay_server.stores.base import UNLIMITED, Policy
 
 
 class Moment(NamedTuple):
@@ -17,11 +19,12 @@ class Moment(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Command:
     """A client sent a command. `session_id` is what it is about, as far as the client knows."""
 
     at: Moment
     method: str
+    actor_id: str = ""
     session_id: str = ""
     scope: str = ""
     after: int | None = None
@@ -29,41 +32,47 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class Reply:
     """The reply to a command: refused with `error`, or done."""
 
     at: Moment
-    asked: Asked
+    command: Command
     error: str | None = None
     session_id: str = ""
     """The session that was opened or restored."""
     cursor: int | None = None
     recovered: bool = False
+    state: str = ""
+    """What its meta and language are."""
+    expires_at: int = 0
     listed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """A client was sent an event."""
+class Event:
+    """A client received an event."""
 
     at: Moment
     name: str
     cursor: int | None
+    actor_id: str = ""
     session_id: str = ""
-    """The session that a `session.` event tells of."""
+    """The session that a `session.` event is about."""
     reason: str = ""
     number: int | None = None
-    """What tells the application's events from each other."""
+    """What distinguishes the application's events."""
+    state: str = ""
+    expires_at: int = 0
 
 
-Item = Asked | Answered | Heard
+Item = Command | Reply | Event
 
 
 @dataclass(slots=True)
 class Connection:
-    """What one connection said and heard, in order."""
+    """What one connection sent and received, in order."""
 
-    actor_id: str
+    node: int = 0
     hears_app: bool = False
     """Whether it subscribed to the application's events before anything else."""
     log: list[Item] = field(default_factory=list)
@@ -74,9 +83,10 @@ class Connection:
 @dataclass(frozen=True, slots=True)
 class Request:
     """
-    What a backend asked for: `open`, `end`, `endAll`, `emit` or `emitAll`.
+    What a backend asked for.
 
-    No `answered` means that it is unknown what became of it. Each request has a
+    `open`, `end`, `endAll`, `emit`, `emitAll`, `change` or `reassign`. No `answered`
+    means that it is unknown whether it was carried out. Each request has a
     `reason` or a `number` that no other has.
     """
 
@@ -86,10 +96,24 @@ class Request:
     session_id: str = ""
     reason: str = ""
     number: int | None = None
+    revision: int | None = None
+    """The revision that a change was meant for."""
+    target: str = ""
+    """The actor that a session was to be given to."""
     answered: Moment | None = None
     status: int = 0
     ended: int = 0
     cursor: int | None = None
+    opened_id: str = ""
+    """The session that was opened."""
+    new_revision: int = 0
+    state: str = ""
+
+    def was_under_way(self, ms: int) -> bool:
+        """Whether it may have been carried out at that time."""
+        is_refused = self.answered is not None and self.status >= 500
+        until = None if self.answered is None or is_refused else self.answered.ms
+        return self.at.ms <= ms and (until is None or ms <= until)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +126,39 @@ class Entry:
     session_id: str = ""
     reason: str = ""
     ttl_ms: int = 0
+    revision: int = 1
+    state: str = ""
+    by: str = ""
+    """The session that took the place of one that was replaced."""
 
     @property
     def ms(self) -> int:
         """The store's clock when it was written."""
         return self.cursor // 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """
+    Something was away from one time to another, in Unix ms.
+
+    A node that was `stopped` (SIGSTOP) or `down` (killed, or drained); or the
+    `store`, which did not answer or refused writes.
+    """
+
+    what: str
+    since: int
+    until: int
+    node: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FeedItem:
+    """One entry of the feed, as it was received."""
+
+    actor_id: str
+    cursor: int
+    session_id: str
 
 
 @dataclass(slots=True)
@@ -115,9 +167,15 @@ class Record:
 
     history_events: int
     """How many events of an actor the servers remember."""
+    policy: Policy = UNLIMITED
     connections: list[Connection] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     history: dict[str, list[Entry]] = field(default_factory=dict)
+    absences: list[Absence] = field(default_factory=list)
+    feeds: list[list[FeedItem]] = field(default_factory=list)
+    """What each reader of the feed received, from the beginning of the run on."""
+    feeds_lost: int = 0
+    """How often one of them was told that entries are missing."""
     live: dict[str, frozenset[str]] = field(default_factory=dict)
     """The sessions that were live when all was quiet, by actor."""
     read: Moment | None = None

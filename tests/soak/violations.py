@@ -12,13 +12,16 @@ class Kind(StrEnum):
     MISSED = "event missed"
     DOUBLED = "event doubled"
     OUT_OF_ORDER = "event out of order"
-    NOT_ITS_OWN = "event that was not for it"
+    FOREIGN = "event that was not for it"
     HOLE = "recovered with a hole"
     NOT_RECOVERED = "not recovered without need"
     LOST = "answered change lost"
     STILL_ALIVE = "ended session alive"
     NOBODY_ENDED = "session ended that nobody ended"
     WRONG_REASON = "wrong reason"
+    WRONG_STATE = "wrong state"
+    OVER_LIMIT = "more sessions than the policy allows"
+    REFUSED = "refused without need"
     FAILED = "the server failed"
 
 

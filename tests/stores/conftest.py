@@ -16,6 +16,8 @@ from tests.stores.installation import Heard, Installation
 from tests.stores.valkey_cluster import ValkeyCluster, running_cluster
 from tests.valkey import Valkey, running_valkey
 
+REDIS_GRACE_MS = 3_000
+
 
 @pytest.fixture(scope="session")
 def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
@@ -104,4 +106,4 @@ def shared(url: str, retention: Retention) -> Installation:
         for node in nodes:
             node.shift_ms += ms
 
-    return Installation(list(nodes), [Heard(), Heard()], pass_time)
+    return Installation(list(nodes), [Heard(), Heard()], pass_time, grace_ms=REDIS_GRACE_MS)

@@ -43,10 +43,10 @@ class Losses:
 
 
 def _is_announcement(value: bytes) -> bool:
-    """Tell it from answers, and from the probes of the feed."""
+    """Tell it from answers, and from probes: their channels do not end with the partition."""
     match value.split(b"\r\n", 5):
         case [b"*3", _, b"smessage", _, channel, _]:
-            return channel.endswith(b":feed")
+            return channel.endswith(b"}")
     return False
 
 

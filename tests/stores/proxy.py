@@ -27,6 +27,8 @@ class Proxy:
         self.port = 0
         self.sent: list[bytes] = []
         """What clients sent, in the pieces that came in."""
+        self.refuses: bytes | None = None
+        """A word at which a connection is closed, instead of passing it on."""
         self._upstream_port = upstream_port
         self._new_sieve = new_sieve
         self._swallowed: set[asyncio.StreamReader] = set()
@@ -73,6 +75,8 @@ class Proxy:
         with suppress(ConnectionError):
             while data := await source.read(65536):
                 if source is client:
+                    if self.refuses is not None and self.refuses in data:
+                        break
                     self.sent.append(data)
                     self._clients[client] += data
                 if client not in self._swallowed:

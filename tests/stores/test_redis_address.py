@@ -88,7 +88,7 @@ async def test_tls_is_spoken_and_verified(valkey: Valkey, prefix: str, tmp_path:
         url = f"rediss://127.0.0.1:{proxy.port}/0?prefix={prefix}"
         new = opening()
         async with node(f"{url}&ssl_ca_certs={certificate}") as (store, heard):
-            await store.watch("alice")
+            heard.actors.add("alice")
             event = await opened(store, new)
             assert await heard.event() == event
         served = len(proxy.sent)

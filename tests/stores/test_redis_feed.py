@@ -1,220 +1,144 @@
 """
-How the feed in Redis survives the nodes that write it.
+The feed in Redis: the logs of all partitions.
 """
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
-from redis.crc import key_slot
 
-from keystay_protocol.commands import LogoutScope
-from keystay_server.stores.base import Emitted, FeedEntry, Retention, Store
-from keystay_server.stores.redis import RedisStore
-from keystay_server.stores.redis.due import SHARDS
-from keystay_server.stores.redis.layout import feed_root, root_of
-from keystay_server.stores.redis.tuning import RelayTuning
-from tests.asking import until
-from tests.stores.installation import EMPTY_MAP, SOON_S, Heard, opened, opening
-from tests.stores.redis_node import QUICK
-from tests.stores.test_store_contract_feed import by_actor, history_of, now, read
+from keystay_server.stores.base import Changes, Emitted, FeedEntry, Retention, Store
+from keystay_server.stores.position import Position
+from tests.stores.installation import EMPTY_MAP, opened, opening
+from tests.stores.redis_node import UNPROBED, actors_in, node, until_unavailable
+from tests.stores.test_redis_costs import Costs
 from tests.valkey import Valkey
 
-EAGER = RelayTuning(gather_s=0.005, check_s=0.05, grace_ms=200, final_ms=1_500, lease_ms=300)
-DYING = replace(EAGER, gather_s=3600, check_s=3600)
-"""Writes, and does not come to append to the feed what it wrote."""
+
+async def now(store: Store) -> Position:
+    """Where the feed ends."""
+    return (await store.read_feed(None, 1)).position
 
 
-@pytest.fixture
-async def admin(valkey: Valkey) -> AsyncIterator[Redis]:
-    """A client that looks behind the curtain."""
-    async with Redis(port=valkey.port) as client:
-        yield client
+async def read(store: Store, after: Position, most: int) -> list[FeedEntry]:
+    """Read on to the end, in pages."""
+    entries: list[FeedEntry] = []
+    while True:
+        page = await store.read_feed(after, most)
+        assert page.is_complete
+        assert len(page.entries) <= most
+        entries += page.entries
+        after = page.position
+        if page.is_end:
+            return entries
 
 
-@asynccontextmanager
-async def node(
-    url: str, tuning: RelayTuning = EAGER, retention: Retention | None = None
-) -> AsyncIterator[RedisStore]:
-    """Run a node."""
-    store = RedisStore.from_url(url, retention or Retention(), replace(QUICK, relay=tuning))
-    await store.start(Heard())
-    try:
-        yield store
-    finally:
-        await store.stop()
+async def test_a_busy_partition_fills_a_page(own_valkey: Valkey) -> None:
+    """What is all in one partition is read in as many pages as if it were spread."""
+    # Unprobed and without an announcement yet: all partitions are read.
+    async with node(own_valkey.url(), tuning=UNPROBED) as (store, _):
+        start, actors = await now(store), actors_in(7)
+        news = [opening(next(actors)) for _ in range(300)]
+        for new in news:
+            await opened(store, new)
+        page = await store.read_feed(start, 200)
+        assert [entry.actor_id for entry in page.entries] == [n.actor_id for n in news[:200]]
+        assert not page.is_end
+        rest = await read(store, page.position, 200)
+        assert [entry.actor_id for entry in rest] == [n.actor_id for n in news[200:]]
 
 
-def part(prefix: str, actor_id: str) -> str:
-    """What the keys of the actor's part of the feed start with."""
-    return feed_root(prefix, SHARDS[key_slot(root_of(prefix, actor_id).encode()) >> 10])
-
-
-async def marks(admin: Redis, prefix: str) -> int:
-    """How many writes are not done with."""
-    xlen: Any = admin.xlen
-    return sum([await xlen(feed_root(prefix, shard) + ":fresh") for shard in SHARDS])
-
-
-async def until_no_mark(admin: Redis, prefix: str) -> None:
-    """Wait until every write is done with."""
-    await until(lambda: marks(admin, prefix), lambda left: not left)
-
-
-async def live(store: Store, actor_id: str) -> None:
-    """Live through the sessions of an actor."""
-    new = opening(actor_id)
-    await opened(store, new)
-    await store.emit(actor_id, Emitted(None, "app.said", EMPTY_MAP))
-    await store.restore(actor_id, new.digest)
-    await store.end(actor_id, new.id, LogoutScope.THIS, "loggedOut")
-
-
-async def test_what_a_node_left_another_one_appends(
-    valkey: Valkey, admin: Redis, prefix: str
+@pytest.mark.parametrize("most", [1, 7, 1000])
+async def test_entries_come_in_the_order_of_their_numbers(
+    valkey: Valkey, prefix: str, most: int
 ) -> None:
-    """Every event of a node that died before it came to the feed, once and in order."""
-    url = valkey.url(prefix)
-    actors = [f"actor-{i}" for i in range(40)]
-    async with AsyncExitStack() as late, node(url) as store:
+    """Of all partitions, each entry once, whatever the size of a page."""
+    async with node(valkey.url(prefix)) as (store, heard):
         start = await now(store)
-        dying = await late.enter_async_context(node(url, DYING))
-        await asyncio.gather(*(live(dying, actor_id) for actor_id in actors))
-        entries, end = await read(store, start, 120)
-        told = {actor_id: await history_of(store, actor_id) for actor_id in actors}
-        assert by_actor(entries) == told
-        # The other one was not dead after all: what it appends is there already.
-        await late.aclose()
-        await until_no_mark(admin, prefix)
-        assert (await store.read_feed(end, 1)).entries == []
+        actors = [f"actor-{i}" for i in range(100)]
+        heard.actors |= set(actors)
+        for actor_id in actors:
+            await opened(store, opening(actor_id))
+            await store.emit(actor_id, Emitted(None, "app.said", EMPTY_MAP))
+        for _ in range(200):
+            await heard.event()
+        entries = await read(store, start, most)
+        assert sorted(entry.actor_id for entry in entries) == sorted(actors)
+        if most == 1000:
+            numbers = [entry.number for entry in entries]
+            assert numbers == sorted(numbers)
 
 
-async def test_nodes_write_about_an_actor_in_turn(valkey: Valkey, prefix: str) -> None:
-    """What a living node appends waits for what a dead one wrote before it."""
-    url, new = valkey.url(prefix), opening()
-    async with node(url) as store, node(url, DYING) as dying:
-        start = await now(store)
-        await opened(dying, new)
-        for turn in range(20):
-            await (store if turn % 2 else dying).restore("alice", new.digest)
-        entries, _ = await read(store, start, 21)
-        assert by_actor(entries) == {"alice": await history_of(store, "alice")}
-
-
-async def test_a_write_that_comes_late_is_not_overlooked(
-    valkey: Valkey, admin: Redis, prefix: str
-) -> None:
-    """Its mark is looked at in vain, and stays until it is sure that nothing comes."""
-    url, new = valkey.url(prefix), opening()
-    async with node(url) as store:
-        start = await now(store)
-        await until_no_mark(admin, prefix)
-        fresh = part(prefix, "alice") + ":fresh"
-        xadd: Any = admin.xadd
-        await xadd(fresh, {"actor": "alice"})
-        await asyncio.sleep(0.6)  # The relay has looked by now, and is done with the lease.
-        assert await marks(admin, prefix) == 1
-        async with node(url, DYING, Retention(feed_events=0)) as unmarked:
-            await opened(unmarked, new)
-        entries, _ = await read(store, start, 1)
-        assert by_actor(entries) == {"alice": await history_of(store, "alice")}
-        await until_no_mark(admin, prefix)
-
-
-async def test_a_refused_write_leaves_nothing(
-    valkey: Valkey, admin: Redis, prefix: str
-) -> None:
-    """A mark whose write brought nothing goes at once; after a crash, in the end."""
-    url = valkey.url(prefix)
-    async with node(url, replace(EAGER, grace_ms=60_000, final_ms=60_000)) as store:
-        start = await now(store)
-        assert await store.end("alice", None, LogoutScope.ALL, "revoked") == []
-        await until_no_mark(admin, prefix)
-    async with node(url, DYING) as dying:
-        assert await dying.end("alice", None, LogoutScope.ALL, "revoked") == []
-        async with node(url) as store:
-            await until_no_mark(admin, prefix)
-            assert (await store.read_feed(start, 1)).entries == []
-
-
-async def test_what_was_forgotten_before_it_was_relayed_is_said_to_be_lost(
-    valkey: Valkey, prefix: str
-) -> None:
-    """The history of the actor was too short: there is an entry without a change."""
-    url, short = valkey.url(prefix), Retention(history_events=3)
-    async with node(url, retention=short) as store, node(url, DYING, short) as dying:
+async def test_what_backends_emit_does_not_stop_a_reader(valkey: Valkey, prefix: str) -> None:
+    """However many events lie between two entries, the reader gets past them."""
+    retention = Retention(feed_events=200_000)
+    async with node(valkey.url(prefix), retention, partitions=1) as (store, heard):
         start, new = await now(store), opening()
+        heard.actors.add("alice")
         await opened(store, new)
-        _, start = await read(store, start, 1)
-        for _ in range(10):
-            await dying.restore("alice", new.digest)
-        entries, _ = await read(store, start, 4)
-        assert [entry.change is None for entry in entries] == [True, False, False, False]
-        told = by_actor(entries)["alice"][1:]
-        assert told == await history_of(store, "alice")
+        for _ in range(1_100):
+            await store.emit("alice", Emitted(None, "app.said", EMPTY_MAP))
+        last = await store.change("alice", new.id, Changes(language="fi"), None)
+        while await heard.event() != last:
+            pass
+        entries = await read(store, start, 10)
+        assert [entry.cursor for entry in entries][1:] == [last.cursor]
 
 
-async def test_a_mark_from_long_ago_is_a_loss(
-    valkey: Valkey, admin: Redis, prefix: str
-) -> None:
-    """All nodes were down for longer than anything is remembered: that is said, once."""
-    async with node(valkey.url(prefix)) as store:
-        end = (await store.read_feed(None, 1)).position
-        fresh = part(prefix, "alice") + ":fresh"
-        xadd: Any = admin.xadd
-        await xadd(fresh, {"actor": "alice"}, id="1000-0")
-        [lost], end = await read(store, end, 1)
-        assert lost == FeedEntry(lost.log, lost.number, "alice", 0, None)
-        await until_no_mark(admin, prefix)
-        assert (await store.read_feed(end, 1)).entries == []
+async def test_only_partitions_with_something_new_are_read(own_valkey: Valkey) -> None:
+    """Nothing is asked of the others, once a node knows how far they are."""
+    async with (
+        node(own_valkey.url(), tuning=UNPROBED) as (store, heard),
+        Redis(port=own_valkey.port) as client,
+    ):
+        costs, end = Costs(client), await now(store)
+        heard.actors.add("alice")
+        await heard_of(store, heard)
+        counts = await costs.of(lambda: store.read_feed(end, 100))
+        assert counts["evalsha"] == 1
+        page = await store.read_feed(end, 100)
+        assert len(page.entries) == 1
+        assert await costs.of(lambda: store.read_feed(page.position, 100)) == {}
 
 
-async def test_a_feed_that_was_wiped_out_is_another_one(
-    valkey: Valkey, admin: Redis, prefix: str
-) -> None:
+async def heard_of(store: Store, heard: Any) -> None:
+    """Open a session of alice's, and wait until this node has heard of it."""
+    event = await opened(store, opening())
+    assert await heard.event() == event
+
+
+async def test_a_redis_that_is_away_has_no_end(own_valkey: Valkey) -> None:
+    """A reader is not told that there is nothing new when nobody can know."""
+    async with node(own_valkey.url()) as (store, _):
+        end = await now(store)
+        own_valkey.kill()
+        await until_unavailable(lambda: store.read_feed(end, 100))
+
+
+async def test_a_feed_that_was_wiped_out_is_another_one(valkey: Valkey, prefix: str) -> None:
     """A position from before is told that something is missing, and leads to what is there."""
-    async with node(valkey.url(prefix)) as store:
+    async with node(valkey.url(prefix)) as (store, heard), Redis(port=valkey.port) as admin:
+        await opened(store, opening())
         start = await now(store)
         keys = [key async for key in admin.scan_iter(f"{prefix}:*")]
         await admin.delete(*keys)
-        await live(store, "alice")
-        async with asyncio.timeout(SOON_S):
-            page = await store.read_feed(start, 100)
-            while len(page.entries) < 3:
-                await asyncio.sleep(0.01)
-                page = await store.read_feed(start, 100)
+        heard.actors.add("alice")
+        event = await opened(store, opening())
+        assert await heard.event() == event
+        page = await store.read_feed(start, 100)
         assert not page.is_complete
-        assert by_actor(page.entries) == {"alice": await history_of(store, "alice")}
+        assert [entry.cursor for entry in page.entries] == [event.cursor]
+        assert (await store.read_feed(page.position, 100)).is_complete
 
 
-async def test_a_full_redis_still_tells_of_ends(own_valkey: Valkey) -> None:
-    """A logout works without memory for anything new, and the feed has it."""
-    async with node(own_valkey.url()) as store, Redis(port=own_valkey.port) as full:
-        start, new = await now(store), opening()
-        await opened(store, new)
-        await full.config_set("maxmemory", 1)
-        await store.end("alice", new.id, LogoutScope.THIS, "loggedOut")
-        entries, _ = await read(store, start, 2)
-        assert by_actor(entries) == {"alice": await history_of(store, "alice")}
-
-
-async def test_every_key_of_the_feed_expires(valkey: Valkey, admin: Redis, prefix: str) -> None:
-    """Entries with the history, what is known of an actor soon after, the rest in a month."""
-    async with node(valkey.url(prefix)) as store:
-        start = await now(store)
-        await live(store, "alice")
-        await read(store, start, 3)
-        await until_no_mark(admin, prefix)
-        root = part(prefix, "alice")
-        minutes = {
-            key.decode().removeprefix(root): round((await admin.pttl(key)) / 60_000)
-            async for key in admin.scan_iter(f"{root}:*")
-        }
-    month = 30 * 24 * 60
-    assert minutes[":done:alice"] == 11
-    assert minutes[":log"] == 10
-    assert minutes[":last"] == minutes[":fresh"] == month
+async def test_without_a_feed_the_log_has_no_data(valkey: Valkey, prefix: str) -> None:
+    """Gaps are repaired from it, and it is short."""
+    async with (
+        node(valkey.url(prefix), Retention(feed_events=0), partitions=1) as (store, _),
+        Redis(port=valkey.port) as admin,
+    ):
+        event = await opened(store, opening())
+        xrange: Any = admin.xrange
+        [(id_, fields)] = await xrange(f"{prefix}:{{0}}:log")
+    assert id_ == f"{event.cursor}-0".encode()
+    assert fields == {b"previous": b"0", b"actor": b"alice", b"event": b""}

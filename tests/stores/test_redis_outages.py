@@ -10,14 +10,17 @@ from redis.asyncio import Redis
 
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import NoSession, Unavailable
-from keystay_server.stores.base import Retention, StoredEvent
+from keystay_server.stores.base import Holding
 from keystay_server.stores.redis import RedisStore
 from keystay_server.stores.redis.address import Location
+from keystay_server.stores.redis.announcements import Announcements
+from keystay_server.stores.redis.gaps import Gaps
+from keystay_server.stores.redis.partitions import Partitions
 from keystay_server.stores.redis.server import Server
 from tests.asking import until
 from tests.stores.installation import SOON_S, Heard, opened, opening
 from tests.stores.proxy import proxy_to
-from tests.stores.redis_node import QUICK, node, until_served, until_watched
+from tests.stores.redis_node import QUICK, node, until_announced_or_missed, until_served
 from tests.valkey import Valkey
 
 QUICKLY_S = QUICK.link.deadline_s + 0.3
@@ -30,10 +33,11 @@ async def assert_unavailable(store: RedisStore) -> None:
         store.create(new),
         store.check("alice", new.digest),
         store.restore("alice", new.digest),
+        store.touch([Holding("alice", new.digest)]),
         store.end("alice", None, LogoutScope.ALL, "revoked"),
-        store.sessions("alice"),
+        store.sessions("alice", 1),
+        store.session("alice", new.id),
         store.history("alice", 0),
-        store.watch("a stranger"),
     ]
     async with asyncio.timeout(QUICKLY_S):
         errors = await asyncio.gather(*calls, return_exceptions=True)
@@ -46,13 +50,13 @@ async def assert_unavailable(store: RedisStore) -> None:
 async def test_a_killed_redis_is_unavailable_and_comes_back(own_valkey: Valkey) -> None:
     """While it is gone everything is Unavailable; then it serves, and losses are told."""
     async with node(own_valkey.url()) as (store, heard):
-        await store.watch("alice")
-        await store.watch("bob")
+        await opened(store, opening("alice"))
+        await opened(store, opening("bob"))
         own_valkey.kill()
         await assert_unavailable(store)
-        store.unwatch("bob")
+        heard.actors.add("alice")
         await asyncio.to_thread(own_valkey.start)
-        assert await heard.loss() == {"alice"}
+        assert await heard.loss() == {"alice"}  # This server keeps nothing on disk.
         event = await until_served(store)
         assert await heard.event() == event
 
@@ -60,19 +64,20 @@ async def test_a_killed_redis_is_unavailable_and_comes_back(own_valkey: Valkey) 
 async def test_a_silent_redis_is_unavailable_and_comes_back(own_valkey: Valkey) -> None:
     """A Redis that takes commands and answers none fails them by their deadline."""
     async with node(own_valkey.url()) as (store, heard):
-        await store.watch("alice")
+        heard.actors.add("alice")
+        first = await opened(store, opening())
+        assert await heard.event() == first
         own_valkey.pause()
         try:
             await assert_unavailable(store)
             await assert_unavailable(store)
         finally:
             own_valkey.resume()
-        assert await heard.loss() == {"alice"}
         unheard = await until_served(store)
         event = await opened(store, opening())
         assert event in (await store.history("alice", unheard.cursor)).events
-        while await heard.event() != event:
-            pass  # Of the creates that failed, some may have been carried out.
+        # Of the creates that failed, some may have been carried out.
+        await until_announced_or_missed(heard, event)
 
 
 async def test_a_redis_that_is_not_there_yet(
@@ -95,8 +100,9 @@ async def test_a_redis_that_is_not_there_yet(
     async with node(own_valkey.url()) as (store, heard):
         await asyncio.to_thread(own_valkey.start)
         await until_served(store)
-        await until_watched(store, "alice")
+        await until_logged(caplog, "reached redis")
         assert [record.levelno for record in caplog.records] == [logging.WARNING, logging.INFO]
+        heard.actors.add("alice")
         event = await opened(store, opening())
         assert await heard.event() == event
 
@@ -109,7 +115,7 @@ async def test_scripts_that_redis_lost_are_loaded_again(own_valkey: Valkey) -> N
             news = [opening() for _ in range(10)]
             events = await asyncio.gather(*map(store.create, news))
             assert len({event.cursor for [event] in events}) == 10
-            assert [record.id for record in await store.sessions("alice")][-10:] == [
+            assert [record.id for record in await store.sessions("alice", 10, newest=True)] == [
                 new.id for new in news
             ]
 
@@ -130,32 +136,49 @@ async def test_a_flushed_redis_is_another_history(own_valkey: Valkey) -> None:
         assert (history.events, history.complete) == ([after], False)
 
 
-async def test_a_flushed_redis_is_noticed(own_valkey: Valkey) -> None:
-    """After FLUSHALL it is said of every watched actor that events may be missing."""
-    async with node(own_valkey.url()) as (store, heard), Redis(port=own_valkey.port) as admin:
-        await store.watch("alice")
-        await store.watch("bob")
-        await until(lambda: admin.keys("*:probe:*"))
-        await admin.flushall()
-        assert await heard.loss() == {"alice", "bob"}
-
-
-async def test_a_dead_feed_is_noticed(valkey: Valkey, prefix: str) -> None:
-    """A subscription that is open and silent is replaced, and what it lost can be read."""
+async def test_a_dead_subscription_is_noticed(valkey: Valkey, prefix: str) -> None:
+    """One that is open and silent is replaced, and what it lost is found by its number."""
     async with (
         proxy_to(valkey.port) as proxy,
         node(f"redis://127.0.0.1:{proxy.port}?prefix={prefix}") as (store, heard),
     ):
-        await store.watch("alice")
-        await store.watch("bob")
+        heard.actors |= {"alice", "bob"}
         seen = await opened(store, opening("alice"))
         assert await heard.event() == seen
         assert proxy.swallow(b"SSUBSCRIBE") == 1
         unheard = await opened(store, opening("alice"))
-        assert await heard.loss() == {"alice", "bob"}
+        assert await heard.loss() == {"alice"}
         assert (await store.history("alice", seen.cursor)).events == [unheard]
         event = await opened(store, opening("bob"))
         assert await heard.event() == event
+
+
+async def test_sessions_need_no_subscription(
+    valkey: Valkey, prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While announcements cannot come in, logins and restores work; then gaps are repaired."""
+    async with (
+        proxy_to(valkey.port) as proxy,
+        node(f"redis://127.0.0.1:{proxy.port}?prefix={prefix}") as (store, heard),
+    ):
+        heard.actors.add("alice")
+        proxy.refuses = b"SSUBSCRIBE"
+        assert proxy.cut(b"SSUBSCRIBE") == 1
+        await until_logged(caplog, "lost redis")
+        new = opening()
+        await opened(store, new)
+        assert (await store.restore("alice", new.digest)).record.id == new.id
+        proxy.refuses = None
+        assert await heard.loss() == {"alice"}
+
+
+async def until_logged(caplog: pytest.LogCaptureFixture, words: str) -> None:
+    """Wait until something is in the log."""
+
+    async def is_logged() -> bool:
+        return words in caplog.text
+
+    await until(is_logged)
 
 
 async def test_a_dead_command_connection_is_replaced(valkey: Valkey, prefix: str) -> None:
@@ -178,7 +201,7 @@ async def test_a_write_of_unknown_fate_is_not_repeated(valkey: Valkey, prefix: s
         proxy_to(valkey.port) as proxy,
         node(f"redis://127.0.0.1:{proxy.port}?prefix={prefix}") as (store, _),
     ):
-        await store.sessions("alice")
+        await store.sessions("alice", 1)
         proxy.swallow(b"EVALSHA")
         new = opening()
         with pytest.raises(Unavailable):
@@ -190,12 +213,11 @@ async def test_a_write_of_unknown_fate_is_not_repeated(valkey: Valkey, prefix: s
 async def test_closed_connections_cost_no_command(valkey: Valkey, prefix: str) -> None:
     """Connections that Redis closed while they were idle are noticed before they are used."""
     async with node(valkey.url(prefix)) as (store, heard), Redis(port=valkey.port) as admin:
-        await store.watch("alice")
+        heard.actors.add("alice")
         for kind in ("normal", "pubsub"):
             await admin.client_kill_filter(_type=kind, skipme=True)
-        assert await heard.loss() == {"alice"}
         event = await opened(store, opening())
-        assert await heard.event() == event
+        await until_announced_or_missed(heard, event)
 
 
 async def test_a_stopped_store_is_unavailable(valkey: Valkey, prefix: str) -> None:
@@ -207,47 +229,23 @@ async def test_a_stopped_store_is_unavailable(valkey: Valkey, prefix: str) -> No
         assert await create
     with pytest.raises(Unavailable):
         await opened(store, opening())
-    with pytest.raises(Unavailable):
-        await store.watch("alice")
-    store.unwatch("alice")
 
 
-async def test_what_comes_in_and_is_no_event_is_a_loss(valkey: Valkey, prefix: str) -> None:
-    """Somebody else's message on an actor's channel makes the node look for itself."""
-    async with node(valkey.url(prefix)) as (store, heard), Redis(port=valkey.port) as admin:
-        await store.watch("alice")
-        execute = admin.execute_command
-        await execute("SPUBLISH", f"{prefix}:{{alice}}:feed", "hello")  # type: ignore[no-untyped-call]
-        assert await heard.loss() == {"alice"}
-
-
-async def test_a_listener_that_fails_costs_no_announcement(
-    valkey: Valkey, prefix: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    """An error in the listener is logged; the feed starts anew and says what may be missing."""
-
-    class Faulty(Heard):
-        def announced(self, event: StoredEvent) -> None:
-            super().announced(event)
-            raise RuntimeError("a bug")
-
-    store = RedisStore.from_url(valkey.url(prefix), Retention())
-    heard = Faulty()
-    await store.start(heard)
-    await store.watch("alice")
-    event = await opened(store, opening())
-    assert await heard.event() == event
-    assert await heard.loss() == {"alice"}
-    assert "a bug" in caplog.text
-    await store.stop()
-
-
-async def test_a_feed_stops_while_its_line_breaks(valkey: Valkey, prefix: str) -> None:
+async def test_a_subscription_stops_while_its_line_breaks(valkey: Valkey, prefix: str) -> None:
     """A line that breaks in the very moment of the stop does not swallow it."""
     location = Location.parse(valkey.url(prefix), QUICK.connect_s)
-    server = Server(location.server(*location.hosts[0]), prefix, QUICK)
-    await server.start(Heard())
-    server.feed.adopt([])  # Breaks the line with the loop's next turn.
+    announcements = Announcements(Gaps(64))
+    announcements.start(Heard())
+
+    async def check() -> None:
+        """There is nothing to check."""
+
+    address = location.server(*location.hosts[0])
+    server = Server(address, Partitions(prefix, 64), announcements, check, QUICK)
+    server.subscription.cover(range(64))
+    server.open()
+    assert await server.subscription.attempted is None
+    server.subscription.cover(range(32))  # Breaks the line with the loop's next turn.
     async with asyncio.timeout(SOON_S) as deadline:
         await server.stop()
     assert not deadline.expired()

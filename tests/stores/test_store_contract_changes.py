@@ -16,7 +16,7 @@ from keystay_server.stores.base import (
     Store,
     StoredEvent,
 )
-from tests.stores.installation import EMPTY_MAP, Installation, opened, opening
+from tests.stores.installation import EMPTY_MAP, Installation, opened, opening, sessions_of
 
 NEW_META = b"\x81\xa4name\xa3Zo\xc3"  # Not even UTF-8: stores do not look inside.
 HOUR = 3_600_000
@@ -73,7 +73,7 @@ async def test_revisions_count_changes(store: Store) -> None:
     await changed(store, new.id, Changes(meta=NEW_META), revision=1)
     await store.restore("alice", new.digest)
     assert (await store.check("alice", new.digest)).revision == 2
-    [listed] = await store.sessions("alice")
+    [listed] = await sessions_of(store, "alice")
     assert listed.revision == 2
 
 
@@ -123,8 +123,7 @@ async def test_what_a_backend_says_is_an_event_of_the_actor(
 ) -> None:
     """It has its place in the order, in the history and in the announcements."""
     nodes, new = installation.nodes, opening()
-    for node in nodes:
-        await node.watch("alice")
+    installation.listen("alice")
     first = await opened(nodes[0], new)
     to_actor = Emitted(None, "game.started", b"\x80")
     to_session = Emitted(new.id, "game.move", b"\xc0")
@@ -164,11 +163,11 @@ async def test_an_actor_need_not_be_there_to_be_spoken_to(store: Store) -> None:
     """Whoever comes later, with a cursor, hears what was said to the actor meanwhile."""
     event = await store.emit("nobody", Emitted(None, "a", b"\xc0"))
     assert (await store.history("nobody", 0)).events == [event]
-    assert await store.sessions("nobody") == []
+    assert await sessions_of(store, "nobody") == []
 
 
 async def test_what_is_said_to_all_reaches_every_node_once(installation: Installation) -> None:
-    """Nobody has to be watched for it, and it is in nobody's history."""
+    """No connection of an actor is needed for it, and it is in nobody's history."""
     emitted = [Emitted(None, "news", b"\xa1a"), Emitted(None, "news", b"\xa1b")]
     for one in emitted:
         await installation.nodes[-1].broadcast(one)

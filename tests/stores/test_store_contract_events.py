@@ -10,8 +10,9 @@ from itertools import pairwise
 import pytest
 
 from keystay_protocol.commands import LogoutScope
-from keystay_protocol.errors import SessionEnded
+from keystay_protocol.errors import NoSession, SessionEnded
 from keystay_server.stores.base import (
+    Changes,
     Retention,
     SessionSet,
     SessionUnset,
@@ -19,7 +20,7 @@ from keystay_server.stores.base import (
     StoredEvent,
     next_cursor,
 )
-from tests.stores.installation import Heard, Installation, opened, opening
+from tests.stores.installation import Heard, Installation, opened, opening, sessions_of
 
 MINUTE = 60_000
 
@@ -55,10 +56,10 @@ async def test_the_first_event_follows_on_none(store: Store) -> None:
 
 
 async def test_every_write_is_the_next_event(installation: Installation) -> None:
-    """Create, restore and each ended session make one event, chained to the one before."""
+    """Create, change and each ended session make one event, chained to the one before."""
     store, a, b = installation.store, opening(), opening()
     events = [await opened(store, a), await opened(store, b)]
-    events.append(await store.restore("alice", a.digest))
+    events.append(await store.change("alice", a.id, Changes(language="fr"), None))
     installation.pass_time(1)
     events += await store.end("alice", a.id, LogoutScope.ALL, "loggedOut")
     assert [type(event.change) for event in events] == [SessionSet] * 3 + [SessionUnset] * 2
@@ -82,7 +83,8 @@ async def test_what_is_refused_makes_no_event(store: Store) -> None:
     [last] = await store.end("alice", new.id, LogoutScope.THIS, "loggedOut")
     with suppress(SessionEnded):
         await store.restore("alice", new.digest)
-    await store.end("alice", new.id, LogoutScope.THIS, "loggedOut")
+    with suppress(NoSession):
+        await store.end("alice", new.id, LogoutScope.THIS, "loggedOut")
     assert (await store.history("alice", last.cursor)).events == []
     assert (await opened(store, opening())).previous == last.cursor
 
@@ -144,7 +146,7 @@ async def test_a_history_ends_with_its_newest_event(installation: Installation) 
     store, new = installation.store, opening(ttl_ms=60 * MINUTE)
     events = [await opened(store, new)]
     installation.pass_time(9 * MINUTE)
-    events.append(await store.restore("alice", new.digest))
+    events.append(await store.change("alice", new.id, Changes(language="fr"), None))
     installation.pass_time(9 * MINUTE)
     assert (await store.history("alice", events[0].cursor)).events == events[1:]
     installation.pass_time(MINUTE)
@@ -160,7 +162,7 @@ async def test_cursors_go_on_after_the_history(installation: Installation) -> No
     installation.pass_time(11 * MINUTE)
     history = await store.history("alice", first.cursor)
     assert (history.events, history.complete) == ([], True)
-    second = await store.restore("alice", new.digest)
+    second = await store.change("alice", new.id, Changes(language="fr"), None)
     assert second.previous == first.cursor
     history = await store.history("alice", first.cursor)
     assert (history.events, history.complete) == ([second], True)
@@ -177,86 +179,48 @@ async def test_cursors_grow_when_the_clock_falls_back(installation: Installation
     assert (history.events, history.complete) == (events[1:], True)
 
 
-async def test_a_watched_actor_is_announced_on_each_node(installation: Installation) -> None:
-    """Each node that watches hears each write once and in order, its own and others'."""
-    for node in installation.nodes:
-        await node.watch("alice")
+async def test_an_event_is_announced_on_each_node(installation: Installation) -> None:
+    """Where the actor has connections: once and in order, whichever node wrote it."""
+    installation.listen("alice")
     a, b = opening(), opening()
     first, last = installation.nodes[0], installation.nodes[-1]
     events = [await opened(first, a), await opened(last, b)]
-    events.append(await last.restore("alice", a.digest))
+    events.append(await last.change("alice", a.id, Changes(language="fr"), None))
     events += await first.end("alice", b.id, LogoutScope.ALL, "loggedOut")
     events.append(await opened(first, opening()))
     for listener in installation.heard:
         assert await heard(listener, len(events)) == events
 
 
-async def test_only_watched_actors_are_announced(installation: Installation) -> None:
-    """A node hears of nobody it does not watch, nor of anybody it has stopped watching."""
-    store = installation.store
-    await store.watch("bob")
-    await store.watch("alice")
-    await opened(store, opening("carol"))
-    heard_of = await opened(store, opening("alice"))
-    assert await installation.heard[0].event() == heard_of
-    store.unwatch("alice")
-    await opened(store, opening("alice"))
-    marker = await opened(store, opening("bob"))
-    assert await installation.heard[0].event() == marker
-
-
-async def test_watching_twice_is_watching(installation: Installation) -> None:
-    """Who watches an actor twice hears once, and one unwatch ends it."""
-    store = installation.store
-    await asyncio.gather(*(store.watch("alice") for _ in range(3)), store.watch("bob"))
-    event = await opened(store, opening("alice"))
-    assert await installation.heard[0].event() == event
-    marker = await opened(store, opening("bob"))
-    assert await installation.heard[0].event() == marker
-    store.unwatch("alice")
-    await opened(store, opening("alice"))
-    marker = await opened(store, opening("bob"))
-    assert await installation.heard[0].event() == marker
-
-
-async def test_watch_and_unwatch_come_in_the_order_of_the_calls(
-    installation: Installation,
-) -> None:
-    """However fast they follow each other, the last one counts."""
-    store = installation.store
-    await store.watch("bob")
-    for _ in range(20):
-        await store.watch("alice")
-        store.unwatch("alice")
-        await store.watch("alice")
-        event = await opened(store, opening("alice"))
-        assert await installation.heard[0].event() == event
-        store.unwatch("alice")
-    await opened(store, opening("alice"))
-    marker = await opened(store, opening("bob"))
-    assert await installation.heard[0].event() == marker
-
-
-async def test_unwatching_a_stranger_is_nothing(store: Store) -> None:
-    """An actor that is not watched can be unwatched."""
-    store.unwatch("nobody")
-    await store.watch("nobody")
+async def test_only_the_listeners_actors_are_announced(installation: Installation) -> None:
+    """The listener decides at any time, without telling the store, which those are."""
+    store, listener = installation.store, installation.heard[0]
+    installation.listen("bob")
+    for i in range(20):
+        listener.actors.add(f"alice-{i}")
+        await opened(store, opening("carol"))
+        event = await opened(store, opening(f"alice-{i}"))
+        assert await listener.event() == event
+        listener.actors.discard(f"alice-{i}")
+        await opened(store, opening(f"alice-{i}"))
+        marker = await opened(store, opening("bob"))
+        assert await listener.event() == marker
 
 
 async def test_concurrent_commands_have_one_order(installation: Installation) -> None:
     """A hundred commands on one actor from every node: one chain, the same for all."""
     nodes = installation.nodes
-    for node in nodes:
-        await node.watch("alice")
+    installation.listen("alice")
     news = [opening() for _ in range(100)]
 
     async def live(i: int) -> list[StoredEvent]:
         node, other, new = nodes[i % len(nodes)], nodes[(i + 1) % len(nodes)], news[i]
         events = [await opened(node, new)]
-        if i % 10 == 9:
-            events += await other.end("alice", new.id, LogoutScope.ALL, "revoked")
-        with suppress(SessionEnded):
-            events.append(await other.restore("alice", new.digest))
+        with suppress(NoSession, SessionEnded):
+            if i % 10 == 9:
+                events += await other.end("alice", new.id, LogoutScope.ALL, "revoked")
+            await other.restore("alice", new.digest)
+            events.append(await other.change("alice", new.id, Changes(language="fr"), None))
         return events
 
     told = await asyncio.gather(*(live(i) for i in range(100)))
@@ -273,7 +237,7 @@ async def test_concurrent_commands_have_one_order(installation: Installation) ->
             left[event.change.record.id] = event.change
         elif isinstance(event.change, SessionUnset):
             del left[event.change.session_id]
-    listed = await nodes[-1].sessions("alice")
+    listed = await sessions_of(nodes[-1], "alice")
     assert {record.id: record for record in listed} == {
         id_: change.record for id_, change in left.items()
     }

@@ -1,5 +1,5 @@
 """
-What every store promises about deadlines: sessions end at theirs, and live on while held.
+What every store promises about deadlines: when sessions end, and how they are extended.
 """
 
 import asyncio
@@ -8,21 +8,20 @@ import pytest
 
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import Expired, LoggedOut, NoSession
-from keystay_server.stores.base import Holding, NewSession, Retention, SessionUnset, Store
-from tests.stores.installation import Installation, opened, opening
+from keystay_server.stores.base import Retention, SessionUnset, Store
+from tests.stores.installation import (
+    Installation,
+    expire_all,
+    held,
+    opened,
+    opening,
+    sessions_of,
+)
 from tests.stores.test_store_contract_events import assert_chained, heard
 
 SECOND = 1_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
-
-
-async def expire_all(node: Store) -> list[int]:
-    """Have the node end what is due; return what each call did."""
-    done: list[int] = []
-    while some := await node.expire():
-        done.append(len(some))
-    return done
 
 
 async def expired(store: Store, actor_id: str = "alice") -> list[str]:
@@ -34,34 +33,29 @@ async def expired(store: Store, actor_id: str = "alice") -> list[str]:
     ]
 
 
-def held(*news: NewSession) -> list[Holding]:
-    """The sessions, as those who hold them name them."""
-    return [Holding(new.actor_id, new.digest) for new in news]
-
-
 async def test_a_session_ends_at_its_deadline(installation: Installation) -> None:
-    """Not before, and then at the first call; the end is an event of the actor."""
+    """Not before; the end is an event of the actor."""
     store, new = installation.store, opening()
     await opened(store, new)
-    installation.pass_time(MINUTE - 5 * SECOND)
-    assert await store.expire() == []
+    installation.pass_time(MINUTE - 9 * SECOND)
+    assert await installation.end_what_is_due() == []
     assert (await store.check("alice", new.digest)).id == new.id
-    installation.pass_time(5 * SECOND)
-    assert len(await store.expire()) == 1
+    installation.pass_time(9 * SECOND)
+    assert len(await installation.end_what_is_due()) == 1
     [_, event] = (await store.history("alice", 0)).events
     assert event.change == SessionUnset(new.id, "expired")
     assert await store.expire() == []
 
 
-async def test_it_is_told_how_late_each_session_ended(installation: Installation) -> None:
+async def test_expire_returns_how_late_each_session_ended(installation: Installation) -> None:
     """From its own deadline, by the store's clock."""
     store = installation.store
     for ttl_ms in (HOUR, 10 * SECOND, 50 * SECOND):
         await opened(store, opening(ttl_ms=ttl_ms))
     installation.pass_time(MINUTE)
-    late_ms = [late for late in await store.expire() if late is not None]
+    late_ms = await installation.end_what_is_due()
     for late, least in zip(sorted(late_ms), (10 * SECOND, 50 * SECOND), strict=True):
-        assert 0 <= late - least < 5 * SECOND
+        assert 0 <= late - least < 9 * SECOND
 
 
 async def test_a_maximum_age_is_a_deadline(installation: Installation) -> None:
@@ -69,7 +63,7 @@ async def test_a_maximum_age_is_a_deadline(installation: Installation) -> None:
     store, new = installation.store, opening(max_age_ms=10 * SECOND)
     await opened(store, new)
     installation.pass_time(10 * SECOND)
-    assert len(await store.expire()) == 1
+    assert len(await installation.end_what_is_due()) == 1
     assert await expired(store) == [new.id]
 
 
@@ -85,21 +79,19 @@ async def test_a_session_expires_once(installation: Installation) -> None:
     news = [opening(actor_id) for actor_id in actors for _ in range(5)]
     await asyncio.gather(*map(nodes[0].create, news))
     installation.pass_time(MINUTE)
-    done = await asyncio.gather(*(expire_all(node) for node in nodes * 10))
-    assert sum(map(sum, done)) == len(news)
+    assert len(await installation.end_what_is_due(*nodes * 10)) == len(news)
     told = [id_ for actor_id in actors for id_ in await expired(nodes[-1], actor_id)]
     assert sorted(told) == sorted(new.id for new in news)
 
 
 async def test_an_end_is_announced_on_each_node(installation: Installation) -> None:
-    """Each node that watches hears once of each end, in order, whichever node saw to it."""
-    for node in installation.nodes:
-        await node.watch("alice")
+    """Where the actor has connections: once and in order, whichever node ended it."""
+    installation.listen("alice")
     store, news = installation.store, [opening() for _ in range(3)]
     for new in news:
         await opened(store, new)
     installation.pass_time(MINUTE)
-    await asyncio.gather(*map(expire_all, installation.nodes))
+    await installation.end_what_is_due(*installation.nodes)
     await opened(store, opening())
     events = (await store.history("alice", 0)).events
     assert len(events) == 7
@@ -124,72 +116,8 @@ async def test_an_extended_session_goes_on(installation: Installation, by: str) 
         await expire_all(first)
         assert (await first.check("alice", new.digest)).id == new.id
     installation.pass_time(MINUTE)
-    assert await expire_all(first) == [1]
+    assert len(await installation.end_what_is_due()) == 1
     assert await expired(first) == [new.id]
-
-
-async def test_a_touch_is_silent(installation: Installation) -> None:
-    """It extends by the ttl, on every node, and is no event."""
-    store, new = installation.store, opening()
-    await store.watch("alice")
-    await opened(store, new)
-    created = await store.check("alice", new.digest)
-    assert (await installation.heard[0].event()).actor_id == "alice"
-    installation.pass_time(30 * SECOND)
-    await store.touch(held(new))
-    touched = await installation.nodes[-1].check("alice", new.digest)
-    assert 0 <= touched.expires_at - created.expires_at - 30 * SECOND < 5 * SECOND
-    assert await store.sessions("alice") == [touched]
-    assert len((await store.history("alice", 0)).events) == 1
-    [marker] = await store.end("alice", new.id, LogoutScope.THIS, "loggedOut")
-    assert await installation.heard[0].event() == marker
-
-
-async def test_a_touch_in_the_first_third_is_nothing(installation: Installation) -> None:
-    """With more than two thirds of its ttl left, a session stays as it is."""
-    store, new = installation.store, opening()
-    await opened(store, new)
-    before = await store.check("alice", new.digest)
-    installation.pass_time(15 * SECOND)
-    await store.touch(held(new))
-    assert await store.check("alice", new.digest) == before
-    installation.pass_time(5 * SECOND)
-    await store.touch(held(new))
-    assert (await store.check("alice", new.digest)).expires_at > before.expires_at
-
-
-async def test_a_touch_never_passes_the_maximum_age(installation: Installation) -> None:
-    """Who is held for ever ends at `ends_at`."""
-    store, new = installation.store, opening(max_age_ms=90 * SECOND)
-    await opened(store, new)
-    for _ in range(2):
-        installation.pass_time(40 * SECOND)
-        await store.touch(held(new))
-    record = await store.check("alice", new.digest)
-    assert record.expires_at == record.ends_at == record.created_at + 90 * SECOND
-    installation.pass_time(10 * SECOND)
-    await store.touch(held(new))
-    assert await expire_all(store) == [1]
-    with pytest.raises(Expired):
-        await store.check("alice", new.digest)
-
-
-async def test_a_touch_wakes_nobody_up(installation: Installation) -> None:
-    """What is not live is passed over, and what is live beside it is extended."""
-    store = installation.store
-    over, left, live = opening(ttl_ms=10 * SECOND), opening(), opening("bob")
-    for new in (over, left, live):
-        await opened(store, new)
-    await store.end("alice", left.id, LogoutScope.THIS, "loggedOut")
-    before = await store.check("bob", live.digest)
-    installation.pass_time(30 * SECOND)
-    await store.touch([])
-    await store.touch(held(over, left, opening(), opening("nobody"), live))
-    with pytest.raises(Expired):
-        await store.check("alice", over.digest)
-    with pytest.raises(LoggedOut):
-        await store.check("alice", left.digest)
-    assert (await store.check("bob", live.digest)).expires_at > before.expires_at
 
 
 async def test_many_are_touched_at_once(installation: Installation) -> None:
@@ -210,7 +138,7 @@ async def test_what_has_ended_does_not_end_again(installation: Installation) -> 
     await opened(store, new)
     [last] = await store.end("alice", new.id, LogoutScope.THIS, "loggedOut")
     installation.pass_time(MINUTE)
-    assert await store.expire() == []
+    assert await installation.end_what_is_due() == []
     assert (await store.history("alice", last.cursor)).events == []
     with pytest.raises(LoggedOut):
         await store.check("alice", new.digest)
@@ -222,9 +150,8 @@ async def test_a_late_node_makes_up_for_it(installation: Installation) -> None:
     for new in news:
         await opened(store, new)
     installation.pass_time(5 * HOUR)
-    # Others have come meanwhile, and seen that it was over.
     await opened(store, opening())
-    assert sum(await expire_all(installation.nodes[-1])) == 2
+    assert len(await installation.end_what_is_due(installation.nodes[-1])) == 2
     for new in news:
         assert await expired(store, new.actor_id) == [new.id]
         with pytest.raises(Expired):
@@ -233,15 +160,13 @@ async def test_a_late_node_makes_up_for_it(installation: Installation) -> None:
 
 @pytest.mark.parametrize("actors", [1, 1000])
 async def test_many_end_in_the_same_second(installation: Installation, actors: int) -> None:
-    """A thousand that are due at once are ended by a few calls, whosever they are."""
+    """A thousand that are due at once all end, of one actor or of a thousand."""
     store, news = installation.store, [opening(f"actor-{i % actors}") for i in range(1000)]
     await asyncio.gather(*map(store.create, news))
     installation.pass_time(MINUTE)
-    done = await expire_all(store)
-    assert sum(done) == len(news)
-    assert len(done) <= 10
+    assert len(await installation.end_what_is_due()) == len(news)
     for actor_id in {new.actor_id for new in news}:
-        assert await store.sessions(actor_id) == []
+        assert await sessions_of(store, actor_id) == []
 
 
 async def test_those_that_ended_do_not_hide_those_that_are_due(
@@ -254,17 +179,17 @@ async def test_those_that_ended_do_not_hide_those_that_are_due(
     installation.pass_time(SECOND)
     await opened(store, due)
     installation.pass_time(MINUTE)
-    assert len(await store.expire()) == 1
+    assert len(await installation.end_what_is_due()) == 1
     assert await expired(store) == [due.id]
 
 
 @pytest.mark.parametrize("retention", [Retention(tombstone_ms=HOUR)])
 async def test_an_expired_session_answers_so(installation: Installation) -> None:
-    """Its key is told `expired` for `tombstone_ms` from its end; after that it is unknown."""
+    """Its key answers `expired` for `tombstone_ms` from its end; after that it is unknown."""
     store, new = installation.store, opening()
     await opened(store, new)
     installation.pass_time(MINUTE)
-    await expire_all(store)
+    await installation.end_what_is_due()
     for ms in (0, HOUR - MINUTE):
         installation.pass_time(ms)
         for use in (store.check, store.restore):
@@ -282,8 +207,9 @@ async def test_an_expired_session_is_in_no_list(installation: Installation) -> N
     await opened(store, over)
     await opened(store, live)
     installation.pass_time(MINUTE)
-    await expire_all(store)
-    assert [record.id for record in await store.sessions("alice")] == [live.id]
-    assert await store.end("alice", over.id, LogoutScope.ALL, "loggedOut") == []
+    await installation.end_what_is_due()
+    assert [record.id for record in await sessions_of(store, "alice")] == [live.id]
+    with pytest.raises(NoSession):
+        await store.end("alice", over.id, LogoutScope.ALL, "loggedOut")
     [event] = await store.end("alice", None, LogoutScope.ALL, "revoked")
     assert event.change == SessionUnset(live.id, "revoked")

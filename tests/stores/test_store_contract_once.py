@@ -11,7 +11,7 @@ from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import NoSession, SessionLimit
 from keystay_server.stores.base import Emitted, NewSession, Policy, Store
 from keystay_server.stores.once import ONCE_MS, AskedBefore, Once, OnceReused
-from tests.stores.installation import Installation, opened, opening
+from tests.stores.installation import Installation, opened, opening, sessions_of
 
 ONCE = Once("request-1", "what was asked")
 
@@ -35,7 +35,7 @@ async def test_a_session_is_opened_once(installation: Installation) -> None:
         with pytest.raises(AskedBefore) as refused:
             await last.create(again(new), policy)
         assert refused.value.cursor == event.cursor
-    assert [record.id for record in await first.sessions("alice")] == [new.id]
+    assert [record.id for record in await sessions_of(first, "alice")] == [new.id]
     assert (await first.history("alice", 0)).events == [event]
 
 
@@ -48,7 +48,7 @@ async def test_of_many_at_once_one_is_opened(installation: Installation) -> None
     )
     assert sum(isinstance(result, list) for result in results) == 1
     assert sum(isinstance(result, AskedBefore) for result in results) == 19
-    assert len(await installation.store.sessions("alice")) == 1
+    assert len(await sessions_of(installation.store, "alice")) == 1
 
 
 async def test_a_session_that_ended_is_not_opened_again(store: Store) -> None:
@@ -58,7 +58,7 @@ async def test_a_session_that_ended_is_not_opened_again(store: Store) -> None:
     await store.end("alice", new.id, LogoutScope.THIS, "banned")
     with pytest.raises(AskedBefore):
         await store.create(again(new))
-    assert await store.sessions("alice") == []
+    assert await sessions_of(store, "alice") == []
 
 
 async def test_a_refused_opening_can_be_tried_again(store: Store) -> None:
@@ -80,7 +80,7 @@ async def test_another_content_under_the_same_name_is_refused(store: Store) -> N
         await store.create(opening(once=otherwise))
     with pytest.raises(OnceReused):
         await store.emit("alice", saying(otherwise))
-    assert len(await store.sessions("alice")) == 1
+    assert len(await sessions_of(store, "alice")) == 1
 
 
 async def test_names_are_the_actors_own(store: Store) -> None:
@@ -91,7 +91,7 @@ async def test_names_are_the_actors_own(store: Store) -> None:
     for _ in range(2):
         await opened(store, opening("alice"))
         await store.emit("alice", saying(None))
-    assert len(await store.sessions("alice")) == 4
+    assert len(await sessions_of(store, "alice")) == 4
 
 
 async def test_an_event_is_said_once(installation: Installation) -> None:
@@ -130,4 +130,4 @@ async def test_names_are_remembered_for_a_day(installation: Installation) -> Non
     with pytest.raises(AskedBefore):
         await store.create(again(new))
     await store.create(opening(once=Once(ONCE.name, "something else")))
-    assert len(await store.sessions("alice")) == 2
+    assert len(await sessions_of(store, "alice")) == 2

@@ -17,7 +17,7 @@ from keystay_server.stores.base import (
     Store,
     Successor,
 )
-from tests.stores.installation import Installation, opened, opening
+from tests.stores.installation import Installation, opened, opening, sessions_of
 
 SINGLE = Policy(1)
 MINUTE = 60_000
@@ -25,7 +25,7 @@ MINUTE = 60_000
 
 async def live(store: Store) -> list[str]:
     """The ids of alice's live sessions, oldest first."""
-    return [record.id for record in await store.sessions("alice")]
+    return [record.id for record in await sessions_of(store, "alice")]
 
 
 async def some(store: Store, count: int) -> list[NewSession]:
@@ -105,7 +105,7 @@ async def test_other_actors_do_not_count(store: Store) -> None:
     await opened(store, opening("bob"))
     [event] = await store.create(opening("alice"), SINGLE)
     assert isinstance(event.change, SessionSet)
-    assert len(await store.sessions("bob")) == 1
+    assert len(await sessions_of(store, "bob")) == 1
 
 
 async def test_limits_are_exact_across_nodes(installation: Installation) -> None:

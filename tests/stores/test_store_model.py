@@ -25,31 +25,31 @@ from hypothesis.stateful import (
 from keystay_protocol.codec import pack
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import CommandError
-from keystay_server.keys import digest_of
-from keystay_server.sessions import Opening, Rules, Sessions
 from keystay_server.stores.base import (
     UNLIMITED,
-    Change,
+    Changes,
     Emitted,
     Holding,
+    NewSession,
     Policy,
     Record,
     Retention,
     RevisionConflict,
     SessionSet,
     SessionUnset,
+    Store,
     StoredEvent,
     Successor,
 )
 from tests.stores.conftest import embedded, shared
-from tests.stores.installation import Installation
+from tests.stores.installation import SWEEP_MS, Installation, opening, sessions_of
 from tests.valkey import Valkey
 
 TTL_MS = 60_000
 MAX_AGE_MS = 150_000
 TOMBSTONE_MS = 1_000_000
-ALMOST_MS = 2_000
-"""So close to a deadline that the time which the test itself takes decides."""
+ALMOST_MS = 4_500
+"""So close to a deadline that the time decides which the test, or a grace, takes."""
 
 POLICIES = [
     UNLIMITED,
@@ -64,70 +64,77 @@ Make = Callable[[], Installation]
 class Modelled:
     """What a session should be like."""
 
-    key: str
-    id: str
+    new: NewSession
     expires_at: int
     ends_at: int | None
-    opened_at: int
+    created_at: int
     revision: int = 1
     reason: str | None = None
     ended_at: int = 0
+
+    @property
+    def id(self) -> str:
+        return self.new.id
 
     def end(self, reason: str, now: int) -> None:
         """What an end does."""
         self.reason, self.ended_at = reason, now
 
     def extend(self, now: int) -> None:
-        """What an extension does."""
-        slid = now + TTL_MS
-        self.expires_at = slid if self.ends_at is None else min(slid, self.ends_at)
+        """What a restore or a touch does to one that was not ended."""
+        if (self.expires_at - now) * 3 <= TTL_MS * 2:
+            slid = now + TTL_MS
+            later = slid if self.ends_at is None else min(slid, self.ends_at)
+            if later > now:
+                self.expires_at = later
 
     def error_at(self, now: int) -> str | None:
         """The code that its key answers."""
-        if self.reason is None and now < self.expires_at:
-            return None
-        over_at = self.ended_at if self.reason else self.expires_at
-        return (self.reason or "expired") if now < over_at + TOMBSTONE_MS else "noSession"
+        if self.reason is None:
+            return None if now < self.expires_at else "expired"
+        return self.reason if now < self.ended_at + TOMBSTONE_MS else "noSession"
 
-    def is_close_to_a_deadline(self, now: int) -> bool:
-        """Whether a moment decides what its key answers."""
-        over_at = self.ended_at if self.reason else self.expires_at
-        return min(abs(now - over_at), abs(now - over_at - TOMBSTONE_MS)) < ALMOST_MS
+    def is_overdue(self, now: int) -> bool:
+        """Whether its deadline has passed, and nobody has ended it."""
+        return self.reason is None and now >= self.expires_at
+
+    def is_close(self, now: int) -> bool:
+        """Whether a moment decides what its key answers, or whether it is extended."""
+        moments = [self.expires_at, self.expires_at - TTL_MS * 2 // 3, self.ends_at or 0]
+        if self.reason is not None:
+            moments = [self.ended_at + TOMBSTONE_MS]
+        return min(abs(now - moment) for moment in moments) < ALMOST_MS
 
 
 class OneActor(RuleBasedStateMachine):
     """Steps that an actor's clients can take, and what must be true after each."""
 
     make: Make
-    keys: Bundle[Modelled] = Bundle("keys")
+    created: Bundle[Modelled] = Bundle("created")
 
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
         self.installation = self.make()
-        self.start()
-        self.sessions = [self.ruled(node) for node in range(len(self.installation.nodes))]
+        for node, listener in zip(
+            self.installation.nodes, self.installation.heard, strict=True
+        ):
+            self.runner.run(node.start(listener))
         self.now = 0
         self.modelled: list[Modelled] = []
         self.cursor = 0
-
-    def start(self) -> None:
-        pairs = zip(self.installation.nodes, self.installation.heard, strict=True)
-        for node, heard in pairs:
-            self.runner.run(node.start(heard))
 
     def teardown(self) -> None:
         for node in self.installation.nodes:
             self.runner.run(node.stop())
         self.runner.close()
 
-    def ruled(self, node: int, policy: Policy = UNLIMITED) -> Sessions:
-        """The rules under a policy, over one of the nodes."""
-        nodes = self.installation.nodes
-        return Sessions(nodes[node % len(nodes)], Rules(TTL_MS / 1000, policy=policy))
+    def node(self, number: int) -> Store:
+        """One of the nodes."""
+        return self.installation.nodes[number % len(self.installation.nodes)]
 
     @rule(
-        target=keys,
+        target=created,
         is_bounded=st.booleans(),
         policy=st.sampled_from(POLICIES),
         node=st.integers(0, 1),
@@ -135,100 +142,105 @@ class OneActor(RuleBasedStateMachine):
     def login(
         self, is_bounded: bool, policy: Policy, node: int
     ) -> Modelled | MultipleResults[Modelled]:
-        assume(policy is UNLIMITED or not self.is_any_close_to_a_deadline())
-        sessions = self.ruled(node, policy)
-        max_age_s = MAX_AGE_MS / 1000 if is_bounded else None
-        key, new = sessions.prepare(Opening("alice", max_age_s=max_age_s))
-        error, events = self.outcome_of(sessions.create(new))
+        assume(policy is UNLIMITED or not self.is_any_close())
+        if self.installation.grace_ms and policy is not UNLIMITED:
+            # In a grace overdue sessions may still be held: they count, and are not ended.
+            self.expire(node)
+        max_age_ms = MAX_AGE_MS if is_bounded else None
+        new = opening(ttl_ms=TTL_MS, max_age_ms=max_age_ms)
+        error, events = self.outcome_of(self.node(node).create(new, policy))
+        # Overdue sessions that stood in the way have ended as expired, without being returned.
+        self.end_overdue([event for event in self.happened() if event not in events])
         replaced = self.replaced_under(policy)
         if replaced is None:
             assert error == "sessionLimit"
-            assert self.happened() == []
+            self.follows([])
             return multiple()
         ends_at = self.now + MAX_AGE_MS if is_bounded else None
-        opened = Modelled(key, new.id, self.now + TTL_MS, ends_at, self.now)
+        made = Modelled(new, self.now + TTL_MS, ends_at, self.now)
         by = Successor(new.id, record_of(events[-1]).created_at)
         assert [event.change for event in events[:-1]] == [
             SessionUnset(other.id, "replaced", by) for other in replaced
         ]
         for other in replaced:
             other.end("replaced", self.now)
-        self.modelled.append(opened)
+        self.modelled.append(made)
         self.follows(events)
-        return opened
+        return made
 
-    @rule(session=keys, node=st.integers(0, 1))
+    @rule(session=created, node=st.integers(0, 1))
     def is_valid(self, session: Modelled, node: int) -> None:
-        assume(not session.is_close_to_a_deadline(self.now))
-        sessions = self.sessions[node % len(self.sessions)]
-        error, records = self.outcome_of(as_list(sessions.check(session.key)))
+        assume(not session.is_close(self.now))
+        checking = self.node(node).check("alice", session.new.digest)
+        error, records = self.outcome_of(as_list(checking))
         assert error == session.error_at(self.now)
-        assert [record.revision for record in records] == [session.revision] * len(records)
+        for record in records:
+            self.agrees(session, record)
 
-    @rule(session=keys, node=st.integers(0, 1))
-    def restore(self, session: Modelled, node: int) -> None:
-        assume(not session.is_close_to_a_deadline(self.now))
-        sessions = self.sessions[node % len(self.sessions)]
-        error, events = self.outcome_of(as_list(sessions.restore(session.key)))
+    @rule(session=created, back=st.none() | st.integers(0, 3), node=st.integers(0, 1))
+    def restore(self, session: Modelled, back: int | None, node: int) -> None:
+        assume(not session.is_close(self.now))
+        after, expected = None, None
+        if back is not None:
+            events = self.runner.run(self.installation.store.history("alice", 0)).events
+            after = ([0] + [event.cursor for event in events])[-1 - min(back, len(events))]
+            expected = self.runner.run(self.installation.store.history("alice", after))
+        restoring = self.node(node).restore("alice", session.new.digest, after)
+        error, answers = self.outcome_of(as_list(restoring))
         assert error == session.error_at(self.now)
-        if error is None:
+        for restored in answers:
             session.extend(self.now)
-        self.follows(events)
+            self.agrees(session, restored.record)
+            assert restored.cursor == self.cursor
+            assert restored.missed == expected
+        self.follows([])
 
-    @rule(session=keys, node=st.integers(0, 1))
+    @rule(session=created, node=st.integers(0, 1))
     def touch(self, session: Modelled, node: int) -> None:
-        assume(not session.is_close_to_a_deadline(self.now))
-        left = session.expires_at - self.now
-        assume(abs(left - TTL_MS * 2 / 3) > ALMOST_MS)
-        nodes = self.installation.nodes
-        holding = Holding("alice", digest_of(session.key))
-        self.runner.run(nodes[node % len(nodes)].touch([holding]))
+        assume(not session.is_close(self.now))
+        self.runner.run(self.node(node).touch([Holding("alice", session.new.digest)]))
+        if session.reason is None:
+            session.extend(self.now)
         if session.error_at(self.now) is None:
-            if left < TTL_MS * 2 / 3:
-                session.extend(self.now)
-            record = self.runner.run(nodes[0].check("alice", holding.digest))
-            age = record.expires_at - record.created_at
-            assert abs(age - (session.expires_at - session.opened_at)) < ALMOST_MS
-        assert self.happened() == []
+            record = self.runner.run(self.node(node + 1).check("alice", session.new.digest))
+            self.agrees(session, record)
+        self.follows([])
 
     @rule(node=st.integers(0, 1))
-    def expire(self, node: int) -> None:
-        assume(not self.is_any_close_to_a_deadline())
-        nodes = self.installation.nodes
-        while self.runner.run(nodes[node % len(nodes)].expire()):
-            pass
-        events = self.happened()
-        ended = {event.change for event in events}
-        assert len(ended) == len(events)
-        for session in self.modelled:
-            if session.reason is None and self.now >= session.expires_at:
-                is_told = SessionUnset(session.id, "expired") in ended
-                ended.discard(SessionUnset(session.id, "expired"))
-                # One that is forgotten may be gone, or still be found.
-                assert is_told or session.error_at(self.now) == "noSession"
-                if is_told:
-                    session.end("expired", self.now)
-        assert not ended
-        self.follows(events)
+    def end_what_is_due(self, node: int) -> None:
+        self.expire(node)
 
-    @rule(session=keys, scope=st.sampled_from(LogoutScope), node=st.integers(0, 1))
+    def expire(self, node: int) -> None:
+        """Have a node end what is due, and the grace pass."""
+        grace_ms = -(-self.installation.grace_ms // SWEEP_MS) * SWEEP_MS
+        assume(not self.is_any_close() and not self.is_any_close(grace_ms))
+        late_ms = self.runner.run(self.installation.end_what_is_due(self.node(node)))
+        self.now += grace_ms
+        events = self.happened()
+        assert len(late_ms) == len(events)
+        self.end_overdue(events)
+        assert not any(session.is_overdue(self.now) for session in self.modelled)
+        self.follows([])
+
+    @rule(session=created, scope=st.sampled_from(LogoutScope), node=st.integers(0, 1))
     def log_out(self, session: Modelled, scope: LogoutScope, node: int) -> None:
-        assume(not self.is_any_close_to_a_deadline())
-        sessions = self.sessions[node % len(self.sessions)]
-        ended = self.runner.run(sessions.log_out("alice", session.id, scope))
+        assume(not self.is_any_close())
+        ending = self.node(node).end("alice", session.id, scope, "loggedOut")
+        error, events = self.outcome_of(ending)
+        assert error == ("noSession" if session.error_at(self.now) else None)
         expected = self.ended_by(session, scope)
         for other in expected:
             other.end("loggedOut", self.now)
-        assert [event.change for event in ended] == [
+        assert [event.change for event in events] == [
             SessionUnset(other.id, "loggedOut") for other in expected
         ]
-        self.follows(ended)
+        self.follows(events)
 
-    @rule(session=keys, revision=st.none() | st.integers(1, 3), node=st.integers(0, 1))
+    @rule(session=created, revision=st.none() | st.integers(1, 3), node=st.integers(0, 1))
     def change(self, session: Modelled, revision: int | None, node: int) -> None:
-        assume(not session.is_close_to_a_deadline(self.now))
-        sessions = self.sessions[node % len(self.sessions)]
-        changing = sessions.change(session.id, language="de", revision=revision)
+        assume(not session.is_close(self.now))
+        changes = Changes(language="de")
+        changing = self.node(node).change("alice", session.id, changes, revision)
         error, events = self.outcome_of(as_list(changing))
         if session.error_at(self.now) is not None:
             assert error == "noSession"
@@ -237,26 +249,18 @@ class OneActor(RuleBasedStateMachine):
         else:
             session.revision += 1
             [record] = map(record_of, events)
-            assert (record.id, record.language) == (session.id, "de")
-            assert record.revision == session.revision
+            assert record.language == "de"
+            self.agrees(session, record)
         self.follows(events)
 
-    @rule(session=keys, is_to_all=st.booleans(), node=st.integers(0, 1))
+    @rule(session=created, is_to_all=st.booleans(), node=st.integers(0, 1))
     def emit(self, session: Modelled, is_to_all: bool, node: int) -> None:
-        assume(is_to_all or not session.is_close_to_a_deadline(self.now))
-        sessions = self.sessions[node % len(self.sessions)]
-        saying = (
-            sessions.emit("alice", "game.move", None)
-            if is_to_all
-            else sessions.emit_to_session(session.id, "game.move", None)
-        )
-        error, events = self.outcome_of(as_list(saying))
-        is_heard = is_to_all or session.error_at(self.now) is None
-        assert error == (None if is_heard else "noSession")
-        said: list[Change] = [
-            Emitted(None if is_to_all else session.id, "game.move", pack(None))
-        ]
-        assert [event.change for event in events] == said * is_heard
+        assume(is_to_all or not session.is_close(self.now))
+        said = Emitted(None if is_to_all else session.id, "game.move", pack(None))
+        error, events = self.outcome_of(as_list(self.node(node).emit("alice", said)))
+        is_taken = is_to_all or session.error_at(self.now) is None
+        assert error == (None if is_taken else "noSession")
+        assert [event.change for event in events] == [said] * is_taken
         self.follows(events)
 
     @rule(ms=st.sampled_from([7_000, 19_000, 67_000, 1_100_000]))
@@ -265,17 +269,20 @@ class OneActor(RuleBasedStateMachine):
         self.now += ms
 
     @invariant()
-    def the_live_sessions_are_listed_in_the_order_they_were_opened(self) -> None:
-        if not self.is_any_close_to_a_deadline():
-            for sessions in self.sessions:
-                listed = self.runner.run(sessions.of_actor("alice"))
-                assert [record.id for record in listed] == [s.id for s in self.live()]
+    def the_live_sessions_are_listed_in_the_order_of_their_creation(self) -> None:
+        if not self.is_any_close():
+            live = [session.id for session in self.live()]
+            for node in self.installation.nodes:
+                listed = self.runner.run(sessions_of(node))
+                assert [record.id for record in listed] == live
+                newest = self.runner.run(node.sessions("alice", 2, newest=True))
+                assert [record.id for record in newest] == live[-2:]
 
-    def is_any_close_to_a_deadline(self) -> bool:
-        return any(session.is_close_to_a_deadline(self.now) for session in self.modelled)
+    def is_any_close(self, later_ms: int = 0) -> bool:
+        return any(session.is_close(self.now + later_ms) for session in self.modelled)
 
     def replaced_under(self, policy: Policy) -> list[Modelled] | None:
-        """Who has to go for one more session; None if that one is refused."""
+        """Which sessions have to end for one more; None if that one is refused."""
         live = self.live()
         if policy.limit is None or len(live) < policy.limit:
             return []
@@ -295,18 +302,35 @@ class OneActor(RuleBasedStateMachine):
             case LogoutScope.ALL:
                 return self.live()
 
+    def agrees(self, session: Modelled, record: Record) -> None:
+        """The record is that of the session, and has its deadline."""
+        assert (record.id, record.revision) == (session.id, session.revision)
+        age = record.expires_at - record.created_at
+        assert abs(age - (session.expires_at - session.created_at)) < ALMOST_MS
+
+    def end_overdue(self, events: list[StoredEvent]) -> None:
+        """Take events of sessions that ended by themselves: each was overdue."""
+        overdue = {session.id: session for session in self.modelled if session.reason is None}
+        for event in events:
+            assert isinstance(event.change, SessionUnset)
+            session = overdue.pop(event.change.session_id)
+            assert event.change == SessionUnset(session.id, "expired")
+            assert session.is_overdue(self.now)
+            session.end("expired", self.now)
+            assert event.previous in (self.cursor, 0)
+            self.cursor = event.cursor
+
     def happened(self) -> list[StoredEvent]:
-        """What has come into the history without being returned."""
+        """What has come into the history and was not looked at yet."""
         return self.runner.run(self.installation.store.history("alice", self.cursor)).events
 
     def follows(self, events: list[StoredEvent]) -> None:
-        """Every event follows on the one before, and the history has it."""
+        """The events are what the history has next, one after the other, and all of it."""
+        assert self.happened() == events
         for event in events:
             assert event.cursor > self.cursor
             assert event.previous in (self.cursor, 0)
-            assert self.happened()[0] == event
             self.cursor = event.cursor
-        assert self.happened() == []
 
     def outcome_of(self, step: Coroutine[Any, Any, list[T]]) -> tuple[str | None, list[T]]:
         """How a step went: the code it was refused with, or what it returned."""
@@ -332,7 +356,7 @@ def record_of(event: StoredEvent) -> Record:
 @pytest.mark.parametrize("kind", ["sqlite", "redis"])
 @pytest.mark.parametrize("lives", [12, pytest.param(50, marks=pytest.mark.long)])
 def test_a_store_agrees_with_the_model(
-    kind: str, lives: int, tmp_path: Path, valkey: Valkey
+    kind: str, lives: int, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """Whatever an actor's clients do, and in whatever order, stores do what the model does."""
     retention = Retention(tombstone_ms=TOMBSTONE_MS)
@@ -341,6 +365,7 @@ def test_a_store_agrees_with_the_model(
         name = secrets.token_hex(6)
         if kind == "sqlite":
             return embedded(str(tmp_path / f"{name}.db"), retention)
+        valkey: Valkey = request.getfixturevalue("valkey")
         return shared(valkey.url(f"model-{name}"), retention)
 
     machine = type("OneActorHere", (OneActor,), {"make": staticmethod(make)})

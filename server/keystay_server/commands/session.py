@@ -9,9 +9,9 @@ from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import InvalidParams, LoginDisabled, NoSession
 from keystay_protocol.frames import MAX_CURSOR
 from keystay_server.context import Context
-from keystay_server.hub import Bound
+from keystay_server.delivery.hub import Bound
 from keystay_server.sessions import Opening
-from keystay_server.stores.base import SessionSet, StoredEvent
+from keystay_server.stores.base import Restored, StoredEvent
 
 MAX_LISTED = 200
 """Sessions in one reply: with the largest meta each, they fit into what a client must take."""
@@ -27,11 +27,10 @@ async def restore(context: Context, key: str, options: dict[str, Any] | None) ->
     services = context.services
     after, version = _cursor(options or {}), _version(options or {})
 
-    async def restored() -> list[StoredEvent]:
-        return [await services.sessions.restore(key, version)]
+    async def restored() -> Restored:
+        return await services.sessions.restore(key, version, after)
 
-    bound = await services.hub.bind(context.peer, key, restored, after)
-    return _as_result(bound, key)
+    return _as_result(await services.hub.bind(context.peer, key, restored, after))
 
 
 async def login(context: Context, method: str, credentials: Any) -> dict[str, Any]:
@@ -46,47 +45,56 @@ async def login(context: Context, method: str, credentials: Any) -> dict[str, An
     key, new = services.sessions.prepare(
         Opening(identity.actor_id, identity.meta, identity.language)
     )
-    bound = await services.hub.bind(context.peer, key, lambda: services.sessions.create(new))
-    return _as_result(bound, key)
+
+    async def created() -> StoredEvent:
+        events = await services.sessions.create(new)
+        await services.hub.relay(events)
+        return events[-1]
+
+    return _as_result(await services.hub.bind(context.peer, key, created))
 
 
 async def logout(context: Context, options: dict[str, Any] | None) -> None:
-    """End the bound session, the actor's other ones, or all of them. Unbound is success."""
+    """End the bound session, the actor's other ones, or all of them."""
     scope = _scope(options)
-    services, seat = context.services, context.peer.seat
-    if seat is None:
-        return
-    ended = await services.sessions.log_out(seat.audience.actor_id, seat.session_id, scope)
-    await services.hub.relay(ended)
+    services, binding = context.services, context.peer.binding
+    try:
+        if binding is None:
+            raise NoSession("the connection is not bound to a session")
+        ended = await services.sessions.log_out(
+            binding.stream.actor_id, binding.session_id, scope
+        )
+        await services.hub.relay(ended)
+    except NoSession:
+        # It has ended, and this connection may not have been sent that yet.
+        await services.hub.verify(context.peer)
+        if scope is not LogoutScope.THIS:
+            raise  # Nothing was ended: that must not look like success.
     if scope is not LogoutScope.OTHERS:
-        # It may have ended already, and this connection not have heard of it yet.
-        await services.hub.look_again(context.peer)
         services.hub.unbind(context.peer)
 
 
 async def list_(context: Context) -> list[dict[str, Any]]:
     """Return the actor's live sessions, oldest first, the caller's own marked `current`."""
-    seat = context.peer.seat
-    if seat is None:
+    services, binding = context.services, context.peer.binding
+    if binding is None:
         raise NoSession("the connection is not bound to a session")
-    services = context.services
-    records = await services.sessions.of_actor(seat.audience.actor_id)
-    own = [record for record in records if record.id == seat.session_id]
-    if not own:
-        await services.hub.look_again(context.peer)
-        raise NoSession("the session has ended")
-    newest = records[-MAX_LISTED:]
+    actor_id, own_id = binding.stream.actor_id, binding.session_id
+    try:
+        own = await services.sessions.show(own_id)
+    except NoSession:
+        await services.hub.verify(context.peer)
+        raise NoSession("the session has ended") from None
+    newest = await services.sessions.page(actor_id, MAX_LISTED, newest=True)
+    if own_id not in {record.id for record in newest}:
+        newest = [own, *newest[1 - MAX_LISTED :]]
     return [
-        {**record.to_session().to_wire(), "current": record.id == seat.session_id}
-        for record in (newest if own[0] in newest else own + newest[1:])
+        {**record.to_session().to_wire(), "current": record.id == own_id} for record in newest
     ]
 
 
-def _as_result(bound: Bound, key: str) -> dict[str, Any]:
-    event = bound.event
-    assert isinstance(event.change, SessionSet)
-    session = event.change.record.to_session(key).to_wire()
-    return {"session": session, "cursor": event.cursor, "recovered": bound.is_recovered}
+def _as_result(bound: Bound) -> dict[str, Any]:
+    return {"session": bound.session, "cursor": bound.cursor, "recovered": bound.is_recovered}
 
 
 def _cursor(options: dict[str, Any]) -> int | None:

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from keystay_server.control.body import from_path, read_object, read_query
 from keystay_server.control.idempotency import REPLAYED, recipe_of
 from keystay_server.control.shapes import EVENT
-from keystay_server.hub import Hub
+from keystay_server.delivery.hub import Hub
 from keystay_server.sessions import Sessions
 from keystay_server.stores.base import StoredEvent
 from keystay_server.stores.once import AskedBefore

@@ -29,8 +29,8 @@ from keystay_server.control.room import Room
 from keystay_server.control.sessions import SessionEndpoints
 from keystay_server.control.telemetry import TelemetryEndpoints
 from keystay_server.control.wrong_keys import WrongKeys
+from keystay_server.delivery.hub import Hub
 from keystay_server.feed import Feed
-from keystay_server.hub import Hub
 from keystay_server.sessions import Sessions
 
 MAX_CONNECTIONS = 1024

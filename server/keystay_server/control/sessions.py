@@ -12,7 +12,6 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from keystay_protocol.errors import NoSession
 from keystay_server.control.body import from_path, read_object, read_query
 from keystay_server.control.idempotency import REPLAYED, recipe_of
 from keystay_server.control.shapes import (
@@ -24,7 +23,7 @@ from keystay_server.control.shapes import (
     REASON_PARAMETER,
     REASSIGNMENT,
 )
-from keystay_server.hub import Hub
+from keystay_server.delivery.hub import Hub
 from keystay_server.sessions import Opened, Opening, Sessions
 from keystay_server.stores.base import Record, SessionSet
 
@@ -85,10 +84,11 @@ class SessionEndpoints:
     async def list_(self, request: Request) -> Response:
         """`GET /v1/actors/{actorId}/sessions`: the live ones, oldest first, by pages."""
         query = read_query(request, (LIMIT, AFTER))
-        records = await self.sessions.of_actor(from_path(request, "actorId"))
-        if "after" in query:
-            records = records[_place_of(query["after"], records) + 1 :]
         limit = query.get("limit", PAGE)
+        # One more tells whether there is another page.
+        records = await self.sessions.page(
+            from_path(request, "actorId"), limit + 1, query.get("after")
+        )
         page, is_last = records[:limit], len(records) <= limit
         return JSONResponse(
             {
@@ -114,10 +114,3 @@ class SessionEndpoints:
 
 def _as_json(record: Record, key: str | None = None) -> dict[str, Any]:
     return {**record.to_session(key).to_wire(), "revision": record.revision}
-
-
-def _place_of(session_id: str, records: list[Record]) -> int:
-    for place, record in enumerate(records):
-        if record.id == session_id:
-            return place
-    raise NoSession("the session to go on after is not live: begin again without after")

@@ -17,7 +17,7 @@ REDIS = (
 )
 
 
-def open_store(url: str, retention: Retention) -> Store:
+def open_store(url: str, retention: Retention, partitions: int = 64) -> Store:
     """
     Make the store that the URL names; it still has to be started.
 
@@ -25,8 +25,11 @@ def open_store(url: str, retention: Retention) -> Store:
     `redis://host:port/db`, `redis+sentinel://host:port,host:port/service`,
     `redis+cluster://host:port,host:port`; `rediss` instead of `redis` for TLS.
 
+    Args:
+        partitions: Of a store in Redis: how many it has. An embedded store has none.
+
     Raises:
-        StoreError: If the URL names none.
+        StoreError: If the URL names none, or there cannot be so many partitions.
     """
     scheme = urlsplit(url).scheme
     if scheme in EMBEDDED:
@@ -37,7 +40,7 @@ def open_store(url: str, retention: Retention) -> Store:
         # Imported late: an embedded server needs no redis package in memory.
         from keystay_server.stores.redis import RedisStore
 
-        return RedisStore.from_url(url, retention)
+        return RedisStore.from_url(url, retention, partitions=partitions)
     known = ", ".join(f"{name}://" for name in (*EMBEDDED, *REDIS))
     # The URL itself is not quoted: it may hold a password.
     raise StoreError(f"the URL must start with one of {known}")

@@ -5,15 +5,20 @@ A store keeps sessions and the events that tell of them. It is the one place
 where two commands about one actor meet, so every rule that must hold for the
 whole installation is kept inside one of its methods:
 
-1. Each method is atomic across all nodes.
-2. Each write is announced once on each node that watches the actor.
+1. Each method is atomic across all nodes; `end` of many sessions is so in steps.
+2. Each write is announced once on each node where the actor has connections.
 3. The events of one actor have one order. Their cursors grow, and each event
    names the cursor of the one before it.
-4. A feed that may have missed something says so, and what was missed can be
-   read by cursor, as far back as the history reaches.
-5. A write that was answered survives a SIGKILL of the server.
-6. The opening, change and end of each session is once in the feed, in the order of
-   its actor, soon after it happened, whatever becomes of the node that wrote it.
+4. A store that may have missed announcements reports it, and what was missed can
+   be read by cursor, as far back as the history reaches.
+5. A write that was answered survives a SIGKILL of the server. The extension of a
+   session may be written up to a second after it was answered.
+6. The creation, change and end of each session is once in the feed, in the order
+   of its actor, as part of the same write.
+7. A session ends at its deadline, however late a node comes to end it: there is
+   always an event, a tombstone and a feed entry. One that is held on a live node
+   is not ended because the store could not be written to for a while.
+8. No method takes longer because the actor has many sessions, or had many.
 
 `tests/stores/test_store_contract.py` states and proves them for each store.
 
@@ -33,7 +38,13 @@ from keystay_server.stores.once import Once
 from keystay_server.stores.position import Position
 
 FEED_EVENTS = 65_536
-"""About how many entries a feed has, unless it is said otherwise."""
+"""About how many entries a feed has, unless configured otherwise."""
+
+MAX_PARTITIONS = 256
+"""Into how many a store is divided at most: a position in the feed has a number for each."""
+
+END_STEP = 100
+"""Sessions that one script or transaction ends at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +56,9 @@ class Retention:
     history_ms: int = 10 * 60 * 1000
     """How old an actor's newest event may be before its history is forgotten."""
     tombstone_ms: int = 24 * 60 * 60 * 1000
-    """How long the holder of an ended session's key is told why it ended."""
+    """How long the key of an ended session answers with the reason it ended."""
+    tombstones: int = 1000
+    """How many ended sessions of one actor are remembered, the newest."""
     feed_events: int = FEED_EVENTS
     """About how many entries the feed has, the newest; 0: no feed is kept."""
 
@@ -96,7 +109,7 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A session that a connection holds: what a store needs to find it."""
+    """A session that a connection is bound to: what a store needs to find it."""
 
     actor_id: str
     digest: bytes
@@ -136,7 +149,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class SessionSet:
-    """The session was opened, restored or changed; this is how it is now."""
+    """The session was created or changed; this is how it is now."""
 
     record: Record
 
@@ -208,19 +221,25 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
-class FeedEntry:
-    """
-    One entry of the feed: the entry `number` of its log.
+class Restored:
+    """A live session that was restored, and where its actor's events stand."""
 
-    A `change` of None says that entries of this actor were lost before they
-    could be written; without an actor: of any.
-    """
+    record: Record
+    cursor: int
+    """The newest cursor of the actor, at the same moment."""
+    missed: History | None = None
+    """The events after the cursor that was given, up to `cursor`; None without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedEntry:
+    """One entry of the feed: the entry `number` of its log."""
 
     log: int
     number: int
     actor_id: str
     cursor: int
-    change: SessionSet | SessionUnset | None
+    change: SessionSet | SessionUnset
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,11 +265,15 @@ class Listener(Protocol):
     Called on the event loop; must not block.
     """
 
+    @property
+    def actors(self) -> Collection[str]:
+        """The actors with connections here, or about to have some; others are not announced."""
+
     def announced(self, event: StoredEvent) -> None:
-        """Take an event of a watched actor. It may come late, twice, or after a newer one."""
+        """Take an event of one of the actors. It may come late, twice, or after a newer one."""
 
     def missed(self, actor_ids: Collection[str]) -> None:
-        """Announcements about these watched actors may have been lost."""
+        """Announcements about these actors may have been lost."""
 
     def announced_to_all(self, emitted: Emitted) -> None:
         """Take an event for every connection. It has no cursor, and is not repeated."""
@@ -262,7 +285,7 @@ class Store(Protocol):
 
     Every method may raise `Unavailable`: the store is out of reach, and nothing
     was changed or it is unknown whether it was. A session past its `expires_at`
-    is never returned, extended or ended: its key answers `Expired`.
+    is never returned, restored or changed: its key answers `Expired`.
     """
 
     async def start(self, listener: Listener) -> None:
@@ -300,9 +323,17 @@ class Store(Protocol):
             SessionEnded: If the session ended; its code is the reason.
         """
 
-    async def restore(self, actor_id: str, digest: bytes) -> StoredEvent:
+    async def restore(
+        self, actor_id: str, digest: bytes, after: int | None = None
+    ) -> Restored:
         """
-        Extend the session that the key opens; its `SessionSet` carries the record.
+        Return the live session that the key opens, extended, and what was missed.
+
+        Announces nothing. The session is extended if at least a third of its ttl
+        is gone; the record has the new deadline.
+
+        Args:
+            after: Return the actor's events after this cursor too.
 
         Raises:
             NoSession, SessionEnded: As `check` does.
@@ -310,20 +341,26 @@ class Store(Protocol):
 
     async def touch(self, sessions: Collection[Holding]) -> None:
         """
-        Extend live sessions because somebody holds them. Announces nothing.
+        Extend sessions because connections are bound to them. Announces nothing.
 
         One that still has more than two thirds of its ttl is left as it is, so
         that a session held on many nodes is written once per third of its ttl.
-        One that is not live is passed over.
+        One whose deadline has passed and that has not been ended yet is extended
+        all the same; one that has ended, or is past `ends_at`, is passed over.
+
+        Raises:
+            Unavailable: If some of them may not have been extended. Try all again.
         """
 
-    async def expire(self) -> list[int | None]:
+    async def expire(self) -> list[int]:
         """
-        End the sessions whose time is over, with a `SessionUnset` "expired" each.
+        End sessions whose time is over, with a `SessionUnset` "expired" each.
 
         The nodes share the work: each session is ended once. Returns, for each that
-        this call ended, by how many milliseconds that was late; None for each that it
-        found extended. Nothing if none was due.
+        this call ended, by how many milliseconds that was late. Empty if none is due.
+
+        A store that nobody asked for a while, because it or every node was away,
+        ends nothing for a moment: nodes extend first what they hold.
         """
 
     async def end(
@@ -332,11 +369,13 @@ class Store(Protocol):
         """
         End sessions of the actor; one `SessionUnset` each, oldest session first.
 
-        `session_id` is the session that asks: if it is not live, nothing is
-        ended and the list is empty. None asks for all of the actor's sessions
-        (with `LogoutScope.ALL`), and then no session has to be live.
+        `session_id` is the session that asks. None asks for all of the actor's
+        sessions (with `LogoutScope.ALL`), and then no session has to be live.
+
+        Many are ended in steps of `END_STEP`; those created meanwhile live on.
 
         Raises:
+            NoSession: If the session that asks is not live. Nothing is ended.
             ValueError: If there is no session that asks, and the scope is another.
         """
 
@@ -366,21 +405,30 @@ class Store(Protocol):
     async def broadcast(self, emitted: Emitted) -> None:
         """Announce an event to every node, once at most: no history keeps it."""
 
-    async def sessions(self, actor_id: str) -> list[Record]:
-        """Return the actor's live sessions, oldest first."""
+    async def session(self, actor_id: str, session_id: str) -> Record:
+        """
+        Return a live session by its id.
+
+        Raises:
+            NoSession: If there is none.
+        """
+
+    async def sessions(
+        self, actor_id: str, most: int, after: str | None = None, *, newest: bool = False
+    ) -> list[Record]:
+        """
+        Return one page of the actor's live sessions, oldest first, `most` at most.
+
+        Args:
+            after: Begin after the session with this id; None: with the oldest.
+            newest: Return the newest ones instead; not together with `after`.
+
+        Raises:
+            NoSession: If the session to begin after is not live.
+        """
 
     async def history(self, actor_id: str, after: int) -> History:
         """Read the actor's events with a cursor greater than `after`, from 0 to 2**53 - 1."""
-
-    async def watch(self, actor_id: str) -> None:
-        """
-        Have the actor's events announced: every write from the return on.
-
-        An actor is watched or not, however often this is called.
-        """
-
-    def unwatch(self, actor_id: str) -> None:
-        """Stop the announcements about the actor, and a `watch` under way. Does not block."""
 
     async def read_feed(self, after: Position | None, most: int) -> FeedPage:
         """

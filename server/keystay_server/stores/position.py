@@ -13,7 +13,9 @@ from keystay_protocol.errors import MalformedFrame
 
 Position = tuple[int, ...]
 
-_MAX_TEXT = 512
+_MAX_NUMBERS = 256
+_MAX_TEXT = 16 + _MAX_NUMBERS * 12
+"""A number takes at most nine bytes, which are twelve characters."""
 
 
 def write_position(position: Position) -> str:

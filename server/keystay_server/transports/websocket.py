@@ -28,7 +28,7 @@ except ImportError:  # no C compiler, no wheel
 from keystay_protocol import SUBPROTOCOL
 from keystay_protocol.errors import CloseCode
 from keystay_server.connection import Connection, Node
-from keystay_server.outbox import Outbox
+from keystay_server.delivery.outbox import Outbox
 from keystay_server.transports.handshake import OriginPolicy, Refusal, refusal_of_request
 from keystay_server.transports.watch import Due, Timings, Watch
 

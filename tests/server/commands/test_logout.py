@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.server.memory_node import MemoryNode
+from keystay_protocol.errors import LoggedOut
+from keystay_server.expiry import Activity
+from keystay_server.stores.base import END_STEP
+from tests.server.memory_node import MemoryNode, running_node
 
 
 @pytest.mark.parametrize(
@@ -62,15 +65,28 @@ async def test_every_connection_of_the_session_hears_it(node: MemoryNode) -> Non
 
 
 async def test_logging_out_again_is_no_error(node: MemoryNode) -> None:
-    """Twice, or without ever having been in: success, and nothing is told."""
+    """Twice, or without ever having been in: success, and nothing is sent."""
     client = node.connect()
     assert await client.call("session.logout") == (None, None)
     await client.login()
     await client.call("session.logout")
     told = client.wire.told()
-    for scope in ("this", "others", "all"):
-        assert await client.call("session.logout", {"scope": scope}) == (None, None)
+    assert await client.call("session.logout", {"scope": "this"}) == (None, None)
     assert client.wire.told() == told
+
+
+@pytest.mark.parametrize("scope", ["others", "all"])
+async def test_who_is_not_logged_in_logs_nobody_out(node: MemoryNode, scope: str) -> None:
+    """`noSession`: what did not happen must not look like success."""
+    client, other = node.connect(), node.connect()
+    await other.login()
+    assert await client.refusal("session.logout", {"scope": scope}) == "noSession"
+    await client.login()
+    await client.call("session.logout")
+    told = client.wire.told()
+    assert await client.refusal("session.logout", {"scope": scope}) == "noSession"
+    assert client.wire.told() == told
+    assert await other.refusal("session.list") is None
 
 
 async def test_a_session_that_just_ended_elsewhere_is_no_error(node: MemoryNode) -> None:
@@ -82,6 +98,52 @@ async def test_a_session_that_just_ended_elsewhere_is_no_error(node: MemoryNode)
     assert await client.call("session.logout") == (None, None)
     assert await client.refusal("session.list") == "noSession"
     assert await client.refusal("session.isValid", key) == "revoked"
+
+
+@pytest.mark.parametrize("is_announced", [False, True])
+@pytest.mark.parametrize("how", ["revoked", "expired", "overdue"])
+@pytest.mark.parametrize("scope", ["others", "all"])
+async def test_a_session_that_just_ended_logs_nobody_out(
+    scope: str, how: str, *, is_announced: bool
+) -> None:
+    """
+    Also around its deadline. The connection is sent the end of its own session and is unbound,
+    `noSession` is answered, and the others live on.
+    """
+    async with running_node(activity=Activity.NONE) as node:
+        client, other = node.connect(), node.connect()
+        key = await node.open_session(ttl_s=60)
+        await client.call("session.restore", key)
+        other_key = await other.login()
+        if not is_announced:
+            node.store.is_losing = True
+        if how == "revoked":
+            await node.revoke(key)
+        else:
+            node.clock.passed_ms += 60_000
+        if how == "expired":
+            await node.store.expire()
+        assert await client.refusal("session.logout", {"scope": scope}) == "noSession"
+        (_, set_, _), (name, unset, _) = client.wire.events()
+        reason = "revoked" if how == "revoked" else "expired"
+        assert (name, unset) == ("session.unset", {"reason": reason, "id": set_["id"]})
+        assert client.connection.peer.binding is None
+        assert await node.elsewhere.check(other_key)
+        assert await other.refusal("session.list") is None
+
+
+async def test_many_sessions_end_in_steps(node: MemoryNode) -> None:
+    """Each is sent its end, the oldest first, and the reply comes after the last one."""
+    clients = [node.connect() for _ in range(2 * END_STEP + 1)]
+    keys = [await client.login() for client in clients]
+    caller = clients[0]
+    assert await caller.call("session.logout", {"scope": "all"}) == (None, None)
+    ends = [client.wire.cursors()[-1] for client in clients]
+    assert ends == sorted(set(ends))
+    for client, key in zip(clients, keys, strict=True):
+        assert [name for name, _ in client.wire.told()] == ["session.set", "session.unset"]
+        with pytest.raises(LoggedOut):
+            await node.elsewhere.check(key)
 
 
 async def test_after_logging_others_out_the_caller_stays(node: MemoryNode) -> None:

@@ -10,6 +10,7 @@ import pytest
 from keystay_protocol.errors import LoginFailed
 from keystay_server.authenticators import Identity
 from keystay_server.commands.session import MAX_LISTED
+from keystay_server.expiry import Activity
 from tests.server.memory_node import MemoryNode, running_node
 
 UNKNOWN = "alice:kst_" + "A" * 43
@@ -64,26 +65,63 @@ async def test_is_valid_only_reads(node: MemoryNode) -> None:
 
 
 async def test_restore_binds_and_extends(node: MemoryNode) -> None:
-    """The session with its key, the cursor of its event, which came before; not recovered."""
+    """
+    The session with its key, which came before as an event without a cursor; the newest
+    cursor of the actor. Not recovered: the client names a cursor that was never one.
+    """
     key = await node.open_session(meta={"name": "Zoë"}, version="1.2")
     before = await node.elsewhere.check(key)
-    node.clock.passed_ms += 60_000
+    newest = (await node.elsewhere.emit("alice", "game.move", None)).cursor
+    node.clock.passed_ms += 600_000
     client = node.connect()
     error, result = await client.call("session.restore", key, {"cursor": 0, "unknown": 1})
     ((name, session, cursor),) = client.wire.events()
-    assert (error, name) == (None, "session.set")
-    assert result == {"session": session, "cursor": cursor, "recovered": False}
+    assert (error, name, cursor) == (None, "session.set", None)
+    assert result == {"session": session, "cursor": newest, "recovered": False}
     assert session["key"] == key
     assert (session["meta"], session["version"]) == ({"name": "Zoë"}, "1.2")
-    assert session["expiresAt"] >= before.expires_at + 60_000
+    assert session["expiresAt"] >= before.expires_at + 600_000
+    assert (await node.elsewhere.check(key)).expires_at == session["expiresAt"]
 
 
-async def test_restore_is_told_to_all_who_hold_the_session(node: MemoryNode) -> None:
-    """Its end has moved: every connection bound to it hears that, each with the key."""
+async def test_restore_extends_only_if_a_third_of_the_ttl_is_gone(node: MemoryNode) -> None:
+    """What is answered is the deadline that holds."""
+    key = await node.open_session(ttl_s=3600)
+    before = await node.elsewhere.check(key)
+    node.clock.passed_ms += 1_100_000
+    _, result = await node.connect().call("session.restore", key)
+    assert result["session"]["expiresAt"] == before.expires_at
+    assert await node.elsewhere.check(key) == before
+
+
+async def test_restore_is_not_told_to_others_who_hold_the_session(node: MemoryNode) -> None:
+    """Nothing has happened to it, also if it lives longer now: there is no event at all."""
     one, other = node.connect(), node.connect()
     key = await one.login()
+    node.clock.passed_ms += 1_000_000
+    before = await node.store.history("alice", 0)
     await other.call("session.restore", key)
-    assert one.wire.events()[-1] == other.wire.events()[-1]
+    await other.call("session.restore", key)
+    assert len(one.wire.events()) == 1
+    assert await node.store.history("alice", 0) == before
+
+
+async def test_restore_brings_what_was_missed(node: MemoryNode) -> None:
+    """After the cursor that the client names: the events in order, then the session."""
+    key = await node.open_session()
+    seen = (await node.change(key)).cursor
+    missed = [(await node.change(key)).cursor for _ in range(3)]
+    client = node.connect()
+    _, result = await client.call("session.restore", key, {"cursor": seen})
+    assert (result["recovered"], result["cursor"]) == (True, missed[-1])
+    assert client.wire.told() == [
+        *(("session.set", cursor) for cursor in missed),
+        ("session.set", None),
+    ]
+    again = node.connect()
+    _, result = await again.call("session.restore", key, {"cursor": missed[-1]})
+    assert (result["recovered"], result["cursor"]) == (True, missed[-1])
+    assert again.wire.told() == [("session.set", None)]
 
 
 @pytest.mark.parametrize("key", ["no key", UNKNOWN, "revoked", "expired"])
@@ -113,8 +151,8 @@ async def test_restore_moves_a_connection_to_another_session(node: MemoryNode) -
     first_key = await client.login("alice")
     second_key = await node.open_session("bob")
     assert await client.refusal("session.restore", second_key) is None
-    await node.extend(first_key)
-    await node.extend(second_key)
+    await node.change(first_key)
+    await node.change(second_key)
     keys = [data["key"] for _, data, _ in client.wire.events()]
     assert keys == [first_key, second_key, second_key]
     assert await client.refusal("session.isValid", first_key) is None
@@ -228,6 +266,24 @@ async def test_a_long_list_fits_into_a_message(node: MemoryNode) -> None:
     assert len(client.wire.written[-1]) <= 1024 * 1024
 
 
+async def test_a_long_list_has_the_newest_and_ones_own(node: MemoryNode) -> None:
+    """The oldest session of many asks, and one in the midst: it is in its list, marked."""
+    oldest, midst = node.connect(), node.connect()
+    await oldest.login()
+    for _ in range(MAX_LISTED):
+        await node.open_session()
+    await midst.login()
+    everybody = await node.elsewhere.page("alice", 2 * MAX_LISTED)
+    ids = [record.id for record in everybody]
+    assert len(ids) == MAX_LISTED + 2
+    _, sessions = await oldest.call("session.list")
+    assert [each["id"] for each in sessions] == [ids[0], *ids[3:]]
+    assert [each["current"] for each in sessions] == [True] + [False] * (MAX_LISTED - 1)
+    _, sessions = await midst.call("session.list")
+    assert [each["id"] for each in sessions] == ids[2:]
+    assert [each["current"] for each in sessions] == [False] * (MAX_LISTED - 1) + [True]
+
+
 async def test_a_store_out_of_reach_is_told(node: MemoryNode) -> None:
     """`unavailable` with a time to wait, and nothing has changed for the connection."""
     client = node.connect()
@@ -248,14 +304,25 @@ async def test_a_store_out_of_reach_is_told(node: MemoryNode) -> None:
     assert len(client.wire.events()) == 1
 
 
-async def test_a_session_that_is_over_lists_nothing(node: MemoryNode) -> None:
-    """A connection whose session expired learns it from `session.list`, and is unbound."""
-    client, other = node.connect(), node.connect()
+async def test_a_held_session_that_seems_to_be_over_lists(node: MemoryNode) -> None:
+    """The node was away for longer than the ttl: the holder finds its session, still bound."""
+    client = node.connect()
     await client.login()
-    node.clock.passed_ms += 1_000_000
-    await other.login()
-    node.clock.passed_ms += 1_000_000
-    assert await client.refusal("session.list") == "noSession"
-    (_, set_, _), (name, unset, _) = client.wire.events()
-    assert (name, unset) == ("session.unset", {"reason": "expired", "id": set_["id"]})
-    assert await other.refusal("session.list") is None
+    node.clock.passed_ms += 2 * 1_800_000
+    error, sessions = await client.call("session.list")
+    assert (error, [session["current"] for session in sessions]) == (None, [True])
+    assert len(client.wire.events()) == 1
+
+
+async def test_a_session_that_is_over_lists_nothing() -> None:
+    """A connection whose session expired learns it from `session.list`, and is unbound."""
+    async with running_node(activity=Activity.NONE) as node:
+        client, other = node.connect(), node.connect()
+        await client.login()
+        node.clock.passed_ms += 1_000_000
+        await other.login()
+        node.clock.passed_ms += 1_000_000
+        assert await client.refusal("session.list") == "noSession"
+        (_, set_, _), (name, unset, _) = client.wire.events()
+        assert (name, unset) == ("session.unset", {"reason": "expired", "id": set_["id"]})
+        assert await other.refusal("session.list") is None

@@ -11,9 +11,9 @@ from keystay_server.control.auth import Right
 from keystay_server.control.key_ring import ApiKey, KeyRing
 from keystay_server.control.server import ControlServer
 from keystay_server.control.telemetry import TelemetryEndpoints
+from keystay_server.delivery.hub import Hub
 from keystay_server.feed import Feed
 from keystay_server.heartbeat import Heartbeat
-from keystay_server.hub import Hub
 from keystay_server.instruments import instruments_for
 from keystay_server.sessions import Sessions
 from keystay_server.stores.base import Store

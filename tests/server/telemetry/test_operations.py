@@ -14,10 +14,10 @@ from tests.server.memory_node import MemoryNode
 
 
 def test_every_coroutine_of_the_store_is_an_operation() -> None:
-    """But not its start and stop, nor what never waits."""
+    """But not its start and stop."""
     names = operations_of(Store)
     assert {"check", "create", "touch", "expire", "history", "report"} <= set(names)
-    assert not {"start", "stop", "unwatch"} & set(names)
+    assert not {"start", "stop"} & set(names)
 
 
 async def test_calls_are_counted_by_operation(node: MemoryNode) -> None:
@@ -25,7 +25,7 @@ async def test_calls_are_counted_by_operation(node: MemoryNode) -> None:
     key = await node.open_session()
     seen: dict[str, Operations] = {}
     store = around(node.store, operations_of(Store), metered(seen))
-    assert len(await store.sessions("alice")) == 1
+    assert len(await store.sessions("alice", 10)) == 1
     with pytest.raises(NoSession):
         await store.check("alice", key.encode())
     node.store.is_down = True
@@ -42,9 +42,9 @@ async def test_the_rest_of_a_store_is_as_it_was(node: MemoryNode) -> None:
     store = around(node.store, ["sessions"], metered({}))
     assert isinstance(node.store, FarStore)
     assert store.check == node.store.check
-    store.unwatch("alice")
-    await store.watch("alice")
-    assert node.store.watched == {"alice"}
+    node.store.is_losing = True
+    assert store.is_losing
+    assert await store.sessions("alice", 10) == []
 
 
 async def test_one_wrapping_can_stand_around_another(node: MemoryNode) -> None:
@@ -53,7 +53,7 @@ async def test_one_wrapping_can_stand_around_another(node: MemoryNode) -> None:
     outer: dict[str, Operations] = {}
     store = around(node.store, operations_of(Store), metered(inner))
     store = around(store, operations_of(Store), metered(outer))
-    await store.sessions("alice")
+    await store.sessions("alice", 10)
     assert inner["sessions"].total == outer["sessions"].total == 1
 
 

@@ -85,7 +85,7 @@ async def test_a_client_too_slow_in_bytes_is_4001() -> None:
         slow.send(frame(BINARY, command(1, "session.restore", key)))
         await door.node.store.until_asked("restore", 2)
         for _ in range(1500):  # More than any system would take for it.
-            last = (await door.node.extend(key)).cursor
+            last = (await door.node.change(key, "x" * 4000)).cursor
             while (await quick.message())[2][1] != last:
                 pass
         assert await slow.goodbye() == (4001, "too slow")
@@ -113,7 +113,7 @@ async def test_a_slow_client_that_does_not_even_take_its_goodbye_is_dropped() ->
         slow.send(LOGIN)
         await door.node.store.until_asked("create", 1)
         await slow.ask_for_4_kib(60)
-        await door.node.store.until_unwatched()
+        await door.node.until_unbound()
 
 
 async def test_a_client_that_is_slow_and_reads_on_is_kept() -> None:

@@ -74,7 +74,7 @@ async def test_nothing_behind_a_broken_frame_is_carried_out(door: Door) -> None:
         async with door.connected() as peer:
             peer.send(broken, login, NORMAL)
             await peer.end()
-    assert await door.node.sessions.of_actor("alice") == []
+    assert await door.node.sessions.page("alice", 1) == []
 
 
 async def test_a_goodbye_of_the_server_is_over_when_the_client_answers(door: Door) -> None:
@@ -104,15 +104,15 @@ async def test_what_comes_after_the_goodbye_is_not_carried_out(door: Door) -> No
         peer.send(login)
         peer.send(frame(CLOSE, struct.pack("!H", 1003)))
         assert await peer.end() == b""
-        assert await door.node.sessions.of_actor("alice") == []
+        assert await door.node.sessions.page("alice", 1) == []
 
 
 @pytest.mark.parametrize("how", ["half-closed", "reset", "goodbye"])
 async def test_a_client_that_left_is_forgotten(door: Door, how: str) -> None:
-    """However it leaves: its seat is given up, and its session lives on."""
+    """However it leaves: its binding is given up, and its session lives on."""
     async with door.connected() as peer:
         _, result = await peer.call("session.login", "anonymous", {"actorId": "alice"})
-        assert door.node.store.watched == {"alice"}
+        assert set(door.node.hub.actors) == {"alice"}
         if how == "half-closed":
             peer.writer.write_eof()
         elif how == "reset":
@@ -121,7 +121,7 @@ async def test_a_client_that_left_is_forgotten(door: Door, how: str) -> None:
             peer.send(NORMAL)
             await peer.end()
             peer.writer.close()
-        await door.node.store.until_unwatched()
+        await door.node.until_unbound()
     await door.node.sessions.check(result["session"]["key"])
 
 
@@ -134,7 +134,7 @@ async def test_a_client_that_left_hears_nothing_and_breaks_nothing(door: Door) -
             async with door.connected() as leaves:
                 await leaves.call("session.restore", key)
                 leaves.writer.transport.abort()
-                cursor = (await door.node.extend(key)).cursor
+                cursor = (await door.node.change(key)).cursor
                 while (await stays.message())[2][1] != cursor:
                     pass
 
@@ -218,7 +218,7 @@ async def test_one_line_for_the_opening_and_one_for_the_end(
         peer.send(NORMAL)
         await peer.end()
         peer.writer.close()
-        await door.node.store.until_unwatched()
+        await door.node.until_unbound()
     lines = [record for record in caplog.records if record.name == "keystay.websocket"]
     assert [record.message for record in lines] == ["connection opened", "connection closed"]
     assert (vars(lines[1])["address"], vars(lines[1])["code"]) == (HOST, 1000)

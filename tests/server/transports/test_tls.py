@@ -74,7 +74,7 @@ async def test_a_client_that_takes_nothing_is_dropped(
         peer.send(frame(BINARY, command(1, "session.login", "anonymous")))
         await door.node.store.until_asked("create", 1)
         await peer.ask_for_4_kib(3000)
-        await door.node.store.until_unwatched()
+        await door.node.until_unbound()
 
 
 async def test_who_does_not_speak_tls_is_dropped(server_side: ssl.SSLContext) -> None:

@@ -1,40 +1,33 @@
 """
-A cluster: a server for each master, an actor on the one that has its hash slot.
+A cluster: a server for each master, a partition on the one that has its hash slot.
 
 Which node has a slot can change at any time. A node says so when it is asked
-for a slot it does not have, or falls silent; then the map is read anew, and
-the watched channels whose slot has moved are taken over by the feed of the
-new node, which says for all of them that events may be missing.
+for a slot it does not have, or falls silent; then the map is read anew, and each
+server subscribes to the partitions that it has now. They are probed at once:
+what was lost on the way shows by the numbers.
 
-While a slot is on its way from one node to another, commands on its actors may
-be refused (`Unavailable`) and have to be tried again.
+While a slot is on its way from one node to another, commands on its partition
+may be refused (`Unavailable`) and have to be tried again.
 """
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 from redis.exceptions import AskError, MovedError
 
 from keystay_protocol.errors import Unavailable
-from keystay_server.stores.base import Listener, StoreError, out_of_reach
+from keystay_server.stores.base import StoreError, out_of_reach
 from keystay_server.stores.redis.address import Location
-from keystay_server.stores.redis.layout import EVERYBODY, channel_of
+from keystay_server.stores.redis.announcements import Announcements
+from keystay_server.stores.redis.layout import Layout
 from keystay_server.stores.redis.link import Link
+from keystay_server.stores.redis.partitions import Partitions
 from keystay_server.stores.redis.scripts import Script
 from keystay_server.stores.redis.server import Server
-from keystay_server.stores.redis.slots import (
-    Node,
-    SlotMap,
-    moved,
-    neighbours,
-    node_of,
-    read_slots,
-    word_on,
-)
+from keystay_server.stores.redis.slots import Node, SlotMap, by_node, node_of, read_slots
 from keystay_server.stores.redis.trouble import Outage, advice
 from keystay_server.stores.redis.tuning import Tuning
 from keystay_server.stores.redis.waiting import in_time
@@ -45,10 +38,20 @@ _READ_MAP_EVERY_S = 0.1
 
 
 class Cluster:
-    """The actors on all nodes of a cluster."""
+    """The partitions on all nodes of a cluster."""
 
-    def __init__(self, location: Location, tuning: Tuning) -> None:
+    def __init__(
+        self,
+        location: Location,
+        partitions: Partitions,
+        announcements: Announcements,
+        layout: Layout,
+        tuning: Tuning,
+    ) -> None:
         self._location = location
+        self._partitions = partitions
+        self._announcements = announcements
+        self._layout = layout
         self._tuning = tuning
         self._slots: SlotMap = {}
         self._servers: dict[Node, Server] = {}
@@ -60,14 +63,13 @@ class Cluster:
         self._read: asyncio.Future[None] | None = None
         self._reader: asyncio.Task[None] | None = None
 
-    async def start(self, listener: Listener) -> None:
+    async def start(self) -> None:
         """
         Open; return after the first attempt to connect, even if it failed.
 
         Raises:
             StoreError: If it failed in a way that more attempts will not heal.
         """
-        self._listener = listener
         for seed in self._seeds.values():
             seed.start()
         try:
@@ -78,7 +80,9 @@ class Cluster:
             self._lost(error)
         self._reader = asyncio.create_task(self._keep_map(), name="map of the cluster")
         for server in list(self._servers.values()):
-            cause = await server.feed.attempted
+            cause = await server.subscription.attempted
+            if isinstance(cause, StoreError):
+                raise cause
             # A slot that has just moved is none of an operator's business.
             if not isinstance(cause, AskError) and (words := advice(cause)):
                 raise StoreError(words)
@@ -94,11 +98,24 @@ class Cluster:
             *(seed.stop() for seed in self._seeds.values()),
         )
 
-    async def run(self, script: Script, root: str, *words: Word) -> Any:
-        """Run a script on the node that has the root, wherever that has moved."""
+    def groups(self) -> Sequence[Sequence[int]]:
+        """The partitions of each node, and those that no node has."""
+        covered = by_node(self._partitions.roots, self._slots).values()
+        lost = set(range(self._partitions.count)).difference(*covered)
+        return [group for group in (*covered, sorted(lost)) if group]
+
+    async def run(self, script: Script, key: str, *words: Word) -> Any:
+        """Run a script on the node that has the key, wherever that has moved."""
+        return await self._follow_moves(key, lambda link: link.run(script, key, *words))
+
+    async def send(self, key: str, *words: Word) -> Any:
+        """Send a command to the node that has the key, wherever that has moved."""
+        return await self._follow_moves(key, lambda link: link.send(*words))
+
+    async def _follow_moves(self, key: str, do: Callable[[Link], Awaitable[Any]]) -> Any:
         for _ in range(_REDIRECTIONS):
             try:
-                return await self._server_of(root.encode()).run(script, root, *words)
+                return await do(self._server_of(key).link)
             except Unavailable as error:
                 self._stale.set()
                 # It was not run, so it can be sent again.
@@ -107,35 +124,7 @@ class Cluster:
             await self._map_is_read()
         raise out_of_reach("the store does not answer")
 
-    def post(self, script: Script, root: str, *words: Word) -> "asyncio.Future[Any]":
-        """Send a script, as `Link.post` does, to where the root was last seen."""
-        return self._server_of(root.encode()).link.post(script, root, *words)
-
-    def are_together(self, root: str, other: str) -> bool:
-        """Whether both are on the same node, as far as is known."""
-        node = node_of(root.encode(), self._slots)
-        return node is not None and node == node_of(other.encode(), self._slots)
-
-    def beside(self, root: str, others: Sequence[str]) -> Sequence[str]:
-        """Those of the others that are on the same node; all if none is."""
-        return neighbours(root, others, self._slots)
-
-    async def watch(self, actor_id: str) -> None:
-        """Have the actor's events announced, as `Feed.watch` does."""
-        channel = channel_of(self._location.prefix, actor_id)
-        await self._server_of(channel).watch(actor_id)
-
-    def unwatch(self, actor_id: str) -> None:
-        """Have them announced no more."""
-        channel = channel_of(self._location.prefix, actor_id)
-        try:
-            self._server_of(channel).unwatch(actor_id)
-        except Unavailable:
-            # Whichever node had the slot last.
-            for server in self._servers.values():
-                server.feed.forget(channel)
-
-    def _server_of(self, name: bytes) -> Server:
+    def _server_of(self, name: str) -> Server:
         node = node_of(name, self._slots)
         if node is None:
             self._stale.set()
@@ -185,42 +174,25 @@ class Cluster:
 
     async def _follow(self, slots: SlotMap) -> None:
         self._slots = slots
-        nodes = set(slots.values())
-        for node in nodes - self._servers.keys():
-            self._servers[node] = self._server(node)
-            self._servers[node].open(self._listener)
-        self._hear_what_is_for_everybody()
-        # All in one go: an unwatch must find each channel at one feed or another.
-        for old, server in self._servers.items():
-            for node, channels in moved(server.feed.channels, old, slots).items():
-                for channel in channels:
-                    server.feed.forget(channel)
-                self._servers[node].feed.adopt(channels)
-        # One whose slots nobody has taken over keeps its channels until somebody does.
-        without_slots = self._servers.keys() - nodes
-        gone = [node for node in without_slots if not self._servers[node].feed.channels]
-        stopping = [self._servers.pop(node).stop() for node in gone]
+        covered = by_node(self._partitions.roots, slots)
+        for node, partitions in covered.items():
+            known = self._servers.get(node)
+            server = known or self._server(node)
+            server.subscription.cover(partitions)
+            if known is None:
+                self._servers[node] = server
+                server.open()
+        gone = [self._servers.pop(node) for node in self._servers.keys() - covered.keys()]
         if self._read is not None:
             self._read.set_result(None)
             self._read = None
-        await asyncio.gather(*stopping)
-
-    def _hear_what_is_for_everybody(self) -> None:
-        channel = channel_of(self._location.prefix, EVERYBODY)
-        is_watched = any(channel in server.feed.channels for server in self._servers.values())
-        node = node_of(channel, self._slots)
-        if node is not None and not is_watched:
-            self._servers[node].feed.adopt([channel])
+        await asyncio.gather(*(server.stop() for server in gone))
 
     def _server(self, node: Node) -> Server:
         address = self._location.server(*node)
-        token = partial(self._token, node)
-        return Server(address, self._location.prefix, self._tuning, token)
+        return Server(address, self._partitions, self._announcements, self._check, self._tuning)
 
-    def _token(self, node: Node) -> str:
-        """A word whose slot is on the node."""
-        # A feed that needs one connects anew. That may be because slots have moved.
+    async def _check(self) -> None:
+        # A subscription that connects anew may do so because slots have moved.
         self._stale.set()
-        if node in self._slots.values():
-            return word_on(node, self._slots)
-        raise out_of_reach("the node has no slots")
+        await self._layout.check(self.send)

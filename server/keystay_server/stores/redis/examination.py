@@ -12,11 +12,10 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from keystay_protocol.errors import Unavailable
 from keystay_server.stores.examination import Examined
 from keystay_server.stores.redis.address import Address, Location
-from keystay_server.stores.redis.layout import probe_channel, root_of
+from keystay_server.stores.redis.greeting import try_out
 from keystay_server.stores.redis.link import Link
-from keystay_server.stores.redis.scripts import SESSIONS
+from keystay_server.stores.redis.partitions import Partitions
 from keystay_server.stores.redis.sentinel import master
-from keystay_server.stores.redis.server import any_token
 from keystay_server.stores.redis.trouble import advice, reason
 from keystay_server.stores.redis.tuning import DEFAULT, LinkTuning
 
@@ -32,7 +31,7 @@ async def examine_redis(url: str) -> list[Examined]:
     """
     location = Location.parse(url, DEFAULT.connect_s)
     if location.topology == "cluster":
-        # A token of one's own is in the slots of one node only: what runs there is not asked.
+        # Each partition is on one node only: what runs on the others is not asked.
         nodes = [_examine(location.server(*host), None) for host in location.hosts]
         return await asyncio.gather(*nodes)
     if location.topology == "sentinel":
@@ -46,9 +45,7 @@ async def _examine(address: Address, prefix: str | None) -> Examined:
     link.start()
     try:
         if prefix is not None:
-            token = any_token()
-            await link.run(SESSIONS, root_of(prefix, token), 0, 0, 0, 0)
-            await link.send("SPUBLISH", probe_channel(prefix, token), b"")
+            await try_out(link, Partitions(prefix, 1).roots[0])
         ahead_ms = await _ahead_ms(link)
         settings = await _settings(link)
     except Unavailable as error:

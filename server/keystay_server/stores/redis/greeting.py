@@ -7,27 +7,30 @@ import logging
 from redis.exceptions import ResponseError
 
 from keystay_protocol.errors import Unavailable
-from keystay_server.stores.redis.layout import probe_channel, root_of
 from keystay_server.stores.redis.link import Link
-from keystay_server.stores.redis.scripts import SESSIONS
+from keystay_server.stores.redis.scripts import CHECK
 
 log = logging.getLogger("keystay.store")
 
 
-async def greet(link: Link, prefix: str, token: str) -> bytes:
+async def greet(link: Link, root: str) -> None:
     """
     Make sure that scripts run and messages can be published, and look at the eviction policy.
 
-    Returns a channel to probe subscriptions with; `token` decides its hash slot.
+    Args:
+        root: Of a partition on this server.
 
     Raises:
         Unavailable: If they do not; the cause is the server's own error.
     """
-    channel = probe_channel(prefix, token)
-    await link.run(SESSIONS, root_of(prefix, token), 0, 0, 0, 0)
-    await link.send("SPUBLISH", channel, b"")
+    await try_out(link, root)
     await _look_at_eviction(link)
-    return channel
+
+
+async def try_out(link: Link, root: str) -> None:
+    """Run a script that changes nothing, and publish where nobody listens."""
+    await link.run(CHECK, root, 0, "", "")
+    await link.send("SPUBLISH", f"{root}:greeting", b"")
 
 
 async def _look_at_eviction(link: Link) -> None:

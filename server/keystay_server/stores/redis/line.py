@@ -1,96 +1,71 @@
 """
 One connection that announcements come in on.
-
-Redis answers in order, so the n-th confirmation of a channel belongs to the
-n-th SSUBSCRIBE sent for it. That is what makes watch, unwatch and watch again
-in quick succession come out right.
 """
 
 import asyncio
 import math
-from collections import deque
-from collections.abc import Callable, Iterable
-from itertools import islice
+from collections.abc import Collection
+from dataclasses import dataclass
 
 from redis.exceptions import ConnectionError as ConnectionLost
 
-from keystay_server.stores.base import out_of_reach
+from keystay_server.stores.redis.announcements import Announcements
+from keystay_server.stores.redis.partitions import Partitions, probe_channel
 from keystay_server.stores.redis.wire import Wire, close, pack, send
 
-_COMMANDS_PER_WRITE = 1000
+
+@dataclass(frozen=True, slots=True)
+class _Channel:
+    partition: int
+    is_probe: bool
 
 
 class Line:
     """
-    Subscriptions over one connection, which the line owns.
+    Subscriptions to partitions over one connection, which the line owns.
 
-    Whoever makes it opens it, runs `read` and `write` until one of them
-    raises, and closes it.
+    Whoever makes it opens it, runs `read` until it raises, and closes it.
 
     Args:
-        take: Called with channel and payload of each message on a subscribed channel.
-        subscribed: Channels whose messages are wanted from the start; they still
-            have to be asked for with `subscribe`.
+        token: What the channels for the probes of this line are called.
     """
 
     def __init__(
-        self, wire: Wire, take: Callable[[bytes, bytes], None], subscribed: Iterable[bytes] = ()
+        self,
+        wire: Wire,
+        partitions: Partitions,
+        covered: Collection[int],
+        announcements: Announcements,
+        token: str,
     ) -> None:
-        self.subscribed = set(subscribed)
+        self.covered = frozenset(covered)
+        self.is_subscribed = asyncio.Event()
+        self.is_probed = asyncio.Event()
+        """Set when a probe of each partition has come in."""
         self.heard = False
         """Set with everything that comes in; cleared by whoever wants to know."""
         self._wire = wire
-        self._take = take
-        self._asked: dict[bytes, deque[asyncio.Future[None]]] = {}
-        # Bounded by what is watched: a write that takes too long breaks the line.
-        self._outgoing: deque[bytes] = deque()
-        self._wake = asyncio.Event()
-        self._open = False
+        self._announcements = announcements
+        self._channels: dict[bytes, _Channel] = {}
+        self._subscribe: list[bytes] = []
+        for partition in self.covered:
+            root = partitions.roots[partition]
+            probe = probe_channel(root, token)
+            self._channels[root.encode()] = _Channel(partition, is_probe=False)
+            self._channels[probe.encode()] = _Channel(partition, is_probe=True)
+            self._subscribe.append(pack("SSUBSCRIBE", root, probe))
+        self._unconfirmed = len(self._channels)
+        self._unprobed = set(self.covered)
 
     async def open(self) -> None:
-        """Connect."""
+        """Connect, and ask for the channels."""
         await self._wire.connect()
-        self._open = True
+        await send(self._wire, self._subscribe)
 
     async def close(self) -> None:
-        """Disconnect. What was asked for and not confirmed is Unavailable."""
-        self._open = False
-        for asked in self._asked.values():
-            _fail(asked)
-        self._asked.clear()
+        """Disconnect."""
+        self._announcements.disconnected(self.covered)
         await close(self._wire)
-
-    def subscribe(self, channel: bytes) -> asyncio.Future[None]:
-        """Ask for a channel; done when the server has confirmed, Unavailable if it cannot."""
-        confirmed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._asked.setdefault(channel, deque()).append(confirmed)
-        if self._open:
-            self._send(b"SSUBSCRIBE", channel)
-        else:
-            _fail(self._asked.pop(channel))
-        return confirmed
-
-    def unsubscribe(self, channel: bytes) -> None:
-        """Want no more of a channel."""
-        self.forget(channel)
-        if self._open:
-            self._send(b"SUNSUBSCRIBE", channel)
-
-    def forget(self, channel: bytes) -> None:
-        """Take no more from a channel, and give up asking for it."""
-        self.subscribed.discard(channel)
-        _fail(self._asked.get(channel, ()))
-
-    async def write(self) -> None:
-        """Send what is asked for, until the connection breaks."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._outgoing:
-                packed = list(islice(self._outgoing, _COMMANDS_PER_WRITE))
-                for _ in packed:
-                    self._outgoing.popleft()
-                await send(self._wire, packed)
 
     async def read(self) -> None:
         """Take in confirmations and messages, until the connection breaks."""
@@ -98,34 +73,20 @@ class Line:
             came = await self._wire.read_response(disable_decoding=True, timeout=math.inf)
             self.heard = True
             match came:
-                case [b"smessage", bytes(channel), bytes(payload)]:
-                    if channel in self.subscribed:
-                        self._take(channel, payload)
-                case [b"ssubscribe", bytes(channel), _]:
-                    self._confirmed(channel)
-                case [b"sunsubscribe", bytes(channel), _] if channel in self.subscribed:
-                    # Nobody asked for that, unless it was to subscribe again right after.
-                    if channel not in self._asked:
-                        raise ConnectionLost("the channel has moved to another server")
+                case [b"smessage", bytes(name), bytes(payload)]:
+                    self._take(self._channels[name], payload)
+                case [b"ssubscribe", *_]:
+                    self._unconfirmed -= 1
+                    if not self._unconfirmed:
+                        self.is_subscribed.set()
+                case [b"sunsubscribe", *_]:
+                    raise ConnectionLost("a partition has moved to another server")
 
-    def _send(self, *words: bytes) -> None:
-        self._outgoing.append(pack(*words))
-        self._wake.set()
-
-    def _confirmed(self, channel: bytes) -> None:
-        asked = self._asked[channel]
-        confirmed = asked.popleft()
-        if not asked:
-            del self._asked[channel]
-        if not confirmed.done():
-            self.subscribed.add(channel)
-            confirmed.set_result(None)
-        elif not asked and channel not in self.subscribed:
-            # Whoever asked has gone away meanwhile.
-            self._send(b"SUNSUBSCRIBE", channel)
-
-
-def _fail(asked: Iterable[asyncio.Future[None]]) -> None:
-    for confirmed in asked:
-        if not confirmed.done():
-            confirmed.set_exception(out_of_reach("the store does not answer"))
+    def _take(self, channel: _Channel, payload: bytes) -> None:
+        if not channel.is_probe:
+            self._announcements.take(channel.partition, payload)
+            return
+        self._announcements.take_probe(channel.partition, payload)
+        self._unprobed.discard(channel.partition)
+        if not self._unprobed:
+            self.is_probed.set()

@@ -61,22 +61,9 @@ class Link:
                 idle.set_result(None)
         await asyncio.gather(*lanes)
 
-    async def run(self, script: Script, root: str, *words: Word) -> Any:
-        """Run a script on what is below a root; otherwise as `send`."""
-        return await self.send("EVALSHA", script.sha, 1, root, *words)
-
-    def post(self, script: Script, root: str, *words: Word) -> "asyncio.Future[Any]":
-        """
-        Send a script at once, ahead of all that is sent later in this turn of the loop.
-
-        The future may be left alone, whatever becomes of it.
-
-        Raises:
-            Unavailable: If it is not sent.
-        """
-        answer = self._put(pack("EVALSHA", script.sha, 1, root, *words))
-        answer.add_done_callback(_retrieve)
-        return answer
+    async def run(self, script: Script, key: str, *words: Word) -> Any:
+        """Run a script on a key, or on what is below a root; otherwise as `send`."""
+        return await self.send("EVALSHA", script.sha, 1, key, *words)
 
     async def send(self, *words: Word) -> Any:
         """
@@ -151,11 +138,6 @@ class Link:
                 call.answer.set_exception(_unavailable(answer))
             else:
                 call.answer.set_result(answer)
-
-
-def _retrieve(answer: "asyncio.Future[Any]") -> None:
-    if not answer.cancelled():
-        answer.exception()
 
 
 def _unavailable(error: Exception) -> Unavailable:

@@ -2,94 +2,112 @@
 One server: commands go to it, announcements come from it.
 """
 
-import secrets
-from asyncio import Future
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 
-from keystay_server.stores.base import Listener, StoreError
+from keystay_server.stores.base import StoreError
 from keystay_server.stores.redis.address import Address
-from keystay_server.stores.redis.feed import Feed
+from keystay_server.stores.redis.announcements import Announcements
 from keystay_server.stores.redis.greeting import greet
-from keystay_server.stores.redis.layout import EVERYBODY, channel_of
+from keystay_server.stores.redis.layout import Layout
 from keystay_server.stores.redis.link import Link
+from keystay_server.stores.redis.partitions import Partitions
 from keystay_server.stores.redis.scripts import Script
+from keystay_server.stores.redis.subscription import Subscription
 from keystay_server.stores.redis.trouble import advice
 from keystay_server.stores.redis.tuning import Tuning
 from keystay_server.stores.redis.wire import Word
 
 
-def any_token() -> str:
-    """A word to name things of one's own with."""
-    return secrets.token_hex(8)
-
-
 class Server:
     """
-    The actors on one server.
+    The partitions on one server.
 
     Args:
-        token: Makes a word whose hash slot is on this server. Called before each
-            connection of the feed; if it raises Unavailable, that is an outage.
+        check: Checks the layout. It is recorded on one server, which may be another.
     """
 
     def __init__(
         self,
         address: Address,
-        prefix: str,
+        partitions: Partitions,
+        announcements: Announcements,
+        check: Callable[[], Awaitable[None]],
         tuning: Tuning,
-        token: Callable[[], str] = any_token,
     ) -> None:
-        self._prefix = prefix
-        self._token = token
         self.link = Link(address.wire, tuning.link)
-        self.feed = Feed(address, self.link, self._prepare, tuning.feed)
+        self.subscription = Subscription(
+            address,
+            self.link,
+            partitions,
+            announcements,
+            self._prepare,
+            check,
+            tuning.subscription,
+        )
+        self._partitions = partitions
+        self._check = check
 
-    async def start(self, listener: Listener) -> None:
+    def open(self) -> None:
+        """Open without waiting for anything."""
+        self.link.start()
+        self.subscription.open()
+
+    async def stop(self) -> None:
+        """Finish what is in flight and release everything."""
+        await self.subscription.stop()
+        await self.link.stop()
+
+    async def _prepare(self, covered: Collection[int]) -> None:
+        await self._check()
+        await greet(self.link, self._partitions.roots[min(covered)])
+
+
+class Single:
+    """All partitions on one server."""
+
+    def __init__(
+        self,
+        address: Address,
+        partitions: Partitions,
+        announcements: Announcements,
+        layout: Layout,
+        tuning: Tuning,
+    ) -> None:
+        self._partitions = partitions
+        self._layout = layout
+        self._server = Server(address, partitions, announcements, self._check, tuning)
+
+    async def start(self) -> None:
         """
         Open; return after the first attempt to connect, even if it failed.
 
         Raises:
             StoreError: If it failed in a way that more attempts will not heal.
         """
-        self.feed.adopt([channel_of(self._prefix, EVERYBODY)])
-        self.open(listener)
-        if words := advice(await self.feed.attempted):
+        self._server.subscription.cover(range(self._partitions.count))
+        self._server.open()
+        cause = await self._server.subscription.attempted
+        if isinstance(cause, StoreError):
+            raise cause
+        if words := advice(cause):
             raise StoreError(words)
-
-    def open(self, listener: Listener) -> None:
-        """Open without waiting for anything."""
-        self.link.start()
-        self.feed.open(listener)
 
     async def stop(self) -> None:
         """Finish what is in flight and release everything."""
-        await self.feed.stop()
-        await self.link.stop()
+        await self._server.stop()
 
-    async def run(self, script: Script, root: str, *words: Word) -> Any:
-        """Run a script, as `Link.run` does."""
-        return await self.link.run(script, root, *words)
-
-    def post(self, script: Script, root: str, *words: Word) -> "Future[Any]":
-        """Send a script, as `Link.post` does."""
-        return self.link.post(script, root, *words)
-
-    def are_together(self, root: str, other: str) -> bool:
-        """They are."""
-        return True
-
-    def beside(self, root: str, others: Sequence[str]) -> Sequence[str]:
+    def groups(self) -> Sequence[Sequence[int]]:
         """All of them."""
-        return others
+        return [range(self._partitions.count)]
 
-    async def watch(self, actor_id: str) -> None:
-        """Have the actor's events announced, as `Feed.watch` does."""
-        await self.feed.watch(channel_of(self._prefix, actor_id))
+    async def run(self, script: Script, key: str, *words: Word) -> Any:
+        """Run a script, as `Link.run` does."""
+        return await self._server.link.run(script, key, *words)
 
-    def unwatch(self, actor_id: str) -> None:
-        """Have them announced no more."""
-        self.feed.unwatch(channel_of(self._prefix, actor_id))
+    async def send(self, key: str, *words: Word) -> Any:
+        """Send a command about the key, as `Link.send` does."""
+        return await self._server.link.send(*words)
 
-    async def _prepare(self) -> bytes:
-        return await greet(self.link, self._prefix, self._token())
+    async def _check(self) -> None:
+        await self._layout.check(self.send)

@@ -2,8 +2,8 @@
 Which node of a cluster has which hash slot.
 """
 
-import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from redis.crc import key_slot
@@ -13,6 +13,9 @@ Node = tuple[str, int]
 
 SlotMap = dict[int, Node]
 """Slots that no node has are not in it."""
+
+MOST_NAMES = 1024
+"""More than there are partitions."""
 
 
 def read_slots(answer: Any, asked: str) -> SlotMap:
@@ -29,30 +32,21 @@ def read_slots(answer: Any, asked: str) -> SlotMap:
     return slots
 
 
-def node_of(name: bytes, slots: SlotMap) -> Node | None:
+@lru_cache(MOST_NAMES)
+def slot_of(name: str) -> int:
+    """The hash slot of a key or channel."""
+    return key_slot(name.encode())
+
+
+def node_of(name: str, slots: SlotMap) -> Node | None:
     """The node that has the key or channel; None if nobody has its slot."""
-    return slots.get(key_slot(name))
+    return slots.get(slot_of(name))
 
 
-def neighbours(name: str, others: Sequence[str], slots: SlotMap) -> Sequence[str]:
-    """Those of the others that are on the same node, as far as is known; all if none is."""
-    node = node_of(name.encode(), slots)
-    return [other for other in others if node_of(other.encode(), slots) == node] or others
-
-
-def word_on(node: Node, slots: SlotMap) -> str:
-    """A new word whose slot is on the node, which must have one."""
-    while True:
-        word = secrets.token_hex(8)
-        if node_of(word.encode(), slots) == node:
-            return word
-
-
-def moved(channels: Iterable[bytes], node: Node, slots: SlotMap) -> dict[Node, list[bytes]]:
-    """The channels that are no longer on the node, by where they are now."""
-    found: dict[Node, list[bytes]] = {}
-    for channel in channels:
-        now = node_of(channel, slots)
-        if now is not None and now != node:
-            found.setdefault(now, []).append(channel)
+def by_node(roots: Sequence[str], slots: SlotMap) -> dict[Node, list[int]]:
+    """Which partitions each node has. One whose slot nobody has is left out."""
+    found: dict[Node, list[int]] = {node: [] for node in set(slots.values())}
+    for partition, root in enumerate(roots):
+        if (node := node_of(root, slots)) is not None:
+            found[node].append(partition)
     return found

@@ -1,13 +1,14 @@
 """
-The store in Redis: each promise of `base` is kept by one script, on one hash slot.
+The store in Redis: each promise of `base` is kept by one script, on one partition.
 
 What was answered is as durable as Redis is configured to make it: see its
 `appendfsync`. The clock is the server's. Nothing here retries a command: it
 would not be known whether it had been carried out.
 """
 
-import asyncio
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 from keystay_protocol.commands import LogoutScope
@@ -24,34 +25,47 @@ from keystay_server.stores.base import (
     NoFeed,
     Policy,
     Record,
+    Restored,
     Retention,
     RevisionConflict,
     StoredEvent,
+    out_of_reach,
 )
 from keystay_server.stores.once import AskedBefore, Once, OnceReused
 from keystay_server.stores.position import Position, read_position, write_position
 from keystay_server.stores.redis import scripts
 from keystay_server.stores.redis.address import Location
+from keystay_server.stores.redis.announcements import Announcements
 from keystay_server.stores.redis.batches import each
 from keystay_server.stores.redis.cluster import Cluster
-from keystay_server.stores.redis.due import DueIndex
-from keystay_server.stores.redis.feed_reader import read_feed
-from keystay_server.stores.redis.feed_relay import FeedRelay
-from keystay_server.stores.redis.feed_writer import FeedWriter
-from keystay_server.stores.redis.layout import (
-    EVERYBODY,
-    decode_event,
-    decode_record,
-    lease_key,
-    report_key,
-    root_of,
-)
+from keystay_server.stores.redis.encoding import decode_event, decode_record
+from keystay_server.stores.redis.expiry import SCRIPT_STEP, Expiry
+from keystay_server.stores.redis.feed import newest_position, read_feed
+from keystay_server.stores.redis.gaps import Gaps
+from keystay_server.stores.redis.layout import Layout
+from keystay_server.stores.redis.partitions import Partitions, lease_key, report_key
+from keystay_server.stores.redis.repair import Repair
 from keystay_server.stores.redis.sentinel import master
-from keystay_server.stores.redis.server import Server
+from keystay_server.stores.redis.server import Single
 from keystay_server.stores.redis.servers import Servers
 from keystay_server.stores.redis.trouble import Refusals
-from keystay_server.stores.redis.tuning import DEFAULT, RelayTuning, Tuning
+from keystay_server.stores.redis.tuning import DEFAULT, Tuning
 from keystay_server.stores.redis.wire import Word
+
+PARTITIONS = 64
+"""How many there are, unless configured otherwise."""
+
+LEAST_LOG = 256
+"""Entries of a partition's log, however short a feed is wanted: gaps are repaired from it."""
+
+LOG_WITHOUT_FEED = 1024
+"""Entries of a partition's log if no feed is kept. They are small then."""
+
+MOST_TOUCHED = 100
+"""Sessions that one script extends at most."""
+
+MOST_LISTED = 100
+"""Sessions that one script reads at most."""
 
 
 class RedisStore:
@@ -63,102 +77,130 @@ class RedisStore:
     """
 
     def __init__(
-        self,
-        servers: Servers,
-        prefix: str,
-        retention: Retention,
-        tuning: RelayTuning = DEFAULT.relay,
+        self, location: Location, retention: Retention, tuning: Tuning, partitions: int
     ) -> None:
         self.shift_ms = 0
-        self._servers = servers
-        self._prefix = prefix
-        self._due = DueIndex(prefix, self._run_below, self._write, servers.beside)
-        self._writer = FeedWriter(
-            prefix, servers, self._run_below, self._history, retention.feed_events
+        self._prefix = location.prefix
+        self._partitions = Partitions(location.prefix, partitions)
+        self._gaps = Gaps(partitions)
+        self._announcements = Announcements(self._gaps)
+        self._layout = Layout(location.prefix, partitions)
+        self._servers = self._open_servers(location, tuning)
+        self._repair = Repair(
+            self._partitions, self._gaps, self._announcements, self._servers, tuning.repair
         )
-        self._relay = FeedRelay(self._writer, self._run_below, tuning)
-        self._tuning = tuning
-        self._has_feed = retention.feed_events > 0
         self._refusals = Refusals()
-        self._retention = (
+        self._retention = retention
+        self._has_feed = retention.feed_events > 0
+        # As `_write.lua` takes them.
+        self._write_words: tuple[Word, ...] = (
             retention.tombstone_ms,
+            retention.tombstones,
             retention.history_ms,
             retention.history_events,
+            max(LEAST_LOG, retention.feed_events // partitions)
+            if self._has_feed
+            else LOG_WITHOUT_FEED,
+            int(self._has_feed),
         )
+        self._absent_ms = tuning.expiry.absent_ms
+        words = (*self._write_words, SCRIPT_STEP)
+        self._expiry = Expiry(self._run_below, words, retention.feed_ms, tuning.expiry)
 
     @classmethod
-    def from_url(cls, url: str, retention: Retention, tuning: Tuning = DEFAULT) -> "RedisStore":
+    def from_url(
+        cls,
+        url: str,
+        retention: Retention,
+        tuning: Tuning = DEFAULT,
+        partitions: int = PARTITIONS,
+    ) -> "RedisStore":
         """
         Make the store that a URL names; `Location` says how they look.
 
         Raises:
-            StoreError: If the URL is wrong.
+            StoreError: If the URL is wrong, or the number of partitions.
         """
-        location = Location.parse(url, tuning.connect_s)
-        prefix = location.prefix
-        servers: Servers
+        return cls(Location.parse(url, tuning.connect_s), retention, tuning, partitions)
+
+    def _open_servers(self, location: Location, tuning: Tuning) -> Servers:
+        parts = (self._partitions, self._announcements, self._layout, tuning)
         match location.topology:
             case "cluster":
-                servers = Cluster(location, tuning)
+                return Cluster(location, *parts)
             case "sentinel":
-                servers = Server(master(location), prefix, tuning)
+                return Single(master(location), *parts)
             case _:
                 [host] = location.hosts
-                servers = Server(location.server(*host), prefix, tuning)
-        return cls(servers, prefix, retention, tuning.relay)
+                return Single(location.server(*host), *parts)
 
     async def start(self, listener: Listener) -> None:
         """Open the store, as `Store.start` says."""
+        self._announcements.start(listener)
+        self._repair.start(listener)
         try:
-            await self._servers.start(listener)
+            await self._servers.start()
         except BaseException:
             await self.stop()
             raise
-        if self._has_feed:
-            self._writer.start(self._tuning)
-            self._relay.start()
 
     async def stop(self) -> None:
         """Finish what is in flight and release everything."""
-        await self._relay.stop()
-        await self._writer.stop()
+        await self._expiry.stop()
+        await self._repair.stop()
         await self._servers.stop()
 
     async def create(self, new: NewSession, policy: Policy = UNLIMITED) -> list[StoredEvent]:
         """Open a session, as `Store.create` says."""
-        fields: list[Word] = ["meta", new.meta, "language", new.language]
+        words: list[Word] = [new.digest.hex(), new.id, new.ttl_ms, _word(new.max_age_ms)]
+        words += [_word(policy.limit), "refuse" if policy.is_strict else "replace"]
+        words += [SCRIPT_STEP, self._absent_ms]
+        fields: list[Word] = [*_once(new.once), new.meta, new.language]
         if new.version is not None:
-            fields += ["version", new.version]
-        times = (new.ttl_ms, _word(new.max_age_ms))
-        allowed = (_word(policy.limit), "refuse" if policy.is_strict else "replace")
-        words = (new.digest.hex(), new.id, *times, *allowed, *_once(new.once), *fields)
-        creation = self._write(scripts.CREATE, new.actor_id, *words)
-        # In one go, and noted first: what was answered will not be overlooked when it is due.
-        _, events = await asyncio.gather(self._due.add(new), creation)
-        if events is None:
-            raise SessionLimit
-        _refuse_again(events)
-        return [decode_event(new.actor_id, event) for event in events]
+            fields.append(new.version)
+        events: list[StoredEvent] = []
+        begun: Word = ""
+        while begun != 0:
+            answer = await self._write(scripts.CREATE, new.actor_id, *words, begun, *fields)
+            if answer is None:
+                raise SessionLimit
+            _refuse_again(answer)
+            begun, *told = answer
+            events += [decode_event(new.actor_id, event) for event in told]
+        return events
 
     async def check(self, actor_id: str, digest: bytes) -> Record:
         """Return the live session that the key opens, as `Store.check` says."""
         answer = await self._run(scripts.CHECK, actor_id, digest.hex())
         return decode_record(actor_id, _unless_over(answer))
 
-    async def restore(self, actor_id: str, digest: bytes) -> StoredEvent:
-        """Extend the session that the key opens, as `Store.restore` says."""
-        [event] = _unless_over(await self._write(scripts.RESTORE, actor_id, digest.hex()))
-        return decode_event(actor_id, event)
+    async def restore(self, actor_id: str, digest: bytes, after: int | None = None) -> Restored:
+        """Return the session that the key opens, extended, as `Store.restore` says."""
+        words = (digest.hex(), _word(after), self._retention.history_ms)
+        answer = await self._run(scripts.RESTORE, actor_id, *words)
+        fields, cursor, *history = _unless_over(answer)
+        missed = _history(actor_id, history) if history else None
+        return Restored(decode_record(actor_id, fields), cursor, missed)
 
     async def touch(self, sessions: Collection[Holding]) -> None:
-        """Extend live sessions that somebody holds, as `Store.touch` says."""
-        for answer in await each(self._touch, list(sessions)):
+        """Extend sessions that connections are bound to, as `Store.touch` says."""
+        digests: dict[int, list[str]] = defaultdict(list)
+        for holding in sessions:
+            digests[self._partitions.of(holding.actor_id)].append(holding.digest.hex())
+        steps = [
+            (partition, all_[start : start + MOST_TOUCHED])
+            for partition, all_ in digests.items()
+            for start in range(0, len(all_), MOST_TOUCHED)
+        ]
+        for answer in await each(self._touch, steps):
             if isinstance(answer, Unavailable):
                 raise answer
 
-    async def expire(self) -> list[int | None]:
+    async def expire(self) -> list[int]:
         """End the sessions whose time is over, as `Store.expire` says."""
-        return await self._due.expire()
+        roots = self._partitions.roots
+        groups = [[roots[partition] for partition in some] for some in self._servers.groups()]
+        return await self._expiry.expire(groups)
 
     async def end(
         self, actor_id: str, session_id: str | None, scope: LogoutScope, reason: str
@@ -166,8 +208,16 @@ class RedisStore:
         """End sessions of the actor, as `Store.end` says."""
         if session_id is None and scope is not LogoutScope.ALL:
             raise ValueError("only ALL can be ended without a session that asks")
-        events = await self._write(scripts.END, actor_id, session_id or "", scope, reason)
-        return [decode_event(actor_id, event) for event in events]
+        events: list[StoredEvent] = []
+        bound: Word = ""
+        while bound != 0:
+            words = (session_id or "", scope, reason, SCRIPT_STEP, bound)
+            answer = await self._write(scripts.END, actor_id, *words)
+            if answer is None:
+                raise _no_such_session()
+            bound, *told = answer
+            events += [decode_event(actor_id, event) for event in told]
+        return events
 
     async def change(
         self, actor_id: str, session_id: str, changes: Changes, revision: int | None
@@ -182,90 +232,108 @@ class RedisStore:
     async def emit(self, actor_id: str, emitted: Emitted) -> StoredEvent:
         """Append an event of a backend to the actor's history, as `Store.emit` says."""
         words = (emitted.session_id or "", emitted.name, emitted.data, *_once(emitted.once))
-        answer = await self._run(scripts.EMIT, actor_id, *words)
+        answer = await self._write(scripts.EMIT, actor_id, *words)
         _refuse_again(answer)
         return decode_event(actor_id, _the_only_one(answer))
 
     async def broadcast(self, emitted: Emitted) -> None:
         """Announce an event to every node, as `Store.broadcast` says."""
-        await self._run(scripts.BROADCAST, EVERYBODY, emitted.name, emitted.data)
+        # Every node is subscribed to every partition; one of them will do.
+        root, words = self._partitions.roots[0], (emitted.name, emitted.data)
+        await self._run_below(root, scripts.BROADCAST, *self._write_words, *words)
 
-    async def sessions(self, actor_id: str) -> list[Record]:
-        """Return the actor's live sessions, oldest first."""
-        answers = await self._run(scripts.SESSIONS, actor_id)
-        return [decode_record(actor_id, fields) for fields in answers]
+    async def session(self, actor_id: str, session_id: str) -> Record:
+        """Return a live session by its id."""
+        fields = await self._run(scripts.SESSION, actor_id, session_id)
+        if fields is None:
+            raise _no_such_session()
+        return decode_record(actor_id, fields)
+
+    async def sessions(
+        self, actor_id: str, most: int, after: str | None = None, *, newest: bool = False
+    ) -> list[Record]:
+        """Return one page of the actor's live sessions, as `Store.sessions` says."""
+        begin, score, found = "newest" if newest else "oldest", None, list[Record]()
+        while len(found) < most and score != b"":
+            step = min(most - len(found), MOST_LISTED)
+            words = (step, begin, score or "", "" if score else after or "")
+            answer = await self._run(scripts.SESSIONS, actor_id, *words)
+            if answer is None:
+                raise _no_such_session()
+            score, *page = answer
+            found += [decode_record(actor_id, fields) for fields in page]
+        return found[::-1] if newest else found
 
     async def history(self, actor_id: str, after: int) -> History:
         """Read the actor's events with a cursor greater than `after`."""
-        complete, events, _ = await self._history(actor_id, after)
-        return History([decode_event(actor_id, event) for event in events], complete == 1)
+        words = (after, self._retention.history_ms)
+        return _history(actor_id, await self._run(scripts.HISTORY, actor_id, *words))
 
     async def read_feed(self, after: Position | None, most: int) -> FeedPage:
         """Read the entries of the feed after a position, as `Store.read_feed` says."""
         if not self._has_feed:
             raise NoFeed
-        return await read_feed(self._run_below, self._writer.parts, after, most)
+        count = self._partitions.count
+        if after is None:
+            return FeedPage([], await newest_position(self._read_log, count), True, True)
+        if len(after) != count:
+            page = await read_feed(
+                self._read_log, self._announcements.newest, (0,) * count, most
+            )
+            return replace(page, is_complete=False)
+        return await read_feed(self._read_log, self._announcements.newest, after, most)
 
     async def lease(self, name: str, node_id: str, ttl_ms: int) -> bool:
         """Have something for oneself, as `Store.lease` says."""
         key = lease_key(self._prefix, name)
-        return bool(await self._run_below(scripts.LEASE, key, node_id, ttl_ms))
+        return bool(await self._run_below(key, scripts.LEASE, node_id, ttl_ms))
 
     async def save_position(self, name: str, node_id: str, position: Position) -> bool:
         """Keep a position with what a node has leased, as `Store.save_position` says."""
         key, text = lease_key(self._prefix, name), write_position(position)
-        return bool(await self._run_below(scripts.LEASE_SAVE, key, node_id, text))
+        return bool(await self._run_below(key, scripts.LEASE_SAVE, node_id, text))
 
     async def saved_position(self, name: str) -> Position | None:
         """Return what was saved last."""
-        text = await self._run_below(scripts.LEASE_SAVED, lease_key(self._prefix, name))
+        text = await self._run_below(lease_key(self._prefix, name), scripts.LEASE_SAVED)
         return None if text is None else read_position(text.decode())
 
     async def report(self, topic: str, node_id: str, data: bytes, ttl_ms: int) -> None:
         """Leave word of a node, as `Store.report` says."""
         key = report_key(self._prefix, topic)
-        await self._run_below(scripts.REPORT, key, node_id, data, ttl_ms)
+        await self._run_below(key, scripts.REPORT, node_id, data, ttl_ms)
 
     async def reports(self, topic: str) -> dict[str, bytes]:
         """Return what nodes have left on the topic, as `Store.reports` says."""
-        found = await self._run_below(scripts.REPORTS, report_key(self._prefix, topic))
+        found = await self._run_below(report_key(self._prefix, topic), scripts.REPORTS)
         return {node.decode(): data for node, data in zip(found[::2], found[1::2], strict=True)}
 
-    async def watch(self, actor_id: str) -> None:
-        """Have the actor's events announced, as `Store.watch` says."""
-        await self._servers.watch(actor_id)
+    async def _touch(self, step: tuple[int, Sequence[str]]) -> None:
+        partition, digests = step
+        await self._run_below(self._partitions.roots[partition], scripts.TOUCH, *digests)
 
-    def unwatch(self, actor_id: str) -> None:
-        """Stop the announcements about the actor."""
-        self._servers.unwatch(actor_id)
-
-    async def _touch(self, holding: Holding) -> None:
-        await self._run(scripts.TOUCH, holding.actor_id, holding.digest.hex())
-
-    async def _history(self, actor_id: str, after: int) -> Any:
-        """What `history.lua` returns."""
-        return await self._run(scripts.HISTORY, actor_id, after)
-
-    async def _write(
-        self, script: scripts.Script, actor_id: str, *words: Word, events_from: int = 0
-    ) -> Any:
-        """Run a script that, if it returns a list, has events for the feed from there on."""
-        if not self._has_feed:
-            return await self._run(script, actor_id, *words)
-        # If the outcome stays unknown, so does the mark: the relay sees to it.
-        mark = await self._writer.mark(actor_id)
-        answer = await self._run(script, actor_id, *words)
-        events = answer[events_from:] if isinstance(answer, list) else []
-        self._writer.written(actor_id, mark, events)
-        return answer
+    async def _read_log(self, partition: int, after: Word, most: int) -> Any:
+        """What `feed.lua` returns."""
+        return await self._run_below(
+            self._partitions.roots[partition], scripts.FEED, after, most
+        )
 
     async def _run(self, script: scripts.Script, actor_id: str, *words: Word) -> Any:
-        return await self._run_below(script, root_of(self._prefix, actor_id), *words)
+        """Run a script that makes no event, on the actor."""
+        return await self._run_below(
+            self._partitions.root_of(actor_id), script, actor_id, *words
+        )
 
-    async def _run_below(self, script: scripts.Script, root: str, *words: Word) -> Any:
-        words = (self.shift_ms, *self._retention, *words)
+    async def _write(self, script: scripts.Script, actor_id: str, *words: Word) -> Any:
+        """Run a script that makes events, on the actor."""
+        root = self._partitions.root_of(actor_id)
+        return await self._run_below(root, script, *self._write_words, actor_id, *words)
+
+    async def _run_below(self, key: str, script: scripts.Script, *words: Word) -> Any:
+        if not self._layout.is_checked:
+            raise out_of_reach("the store does not answer")
         try:
-            return await self._servers.run(script, root, *words)
+            return await self._servers.run(script, key, self.shift_ms, *words)
         except Unavailable as error:
             self._refusals.note(error.__cause__)
             raise
@@ -276,9 +344,19 @@ def _word(number: int | None) -> Word:
     return "" if number is None else number
 
 
+def _no_such_session() -> NoSession:
+    return NoSession("no live session has this id")
+
+
+def _history(actor_id: str, answer: Any) -> History:
+    """What `read_history` in `_history.lua` returned."""
+    is_complete, events = answer
+    return History([decode_event(actor_id, event) for event in events], is_complete == 1)
+
+
 def _the_only_one(events: list[bytes] | None) -> bytes:
     if events is None:
-        raise NoSession("no live session has this id")
+        raise _no_such_session()
     [event] = events
     return event
 

@@ -18,31 +18,38 @@ class LinkTuning:
 
 
 @dataclass(frozen=True, slots=True)
-class FeedTuning:
-    """How patient a feed is."""
+class SubscriptionTuning:
+    """How patient a subscription is."""
 
     probe_s: float = 2.0
     """Between two probes."""
     confirm_s: float = 2.0
-    """For the server to take a connection, and to confirm that an actor is watched."""
+    """For the server to take a connection, and to answer the first probes."""
     backoff_base_s: float = 0.1
     backoff_cap_s: float = 3.0
     """The wait before another attempt is random, up to base x 2^attempts and this."""
 
 
 @dataclass(frozen=True, slots=True)
-class RelayTuning:
-    """How eagerly the feed is written."""
+class RepairTuning:
+    """How gaps are repaired."""
 
-    gather_s: float = 0.025
-    """What happens within this time is written together."""
-    check_s: float = 1.0
-    """Between two looks at what others have left."""
-    grace_ms: int = 2_500
-    """For how long a write is its node's business: longer than a link's deadline."""
-    final_ms: int = 60_000
-    """When it is given up that a write still happens whose outcome nobody knows."""
-    lease_ms: int = 5_000
+    again_s: float = 0.25
+    """Before what could not be read is tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiryTuning:
+    """When sessions are ended at their deadlines."""
+
+    absent_ms: int = 1500
+    """Without a node that asks for this long, nodes or the server were away."""
+    grace_ms: int = 3000
+    """How long nothing is ended then, so that nodes can extend what they hold."""
+    sweep_ms: int = 500
+    """How often a partition notes that a node asked; far less than `absent_ms`."""
+    patience_s: float = 0.25
+    """How long the answer of one partition is waited for before others are asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +58,9 @@ class Tuning:
 
     connect_s: float = 1.0
     link: LinkTuning = LinkTuning()
-    feed: FeedTuning = FeedTuning()
-    relay: RelayTuning = RelayTuning()
+    subscription: SubscriptionTuning = SubscriptionTuning()
+    repair: RepairTuning = RepairTuning()
+    expiry: ExpiryTuning = ExpiryTuning()
 
 
 DEFAULT = Tuning()

@@ -1,5 +1,5 @@
 """
-How a change is kept in a column.
+How records and changes are kept in columns.
 """
 
 from typing import Any
@@ -13,6 +13,11 @@ from keystay_server.stores.base import (
     SessionUnset,
     Successor,
 )
+
+RECORD_COLUMNS = (
+    "id, actor_id, meta, language, version, created_at, expires_at, ends_at, ttl_ms, revision"
+)
+"""The columns of a record in the table `sessions`, in the order of its fields."""
 
 
 def row_of(record: Record) -> tuple[Any, ...]:

@@ -1,5 +1,5 @@
 """
-The feed: what became of all sessions, in the order of the commits.
+The feed: each creation, change and end of a session, in the order of the commits.
 
 The oldest row is where the feed starts. There always is one, so that
 positions go on from it; the first is a time in milliseconds x 1024, beyond
@@ -7,6 +7,7 @@ every position of a feed that was here before.
 """
 
 import sqlite3
+from itertools import takewhile
 
 from keystay_server.stores.base import (
     Emitted,
@@ -21,6 +22,8 @@ from keystay_server.stores.position import Position
 from keystay_server.stores.sqlite.changes import read_change
 
 _PRUNE_EVERY = 256
+_PRUNE_STEP = 512
+"""Entries deleted at once: more than are added, so that a lower limit is reached in steps."""
 
 
 def begin(db: sqlite3.Connection, now: int, retention: Retention) -> None:
@@ -41,16 +44,28 @@ def append(
     ).lastrowid
     assert position is not None
     if position % _PRUNE_EVERY == 0:
-        db.execute("DELETE FROM feed WHERE position <= ?", (position - keep,))
+        prune(db, position - keep)
 
 
-def forget(db: sqlite3.Connection, now: int, retention: Retention) -> None:
-    """Drop what is too old, but for the newest row."""
-    db.execute(
-        "DELETE FROM feed WHERE position < coalesce("
-        "(SELECT min(position) FROM feed WHERE cursor > ?), (SELECT max(position) FROM feed))",
-        ((now - retention.feed_ms) * 1024,),
-    )
+def prune(db: sqlite3.Connection, until: int) -> None:
+    """Delete the oldest entries, up to this position."""
+    (oldest,) = db.execute("SELECT min(position) FROM feed").fetchone()
+    until = min(until, oldest + _PRUNE_STEP)
+    db.execute("DELETE FROM feed WHERE position <= ?", (until,))
+
+
+def forget(db: sqlite3.Connection, now: int, retention: Retention, most: int) -> int:
+    """Delete entries that are too old, `most` at most, never the newest row; how many."""
+    rows = db.execute(
+        "SELECT position, cursor FROM feed WHERE position < (SELECT max(position) FROM feed)"
+        " ORDER BY position LIMIT ?",
+        (most,),
+    ).fetchall()
+    too_old = (now - retention.feed_ms) * 1024
+    old = list(takewhile(lambda row: row[1] <= too_old, rows))
+    if old:
+        db.execute("DELETE FROM feed WHERE position <= ?", (old[-1][0],))
+    return len(old)
 
 
 def read(db: sqlite3.Connection, after: Position | None, most: int) -> FeedPage:

@@ -40,6 +40,10 @@ def remember(db: sqlite3.Connection, now: int, event: StoredEvent, once: Once | 
         )
 
 
-def forget(db: sqlite3.Connection, now: int) -> None:
-    """Delete what was done long ago."""
-    db.execute("DELETE FROM once WHERE until <= ?", (now,))
+def forget(db: sqlite3.Connection, now: int, most: int) -> int:
+    """Delete what was done long ago, `most` at most; how many."""
+    names = db.execute(
+        "SELECT actor_id, name FROM once WHERE until <= ? ORDER BY until LIMIT ?", (now, most)
+    ).fetchall()
+    db.executemany("DELETE FROM once WHERE actor_id = ? AND name = ?", names)
+    return len(names)

@@ -1,19 +1,20 @@
 """
-What each operation of the store does to the tables.
+What each command does to the tables.
 
-The law of this module: an operation runs inside a transaction, checks before
-it writes, and so raises either before it has changed anything or never. It
-returns what memory has to learn once the transaction is committed.
+Invariant: an operation runs inside a transaction and checks before it writes:
+it raises before it has changed anything, or never. (A deadline that is written
+on the way is no change: memory has it already.) It returns what memory has to
+learn once the transaction is committed.
 """
 
 import sqlite3
-from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import NoSession, SessionLimit
 from keystay_server.stores.base import (
-    Change,
+    END_STEP,
     Changes,
     Emitted,
     History,
@@ -22,41 +23,33 @@ from keystay_server.stores.base import (
     Record,
     Retention,
     RevisionConflict,
-    SessionSet,
-    SessionUnset,
-    StoredEvent,
     Successor,
-    next_cursor,
 )
-from keystay_server.stores.sqlite import feed, once
-from keystay_server.stores.sqlite.changes import read_change, row_of, write_change
+from keystay_server.stores.sqlite import feed, history, once
+from keystay_server.stores.sqlite.batch import Batch, Found
+from keystay_server.stores.sqlite.changes import RECORD_COLUMNS
+from keystay_server.stores.sqlite.outcome import Entry, Outcome, Progress, Tombstone
 
-_RECORD = (
-    "id, actor_id, meta, language, version, created_at, expires_at, ends_at, ttl_ms, revision"
-)
+EXPIRE_STEP = 5 * END_STEP
+"""Overdue sessions that end in one transaction. 10,000 that are due at once end in two seconds;
+in steps of `END_STEP`, which write the same pages more often, in three."""
+
+_FOUND = "digest, actor_id, id, expires_at, opened"
 
 
-@dataclass(frozen=True, slots=True)
-class Tombstone:
-    """A session that ended, and why."""
+@dataclass(slots=True)
+class Ending:
+    """An `end` under way: what was asked, and how far its steps have come."""
 
     actor_id: str
+    asking: bytes | None
+    """Digest of the session that asks."""
+    scope: LogoutScope
     reason: str
-    ended_at: int
-
-
-Entry = Record | Tombstone
-"""What memory holds for each digest."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What an operation did: the events it wrote, and the entries that are new or changed."""
-
-    events: list[StoredEvent] = field(default_factory=list)
-    entries: dict[bytes, Entry] = field(default_factory=dict)
-    late_ms: list[int] = field(default_factory=list)
-    """How late each session was ended whose time was over."""
+    opened_after: int = 0
+    """Sessions up to this creation cursor are done."""
+    opened_until: int | None = None
+    """Newest cursor of the actor in the first step: later sessions live on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,22 +58,32 @@ class Operations:
 
     db: sqlite3.Connection
     retention: Retention
+    unwritten: Mapping[bytes, int]
+    """Deadlines that memory has and the file has not, by digest. Changes at any time."""
 
-    def load(self, now: int) -> dict[bytes, Entry]:
-        """Read every session that is not forgotten."""
+    def load(self, now: int) -> tuple[dict[bytes, Entry], dict[str, int]]:
+        """Read all sessions, and the newest cursor of each actor with live ones."""
         feed.begin(self.db, now, self.retention)
-        rows = self.db.execute(f"SELECT digest, reason, ended_at, {_RECORD} FROM sessions")  # noqa: S608
-        return {
+        rows = self.db.execute(
+            f"SELECT digest, reason, ended_at, {RECORD_COLUMNS} FROM sessions"  # noqa: S608
+        )
+        entries: dict[bytes, Entry] = {
             digest: Record(*record)
             if reason is None
             else Tombstone(record[1], reason, ended_at)
             for digest, reason, ended_at, *record in rows
         }
+        newest = dict(self.db.execute("SELECT actor_id, last FROM actors WHERE live > 0"))
+        return entries, newest
 
     def create(self, now: int, new: NewSession, policy: Policy) -> Outcome:
-        """Open a session, within the policy."""
+        """Create a session, or take one step towards room for it."""
         once.refuse_opening(self.db, now, new)
-        over = self._over_the_limit(now, new.actor_id, policy)
+        batch = self._batch(now)
+        if policy.limit is not None:
+            progress = self._make_room(batch, now, new, policy.limit, policy.is_strict)
+            if progress is not Progress.DONE:
+                return batch.close(progress)
         ends_at = None if new.max_age_ms is None else now + new.max_age_ms
         record = Record(
             id=new.id,
@@ -89,69 +92,82 @@ class Operations:
             language=new.language,
             version=new.version,
             created_at=now,
-            expires_at=_deadline(now, new.ttl_ms, ends_at),
+            expires_at=deadline(now, new.ttl_ms, ends_at),
             ends_at=ends_at,
             ttl_ms=new.ttl_ms,
         )
-        ended = self._end(now, "replaced", over, Successor(new.id, now))
-        event = self._append(now, new.actor_id, SessionSet(record))
-        values = (new.digest, event.cursor, *row_of(record))
-        self.db.execute(
-            f"INSERT INTO sessions (digest, opened, {_RECORD})"  # noqa: S608
-            f" VALUES ({', '.join('?' * len(values))})",
-            values,
+        once.remember(self.db, now, batch.create(new.digest, record), new.once)
+        return batch.close()
+
+    def write_deadlines(self, deadlines: Collection[tuple[bytes, int]]) -> None:
+        """Write deadlines that memory has already."""
+        self.db.executemany(
+            "UPDATE sessions SET expires_at = ?2"
+            " WHERE digest = ?1 AND reason IS NULL AND expires_at < ?2",
+            deadlines,
         )
-        once.remember(self.db, now, event, new.once)
-        return Outcome([*ended.events, event], {**ended.entries, new.digest: record})
 
-    def restore(self, now: int, digest: bytes) -> Outcome | None:
-        """Extend a session; None if there is no such live session."""
-        old = self._find(now, digest)
-        if old is None:
-            return None
-        record = self._extend(now, digest, old)
-        event = self._append(now, record.actor_id, SessionSet(record))
-        return Outcome([event], {digest: record})
-
-    def end(
-        self, now: int, actor_id: str, session_id: str | None, scope: LogoutScope, reason: str
-    ) -> Outcome:
-        """End sessions of the actor: what `Store.end` says."""
-        live = self._live(now, actor_id)
-        if session_id is not None and session_id not in live:
-            return Outcome()
-        if scope is LogoutScope.THIS:
-            live = {id_: digest for id_, digest in live.items() if id_ == session_id}
-        elif scope is LogoutScope.OTHERS:
-            live = {id_: digest for id_, digest in live.items() if id_ != session_id}
-        return self._end(now, reason, [(digest, actor_id, id_) for id_, digest in live.items()])
-
-    def touch(self, now: int, digests: Collection[bytes]) -> Outcome:
-        """Extend those of the sessions that are live and have lost a third of their ttl."""
+    def touch_overdue(self, now: int, digests: Collection[bytes]) -> Outcome:
+        """Extend sessions whose deadline has passed and that were not ended yet."""
         entries: dict[bytes, Entry] = {}
         for digest in digests:
-            old = self._find(now, digest)
-            if old is not None and old.expires_at - now <= old.ttl_ms * 2 // 3:
-                entries[digest] = self._extend(now, digest, old)
-        return Outcome([], entries)
+            old = self._not_ended(digest)
+            if old is not None:
+                entries[digest] = extended(old, now) or old
+        self.write_deadlines(
+            [
+                (digest, entry.expires_at)
+                for digest, entry in entries.items()
+                if isinstance(entry, Record)
+            ]
+        )
+        return Outcome(entries=entries)
 
-    def expire(self, now: int, most: int) -> Outcome:
-        """End sessions whose time is over, `most` at most, the earliest deadline first."""
-        due = self.db.execute(
-            "SELECT digest, actor_id, id, expires_at FROM sessions"
-            " WHERE reason IS NULL AND expires_at <= ? ORDER BY expires_at LIMIT ?",
-            (now, most),
-        ).fetchall()
-        ended = self._end(now, "expired", [session for *session, _ in due])
-        return replace(ended, late_ms=[now - expires_at for *_, expires_at in due])
+    def end(self, now: int, ending: Ending) -> tuple[Outcome, Ending | None]:
+        """
+        Take one step of `Store.end`; the step after it, unless this was the last.
+
+        Raises:
+            NoSession: If the session that asks is not live, in the first step.
+        """
+        is_first, batch = ending.opened_until is None, self._batch(now)
+        if is_first and ending.asking is not None:
+            self._live(now, ending.asking)
+        if ending.scope is LogoutScope.THIS:
+            assert ending.asking is not None
+            batch.end(self._found([ending.asking]), ending.reason)
+            return batch.close(), None
+        until = ending.opened_until
+        if until is None:
+            until = history.load(self.db, now, ending.actor_id).last
+        found = self._step_of(ending.actor_id, ending.opened_after, until)
+        live = [session for session in found if self._deadline(session) > now]
+        if ending.scope is LogoutScope.OTHERS:
+            live = [session for session in live if session.digest != ending.asking]
+        batch.end(live, ending.reason)
+        rest = replace(
+            ending, opened_after=found[-1].opened if found else 0, opened_until=until
+        )
+        return batch.close(), rest if len(found) == END_STEP else None
+
+    def end_late(self, now: int, refused: Mapping[bytes, str]) -> Outcome:
+        """End sessions for the reasons given, which the disk refused to write before."""
+        batch = self._batch(now)
+        for session in self._found(refused):
+            batch.end([session], refused[session.digest])
+        return batch.close()
+
+    def expire(self, now: int) -> Outcome:
+        """End sessions whose deadline has passed, the earliest first."""
+        batch = self._batch(now)
+        batch.expire(self._overdue(now, EXPIRE_STEP))
+        return batch.close()
 
     def change(
-        self, now: int, actor_id: str, session_id: str, changes: Changes, revision: int | None
+        self, now: int, digest: bytes, changes: Changes, revision: int | None
     ) -> Outcome:
         """Change a session: what `Store.change` says."""
-        digest = self._digest_of(now, actor_id, session_id)
-        old = self._find(now, digest)
-        assert old is not None
+        old = self._live(now, digest)
         if revision not in (None, old.revision):
             raise RevisionConflict
         record = replace(
@@ -160,177 +176,148 @@ class Operations:
             language=changes.language or old.language,
             revision=old.revision + 1,
         )
-        event = self._append(now, actor_id, SessionSet(record))
-        self.db.execute(
-            "UPDATE sessions SET meta = ?, language = ?, revision = ? WHERE digest = ?",
-            (record.meta, record.language, record.revision, digest),
-        )
-        return Outcome([event], {digest: record})
+        batch = self._batch(now)
+        batch.change(digest, record)
+        return batch.close()
 
-    def emit(self, now: int, actor_id: str, emitted: Emitted) -> Outcome:
-        """Append an event of a backend."""
+    def emit(self, now: int, actor_id: str, emitted: Emitted, digest: bytes | None) -> Outcome:
+        """Append an event of a backend; `digest` is that of the session it is for."""
         once.refuse(self.db, now, actor_id, emitted.once)
         if emitted.session_id is not None:
-            self._digest_of(now, actor_id, emitted.session_id)
-        event = self._append(now, actor_id, emitted)
-        once.remember(self.db, now, event, emitted.once)
-        return Outcome([event])
-
-    def sessions(self, now: int, actor_id: str) -> list[Record]:
-        """The actor's live sessions, oldest first."""
-        rows = self.db.execute(
-            f"SELECT {_RECORD} FROM sessions"  # noqa: S608
-            " WHERE actor_id = ? AND reason IS NULL AND expires_at > ? ORDER BY opened",
-            (actor_id, now),
-        )
-        return [Record(*row) for row in rows]
+            if digest is None:
+                raise NoSession("no live session has this id")
+            self._live(now, digest)
+        batch = self._batch(now)
+        once.remember(self.db, now, batch.append(actor_id, emitted), emitted.once)
+        return batch.close()
 
     def history(self, now: int, actor_id: str, after: int) -> History:
         """The actor's events after a cursor."""
-        actor = self.db.execute(
-            "SELECT last, floor FROM actors WHERE actor_id = ?", (actor_id,)
-        ).fetchone()
-        if actor is None:
-            return History([], complete=False)
-        last, floor = actor
-        if last // 1024 + self.retention.history_ms <= now:
-            return History([], complete=after == last)
-        rows = self.db.execute(
-            "SELECT cursor, previous, change FROM events"
-            " WHERE actor_id = ? AND cursor > ? ORDER BY cursor",
-            (actor_id, after),
-        )
-        events = [
-            StoredEvent(actor_id, cursor, previous, read_change(change))
-            for cursor, previous, change in rows
-        ]
-        # A cursor beyond the newest event is of another history, one that was lost.
-        return History(events, complete=floor <= after <= last)
+        return history.read(self.db, now, actor_id, after, self.retention)
 
-    def forget(self, now: int, most: int) -> list[bytes]:
-        """Delete sessions that are over for too long, `most` at most; return their digests."""
-        over = now - self.retention.tombstone_ms
-        digests = [
-            digest
-            for (digest,) in self.db.execute(
-                "SELECT digest FROM sessions WHERE coalesce(ended_at, expires_at) <= ? LIMIT ?",
-                (over, most),
+    def page(
+        self, actor_id: str, most: int, start: int | None, *, newest: bool
+    ) -> list[tuple[bytes, int]]:
+        """
+        The sessions that were not ended, `most` at most, by digest and creation cursor.
+
+        Oldest first and created after `start`; or newest first and created before it.
+        """
+        compare, order = ("<", "DESC") if newest else (">", "ASC")
+        if start is None:
+            start = 2**63 - 1 if newest else 0
+        return self.db.execute(
+            "SELECT digest, opened FROM sessions INDEXED BY live_of_actor"  # noqa: S608
+            f" WHERE actor_id = ? AND reason IS NULL AND opened {compare} ?"
+            f" ORDER BY opened {order} LIMIT ?",
+            (actor_id, start, most),
+        ).fetchall()
+
+    def opened(self, digest: bytes) -> int | None:
+        """The creation cursor of a session that was not ended."""
+        found = self._found([digest])
+        return found[0].opened if found else None
+
+    def _batch(self, now: int) -> Batch:
+        return Batch(self.db, now, self.retention)
+
+    def _make_room(
+        self, batch: Batch, now: int, new: NewSession, limit: int, is_strict: bool
+    ) -> Progress:
+        """End sessions until one more is within the limit, `END_STEP` at most."""
+        excess = batch.actor(new.actor_id).live + 1 - limit
+        if excess <= 0:
+            return Progress.DONE
+        overdue = self._overdue(now, END_STEP, new.actor_id)
+        batch.expire(overdue)
+        excess -= len(overdue)
+        room = END_STEP - len(overdue)
+        if excess <= 0:
+            return Progress.DONE
+        if not room:
+            return Progress.UNFINISHED
+        if is_strict:
+            if not overdue:
+                raise SessionLimit
+            return Progress.REFUSED
+        oldest = self._step_of(new.actor_id, 0, 2**63 - 1, min(excess, room))
+        batch.end(oldest, "replaced", Successor(new.id, now))
+        return Progress.DONE if excess <= room else Progress.UNFINISHED
+
+    def _overdue(self, now: int, most: int, actor_id: str | None = None) -> list[Found]:
+        """Sessions, of one actor or of all, whose deadline has passed in memory too."""
+        index, where = "sessions_by_deadline", ""
+        values: tuple[object, ...] = (now, most)
+        if actor_id is not None:
+            index, where = "deadlines_of_actor", "actor_id = ? AND"
+            values = (actor_id, *values)
+        while True:
+            rows = self.db.execute(
+                f"SELECT {_FOUND} FROM sessions INDEXED BY {index}"  # noqa: S608
+                f" WHERE {where} reason IS NULL AND expires_at <= ?"
+                " ORDER BY expires_at LIMIT ?",
+                values,
             )
-        ]
-        self.db.executemany("DELETE FROM sessions WHERE digest = ?", [(d,) for d in digests])
-        once.forget(self.db, now)
-        feed.forget(self.db, now, self.retention)
-        stale = (now - self.retention.history_ms) * 1024
-        self.db.execute(
-            "DELETE FROM events"
-            " WHERE actor_id IN (SELECT actor_id FROM actors WHERE last <= ?)",
-            (stale,),
-        )
-        self.db.execute("UPDATE actors SET floor = last WHERE last <= ?", (stale,))
-        self.db.execute(
-            "DELETE FROM actors WHERE last <= ?"
-            " AND NOT EXISTS (SELECT 1 FROM sessions WHERE actor_id = actors.actor_id)",
-            (stale,),
-        )
-        return digests
+            found = [Found(*row) for row in rows]
+            later = [(s.digest, self._deadline(s)) for s in found if self._deadline(s) > now]
+            if not later:
+                return found
+            self.write_deadlines(later)
 
-    def _find(self, now: int, digest: bytes) -> Record | None:
+    def _step_of(
+        self, actor_id: str, after: int, until: int, most: int = END_STEP
+    ) -> list[Found]:
+        """Sessions of an actor that were not ended, by their creation cursors."""
+        rows = self.db.execute(
+            f"SELECT {_FOUND} FROM sessions INDEXED BY live_of_actor"  # noqa: S608
+            " WHERE actor_id = ? AND reason IS NULL AND opened > ? AND opened <= ?"
+            " ORDER BY opened LIMIT ?",
+            (actor_id, after, until, most),
+        )
+        return [Found(*row) for row in rows]
+
+    def _found(self, digests: Collection[bytes]) -> list[Found]:
+        """Those of the sessions that were not ended."""
+        rows = (
+            self.db.execute(
+                f"SELECT {_FOUND} FROM sessions WHERE digest = ? AND reason IS NULL",  # noqa: S608
+                (digest,),
+            ).fetchone()
+            for digest in digests
+        )
+        return [Found(*row) for row in rows if row is not None]
+
+    def _not_ended(self, digest: bytes) -> Record | None:
         row = self.db.execute(
-            f"SELECT {_RECORD} FROM sessions"  # noqa: S608
-            " WHERE digest = ? AND reason IS NULL AND expires_at > ?",
-            (digest, now),
-        ).fetchone()
-        return None if row is None else Record(*row)
-
-    def _extend(self, now: int, digest: bytes, old: Record) -> Record:
-        expires_at = _deadline(now, old.ttl_ms, old.ends_at)
-        self.db.execute(
-            "UPDATE sessions SET expires_at = ? WHERE digest = ?", (expires_at, digest)
-        )
-        return replace(old, expires_at=expires_at)
-
-    def _over_the_limit(
-        self, now: int, actor_id: str, policy: Policy
-    ) -> list[tuple[bytes, str, str]]:
-        """The sessions that must end for one more; by digest, actor id and id."""
-        if policy.limit is None:
-            return []
-        live = [(digest, actor_id, id_) for id_, digest in self._live(now, actor_id).items()]
-        if policy.is_strict and len(live) >= policy.limit:
-            raise SessionLimit
-        return live[: max(0, len(live) - policy.limit + 1)]
-
-    def _end(
-        self,
-        now: int,
-        reason: str,
-        ending: list[tuple[bytes, str, str]],
-        by: Successor | None = None,
-    ) -> Outcome:
-        """End sessions, given by digest, actor id and id."""
-        events = [
-            self._append(now, actor_id, SessionUnset(id_, reason, by))
-            for _, actor_id, id_ in ending
-        ]
-        self.db.executemany(
-            "UPDATE sessions SET reason = ?, ended_at = ?, meta = x'80' WHERE digest = ?",
-            [(reason, now, digest) for digest, _, _ in ending],
-        )
-        return Outcome(
-            events,
-            {digest: Tombstone(actor_id, reason, now) for digest, actor_id, _ in ending},
-        )
-
-    def _digest_of(self, now: int, actor_id: str, session_id: str) -> bytes:
-        row = self.db.execute(
-            "SELECT digest FROM sessions"
-            " WHERE actor_id = ? AND id = ? AND reason IS NULL AND expires_at > ?",
-            (actor_id, session_id, now),
+            f"SELECT {RECORD_COLUMNS} FROM sessions WHERE digest = ? AND reason IS NULL",  # noqa: S608
+            (digest,),
         ).fetchone()
         if row is None:
+            return None
+        record = Record(*row)
+        later = self.unwritten.get(digest, 0)
+        return replace(record, expires_at=later) if later > record.expires_at else record
+
+    def _live(self, now: int, digest: bytes) -> Record:
+        record = self._not_ended(digest)
+        if record is None or record.expires_at <= now:
             raise NoSession("no live session has this id")
-        digest: bytes = row[0]
-        return digest
+        return record
 
-    def _live(self, now: int, actor_id: str) -> dict[str, bytes]:
-        return dict(
-            self.db.execute(
-                "SELECT id, digest FROM sessions"
-                " WHERE actor_id = ? AND reason IS NULL AND expires_at > ? ORDER BY opened",
-                (actor_id, now),
-            ).fetchall()
-        )
-
-    def _append(self, now: int, actor_id: str, change: Change) -> StoredEvent:
-        actor = self.db.execute(
-            "SELECT last, floor FROM actors WHERE actor_id = ?", (actor_id,)
-        ).fetchone()
-        # An actor nobody remembers starts anew: whatever came before is forgotten.
-        previous, floor = actor or (0, now * 1024 - 1)
-        cursor, packed = next_cursor(previous, now), write_change(change)
-        self.db.execute(
-            "INSERT INTO events (actor_id, cursor, previous, change) VALUES (?, ?, ?, ?)",
-            (actor_id, cursor, previous, packed),
-        )
-        if self.retention.feed_events and not isinstance(change, Emitted):
-            feed.append(self.db, actor_id, cursor, packed, self.retention.feed_events)
-        oldest_kept = self.db.execute(
-            "SELECT previous FROM events"
-            " WHERE actor_id = ? ORDER BY cursor DESC LIMIT 1 OFFSET ?",
-            (actor_id, self.retention.history_events - 1),
-        ).fetchone()
-        if oldest_kept is not None and oldest_kept[0]:
-            (floor,) = oldest_kept
-            self.db.execute(
-                "DELETE FROM events WHERE actor_id = ? AND cursor <= ?", (actor_id, floor)
-            )
-        self.db.execute(
-            "INSERT INTO actors (actor_id, last, floor) VALUES (?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET last = excluded.last, floor = excluded.floor",
-            (actor_id, cursor, floor),
-        )
-        return StoredEvent(actor_id, cursor, previous, change)
+    def _deadline(self, session: Found) -> int:
+        return max(session.expires_at, self.unwritten.get(session.digest, 0))
 
 
-def _deadline(now: int, ttl_ms: int, ends_at: int | None) -> int:
+def deadline(now: int, ttl_ms: int, ends_at: int | None) -> int:
+    """When a session ends that is extended now."""
     return now + ttl_ms if ends_at is None else min(now + ttl_ms, ends_at)
+
+
+def extended(record: Record, now: int) -> Record | None:
+    """The record, extended; None if less than a third of its ttl is gone, or nothing gained."""
+    if (record.expires_at - now) * 3 > record.ttl_ms * 2:
+        return None
+    expires_at = deadline(now, record.ttl_ms, record.ends_at)
+    if expires_at <= max(record.expires_at, now):  # Or past `ends_at`.
+        return None
+    return replace(record, expires_at=expires_at)

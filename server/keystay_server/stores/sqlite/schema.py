@@ -70,6 +70,30 @@ MIGRATIONS = (
         position TEXT NOT NULL
     ) WITHOUT ROWID
     """,
+    # An index holds either live sessions or tombstones: no login reads past the other kind.
+    # actors.kept: events in the history. live: sessions without a reason. ended: tombstones.
+    # review_at: when housekeeping looks at the history; NULL: there is none. It moves once
+    # per `history_ms`, and not with each event as `last` does.
+    """
+    DROP INDEX sessions_of_actor;
+    CREATE INDEX live_of_actor ON sessions (actor_id, opened) WHERE reason IS NULL;
+    CREATE INDEX deadlines_of_actor ON sessions (actor_id, expires_at) WHERE reason IS NULL;
+    CREATE INDEX tombstones_of_actor ON sessions (actor_id, ended_at, opened)
+        WHERE reason IS NOT NULL;
+    CREATE INDEX tombstones_by_end ON sessions (ended_at) WHERE reason IS NOT NULL;
+    ALTER TABLE actors ADD COLUMN kept INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE actors ADD COLUMN live INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE actors ADD COLUMN ended INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE actors ADD COLUMN review_at INTEGER;
+    UPDATE actors SET
+        kept = (SELECT count(*) FROM events WHERE events.actor_id = actors.actor_id),
+        live = (SELECT count(*) FROM sessions
+                WHERE sessions.actor_id = actors.actor_id AND reason IS NULL),
+        ended = (SELECT count(*) FROM sessions
+                 WHERE sessions.actor_id = actors.actor_id AND reason IS NOT NULL),
+        review_at = 0;
+    CREATE INDEX actors_by_review ON actors (review_at) WHERE review_at IS NOT NULL
+    """,
 )
 """Step n takes a file from version n to n + 1. Steps are only ever added."""
 

@@ -1,17 +1,22 @@
 """
-The store over the database: checks from memory, writes through the writer.
+The store over memory and the database: `stores.base.Store`, on the event loop.
+
+Every operation is given the time at which it was asked. A deadline that memory
+extended before then is therefore never taken for one that has passed.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 from urllib.parse import urlsplit
 
 from keystay_protocol.commands import LogoutScope
-from keystay_protocol.errors import Expired, NoSession, Unavailable, session_ended
+from keystay_protocol.errors import NoSession, SessionLimit, Unavailable
 from keystay_server.stores.base import (
+    END_STEP,
     UNLIMITED,
     Changes,
     Emitted,
@@ -22,22 +27,23 @@ from keystay_server.stores.base import (
     NewSession,
     Policy,
     Record,
+    Restored,
     Retention,
+    SessionUnset,
     StoredEvent,
     StoreError,
 )
 from keystay_server.stores.position import Position, read_position, write_position
-from keystay_server.stores.sqlite import feed
-from keystay_server.stores.sqlite.operations import Entry, Operations, Outcome, Tombstone
+from keystay_server.stores.sqlite import feed, housekeeping
+from keystay_server.stores.sqlite.memory import Memory
+from keystay_server.stores.sqlite.operations import Ending, Operations
+from keystay_server.stores.sqlite.outcome import Outcome, Progress
 from keystay_server.stores.sqlite.writer import Writer
 
 T = TypeVar("T")
 
-EXPIRE_AT_ONCE = 500
-"""Sessions in one transaction: others wait for its end."""
-
-FORGET_EVERY_S = 600.0
-FORGET_AT_ONCE = 5_000
+WRITE_STEP = 500
+"""Deadlines that are written in one transaction."""
 
 
 def unix_ms() -> int:
@@ -60,20 +66,14 @@ class SqliteStore:
         self._retention = retention
         self._clock = clock
         self._writer = Writer(path)
+        self._memory = Memory(retention)
         self._operations: Operations
         self._listener: Listener
-        self._watched: set[str] = set()
-        # What is committed, by digest; serves every check.
-        self._entries: dict[bytes, Entry] = {}
-        # Sessions that were to end while the disk refused to write, by digest: their keys
-        # are refused from memory, and the ends written as soon as anything can be.
-        self._unwritten: dict[bytes, tuple[Record, str]] = {}
-        self._retry: asyncio.Future[Outcome] | None = None
         # By name, who has it and until when. All nodes are this process.
         self._leases: dict[str, tuple[str, int]] = {}
         # By topic and node, with the time when it is over. All nodes are this process.
         self._reports: dict[str, dict[str, tuple[int, bytes]]] = {}
-        self._forgetting: asyncio.Task[None] | None = None
+        self._housekeeping: asyncio.Task[None] | None = None
 
     @classmethod
     def from_url(cls, url: str, retention: Retention) -> "SqliteStore":
@@ -89,98 +89,168 @@ class SqliteStore:
     async def start(self, listener: Listener) -> None:
         self._listener = listener
         db = await self._writer.start()
-        self._operations = Operations(db, self._retention)
-        self._entries = await self._read(lambda ops, now: ops.load(now))
-        self._forgetting = asyncio.create_task(self._forget_by_and_by(), name="forget sessions")
+        self._operations = Operations(db, self._retention, self._memory.unwritten)
+        entries, newest = await self._writer.run(partial(self._operations.load, self._clock()))
+        self._memory.fill(entries, newest)
+        self._housekeeping = asyncio.create_task(
+            housekeeping.keep(self._keep_house), name="forget what is old"
+        )
 
     async def stop(self) -> None:
-        if self._forgetting is not None:
-            self._forgetting.cancel()
+        if self._housekeeping is not None:
+            self._housekeeping.cancel()
             with suppress(asyncio.CancelledError):
-                await self._forgetting
-            if self._unwritten:
-                self._write_the_unwritten()
+                await self._housekeeping
+            with suppress(Unavailable):  # The log has it.
+                await self._write_behind()
             await self._writer.stop()
 
     async def create(self, new: NewSession, policy: Policy = UNLIMITED) -> list[StoredEvent]:
-        outcome = await self._write(lambda ops, now: ops.create(now, new, policy))
-        return outcome.events
+        # One time for all steps: `replaced` names the creation time of the new session.
+        creating = partial(self._operations.create, self._clock(), new, policy)
+        events: list[StoredEvent] = []
+        while True:
+            outcome = await self._write(creating)
+            events += [event for event in outcome.events if not _is_expiry(event)]
+            match outcome.progress:
+                case Progress.DONE:
+                    return events
+                case Progress.REFUSED:
+                    raise SessionLimit
 
     async def check(self, actor_id: str, digest: bytes) -> Record:
-        entry = self._entries.get(digest)
-        if entry is None or entry.actor_id != actor_id:
-            raise NoSession
-        if digest in self._unwritten:
-            raise session_ended(self._unwritten[digest][1])
-        now = self._clock()
-        if isinstance(entry, Tombstone):
-            if now >= entry.ended_at + self._retention.tombstone_ms:
-                raise NoSession
-            raise session_ended(entry.reason)
-        if now >= entry.expires_at:
-            if now >= entry.expires_at + self._retention.tombstone_ms:
-                raise NoSession
-            raise Expired
-        return entry
+        return self._memory.live(actor_id, digest, self._clock())
 
-    async def restore(self, actor_id: str, digest: bytes) -> StoredEvent:
-        await self.check(actor_id, digest)
-        outcome = await self._write(lambda ops, now: ops.restore(now, digest) or Outcome())
-        if not outcome.events:
-            # It ended while this waited for the writer; memory knows by now.
-            await self.check(actor_id, digest)
+    async def restore(self, actor_id: str, digest: bytes, after: int | None = None) -> Restored:
+        memory, now = self._memory, self._clock()
+        memory.live(actor_id, digest, now)
+        record, cursor = memory.extend(digest, now), memory.newest(actor_id)
+        assert record is not None
+        if after is None or after == cursor:
+            missed = None if after is None else History([], complete=True)
+            return Restored(record, cursor, missed)
+        restored: list[Restored] = []
+
+        def at_that_moment(missed: History) -> None:
+            # Memory has what was committed before the history was read, and nothing after it.
+            record = memory.extend(digest, now)
+            if record is not None:
+                restored.append(Restored(record, memory.newest(actor_id), missed))
+
+        read = partial(self._operations.history, now, actor_id, after)
+        await self._writer.run(read, at_that_moment, is_read=True)
+        if not restored:
+            memory.live(actor_id, digest, self._clock())
             raise NoSession
-        return outcome.events[0]
+        return restored[0]
 
     async def touch(self, sessions: Collection[Holding]) -> None:
-        digests = [holding.digest for holding in sessions]
-        await self._write(lambda ops, now: ops.touch(now, digests))
+        now, overdue = self._clock(), list[bytes]()
+        for session in sessions:
+            if self._memory.is_overdue(session.digest, now):
+                overdue.append(session.digest)
+            else:
+                self._memory.extend(session.digest, now)
+        if not overdue:
+            return
+        # Operations that are under way may be ending these: take turns with them. Raises at
+        # once if too many wait: nothing is extended then.
+        touching = self._write(partial(self._operations.touch_overdue, now, overdue))
+        try:
+            await touching
+        except Unavailable:
+            # Nothing was ended either, and the writer goes on only after this.
+            for digest in overdue:
+                self._memory.extend(digest, now)
 
-    async def expire(self) -> list[int | None]:
-        outcome = await self._write(lambda ops, now: ops.expire(now, EXPIRE_AT_ONCE))
-        return list(outcome.late_ms)
+    async def expire(self) -> list[int]:
+        expiring = partial(self._operations.expire, self._clock())
+        await self._write_behind()
+        return (await self._write(expiring)).late_ms
 
     async def end(
         self, actor_id: str, session_id: str | None, scope: LogoutScope, reason: str
     ) -> list[StoredEvent]:
         if session_id is None and scope is not LogoutScope.ALL:
             raise ValueError("only ALL can be ended without a session that asks")
-        # Raises at once if too many wait: that says nothing about the disk.
-        writing = self._write(
-            lambda ops, now: ops.end(now, actor_id, session_id, scope, reason)
-        )
-        try:
-            outcome = await writing
-        except Unavailable:
-            self._refuse(actor_id, session_id, scope, reason)
-            raise
-        return outcome.events
+        now, asking = self._clock(), None
+        if session_id is not None:
+            asking = self._memory.digest_of(actor_id, session_id, even_refused=True)
+            if asking is None or self._memory.is_overdue(asking, now):
+                raise NoSession("no live session has this id")
+        rest: Ending | None = Ending(actor_id, asking, scope, reason)
+        events: list[StoredEvent] = []
+        while rest is not None:
+            # Raises at once if too many wait: that says nothing about the disk.
+            step = self._writer.run(
+                partial(self._operations.end, now, rest), lambda done: self._committed(done[0])
+            )
+            try:
+                outcome, rest = await step
+            except Unavailable:
+                self._memory.refuse(actor_id, session_id, scope, reason, now)
+                raise
+            events += outcome.events
+        return events
 
     async def change(
         self, actor_id: str, session_id: str, changes: Changes, revision: int | None
     ) -> StoredEvent:
+        digest = self._memory.digest_of(actor_id, session_id)
+        if digest is None:
+            raise NoSession("no live session has this id")
         outcome = await self._write(
-            lambda ops, now: ops.change(now, actor_id, session_id, changes, revision)
+            partial(self._operations.change, self._clock(), digest, changes, revision)
         )
         return outcome.events[0]
 
     async def emit(self, actor_id: str, emitted: Emitted) -> StoredEvent:
-        outcome = await self._write(lambda ops, now: ops.emit(now, actor_id, emitted))
+        digest = None
+        if emitted.session_id is not None:
+            digest = self._memory.digest_of(actor_id, emitted.session_id)
+        outcome = await self._write(
+            partial(self._operations.emit, self._clock(), actor_id, emitted, digest)
+        )
         return outcome.events[0]
 
     async def broadcast(self, emitted: Emitted) -> None:
         self._listener.announced_to_all(emitted)
 
-    async def sessions(self, actor_id: str) -> list[Record]:
-        records = await self._read(lambda ops, now: ops.sessions(now, actor_id))
-        refused = {record.id for record, _ in self._unwritten.values()}
-        return [record for record in records if record.id not in refused]
+    async def session(self, actor_id: str, session_id: str) -> Record:
+        digest = self._memory.digest_of(actor_id, session_id)
+        records = [] if digest is None else self._memory.records([digest], self._clock())
+        if not records:
+            raise NoSession("no live session has this id")
+        return records[0]
+
+    async def sessions(
+        self, actor_id: str, most: int, after: str | None = None, *, newest: bool = False
+    ) -> list[Record]:
+        start, records = None, list[Record]()
+        if after is not None:
+            await self.session(actor_id, after)
+            digest = self._memory.digest_of(actor_id, after)
+            assert digest is not None
+            start = await self._read(partial(self._operations.opened, digest))
+            if start is None:  # It ended meanwhile.
+                raise NoSession("no live session has this id")
+        while len(records) < most:
+            read = partial(self._operations.page, actor_id, most, start, newest=newest)
+            page = await self._read(read)
+            # Those that are overdue or refused are passed over: then another page is needed.
+            records += self._memory.records([digest for digest, _ in page], self._clock())
+            if len(page) < most:
+                break
+            start = page[-1][1]
+        records = records[:most]
+        return records[::-1] if newest else records
 
     async def history(self, actor_id: str, after: int) -> History:
-        return await self._read(lambda ops, now: ops.history(now, actor_id, after))
+        now = self._clock()
+        return await self._read(partial(self._operations.history, now, actor_id, after))
 
     async def read_feed(self, after: Position | None, most: int) -> FeedPage:
-        return await self._read(lambda ops, _: feed.read(ops.db, after, most))
+        return await self._read(partial(feed.read, self._operations.db, after, most))
 
     async def lease(self, name: str, node_id: str, ttl_ms: int) -> bool:
         now = self._clock()
@@ -195,11 +265,11 @@ class SqliteStore:
         if holder != node_id or self._clock() >= until:
             return False
         text = write_position(position)
-        await self._writer.run(lambda: feed.save_position(self._operations.db, name, text))
+        await self._writer.run(partial(feed.save_position, self._operations.db, name, text))
         return True
 
     async def saved_position(self, name: str) -> Position | None:
-        text = await self._read(lambda ops, _: feed.saved_position(ops.db, name))
+        text = await self._read(partial(feed.saved_position, self._operations.db, name))
         return None if text is None else read_position(text)
 
     async def report(self, topic: str, node_id: str, data: bytes, ttl_ms: int) -> None:
@@ -211,88 +281,43 @@ class SqliteStore:
     async def reports(self, topic: str) -> dict[str, bytes]:
         return _current(self._reports.get(topic, {}), self._clock())
 
-    async def watch(self, actor_id: str) -> None:
-        self._watched.add(actor_id)
+    def _write(self, operation: Callable[[], Outcome]) -> "asyncio.Future[Outcome]":
+        return self._writer.run(operation, self._committed)
 
-    def unwatch(self, actor_id: str) -> None:
-        self._watched.discard(actor_id)
-
-    def _read(self, operation: Callable[[Operations, int], T]) -> "asyncio.Future[T]":
-        return self._writer.run(lambda: operation(self._operations, self._clock()))
-
-    def _write(
-        self, operation: Callable[[Operations, int], Outcome]
-    ) -> "asyncio.Future[Outcome]":
-        return self._writer.run(
-            lambda: operation(self._operations, self._clock()), self._committed
-        )
+    def _read(self, operation: Callable[[], T]) -> "asyncio.Future[T]":
+        return self._writer.run(operation, is_read=True)
 
     def _committed(self, outcome: Outcome) -> None:
-        self._entries.update(outcome.entries)
+        self._memory.learn(outcome)
         for event in outcome.events:
-            if event.actor_id in self._watched:
+            if event.actor_id in self._listener.actors:
                 self._listener.announced(event)
-        if self._unwritten:
-            self._write_the_unwritten()
 
-    def _refuse(
-        self, actor_id: str, session_id: str | None, scope: LogoutScope, reason: str
-    ) -> None:
-        """Do in memory what `end` could not do on disk."""
-        now = self._clock()
-        live = {
-            digest: entry
-            for digest, entry in self._entries.items()
-            if isinstance(entry, Record)
-            and entry.actor_id == actor_id
-            and entry.expires_at > now
-        }
-        if session_id is not None and session_id not in {entry.id for entry in live.values()}:
-            return
-        for digest, entry in live.items():
-            asking = entry.id == session_id
-            if scope is LogoutScope.ALL or asking is (scope is LogoutScope.THIS):
-                self._unwritten[digest] = (entry, reason)
+    async def _write_behind(self) -> None:
+        """Write the deadlines and the ends that memory is ahead with, in steps."""
+        memory, operations = self._memory, self._operations
+        for deadlines in _in_steps(list(memory.unwritten.items()), WRITE_STEP):
+            await self._writer.run(partial(operations.write_deadlines, deadlines))
+            memory.written(deadlines)
+        for refused in _in_steps(list(memory.refused.items()), END_STEP):
+            await self._write(partial(operations.end_late, self._clock(), dict(refused)))
 
-    def _write_the_unwritten(self) -> None:
-        """Try again to end those sessions; if it is in vain, their keys stay refused."""
-        if self._retry is not None and not self._retry.done():
-            return
-        unwritten = dict(self._unwritten)
-
-        def end_them() -> Outcome:
-            outcome, now = Outcome(), self._clock()
-            for record, reason in unwritten.values():
-                ended = self._operations.end(
-                    now, record.actor_id, record.id, LogoutScope.THIS, reason
-                )
-                outcome.events.extend(ended.events)
-                outcome.entries.update(ended.entries)
-            return outcome
-
-        def written(outcome: Outcome) -> None:
-            for digest in unwritten:
-                self._unwritten.pop(digest, None)
-            self._committed(outcome)
-
-        with suppress(Unavailable):  # The next write that succeeds brings the next try.
-            self._retry = self._writer.run(end_them, written)
-            self._retry.add_done_callback(asyncio.Future.exception)
-
-    async def _forget_by_and_by(self) -> None:
-        while True:
-            digests = await self._forget()
-            if len(digests) < FORGET_AT_ONCE:
-                await asyncio.sleep(FORGET_EVERY_S)
-
-    async def _forget(self) -> list[bytes]:
+    async def _keep_house(self, step: housekeeping.Step) -> int:
+        db, retention = self._operations.db, self._retention
+        work = partial(housekeeping.take, step, db, self._clock(), retention)
         try:
-            digests = await self._read(lambda ops, now: ops.forget(now, FORGET_AT_ONCE))
+            found, _ = await self._writer.run(work, lambda done: self._memory.forget(done[1]))
         except Unavailable:  # It is tried again, and the log has it.
-            return []
-        for digest in digests:
-            self._entries.pop(digest, None)
-        return digests
+            return 0
+        return found
+
+
+def _is_expiry(event: StoredEvent) -> bool:
+    return isinstance(event.change, SessionUnset) and event.change.reason == "expired"
+
+
+def _in_steps(items: list[T], step: int) -> list[list[T]]:
+    return [items[start : start + step] for start in range(0, len(items), step)]
 
 
 def _current(left: dict[str, tuple[int, bytes]], now: int) -> dict[str, bytes]:

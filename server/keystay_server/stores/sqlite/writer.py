@@ -1,7 +1,7 @@
 """
 The thread that owns the database: one writer, and one commit for all that waits.
 
-The law of this module: the caller hears of an operation only after the
+Invariant: the caller hears of an operation only after the
 transaction it ran in is on disk; if the commit fails, every operation of that
 transaction fails and none has happened.
 """
@@ -43,6 +43,7 @@ class Job(Generic[T]):
     operation: Operation[T]
     future: "asyncio.Future[T]"
     committed: Callable[[T], None] | None
+    is_read: bool
 
 
 class Writer:
@@ -85,20 +86,26 @@ class Writer:
         await self._closed
 
     def run(
-        self, operation: Operation[T], committed: Callable[[T], None] | None = None
+        self,
+        operation: Operation[T],
+        committed: Callable[[T], None] | None = None,
+        *,
+        is_read: bool = False,
     ) -> "asyncio.Future[T]":
         """
         Run an operation in the next transaction.
 
-        `committed` is called with the result on the event loop, before the
-        caller hears of it, and even if the caller has gone.
+        Args:
+            committed: Called with the result on the event loop, before the caller
+                gets it, and even if the caller has gone.
+            is_read: It writes nothing, and is not to fail with a write beside it.
 
         Raises:
             Unavailable: If too many wait, or the transaction could not be committed.
         """
         if len(self._waiting) >= MAX_WAITING:
             raise out_of_reach("too many writes are waiting")
-        job = Job(operation, self._loop.create_future(), committed)
+        job = Job(operation, self._loop.create_future(), committed, is_read)
         self._waiting.append(job)
         if not self._is_busy:
             self._is_busy = True
@@ -138,11 +145,21 @@ class Writer:
             with suppress(sqlite3.Error):
                 if db.in_transaction:
                     db.execute("ROLLBACK")
-            return [out_of_reach(self._why(error))] * len(group)
+            return self._only_reads(db, group, out_of_reach(self._why(error)))
         if self._is_refused and db.total_changes > changes:  # Reads succeed all the time.
             self._is_refused = False
             log.info("the disk takes writes again")
         return results
+
+    def _only_reads(
+        self, db: sqlite3.Connection, group: list[Job[Any]], error: Exception
+    ) -> list[Any]:
+        """The results of a group whose transaction failed: its reads are done once more."""
+        reads = [job for job in group if job.is_read]
+        if not reads or len(reads) == len(group):
+            return [error] * len(group)
+        done = iter(self._transact(db, reads))
+        return [next(done) if job.is_read else error for job in group]
 
     def _why(self, error: Exception) -> str:
         """Log what happened, a disk that refuses to write only once; the words for a client."""
@@ -162,7 +179,9 @@ class Writer:
             if not job.future.done():
                 (job.future.set_exception if failed else job.future.set_result)(result)
         if self._waiting:
-            self._hand_over()
+            # Not at once: whoever waited for this group goes first, and what it asks for
+            # travels in the next one.
+            self._loop.call_soon(self._hand_over)
         else:
             self._is_busy = False
 

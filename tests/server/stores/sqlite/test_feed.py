@@ -10,8 +10,7 @@ import pytest
 
 from keystay_server.stores.base import NoFeed, Retention
 from keystay_server.stores.position import Position
-from keystay_server.stores.sqlite import SqliteStore
-from keystay_server.stores.sqlite import store as store_module
+from keystay_server.stores.sqlite import SqliteStore, housekeeping
 from keystay_server.stores.sqlite.store import unix_ms
 from tests.stores.installation import Heard, opened, opening
 
@@ -59,7 +58,7 @@ async def test_a_position_outlives_the_server(tmp_path: Path) -> None:
 
 
 async def test_a_feed_that_was_off_is_another_one(tmp_path: Path) -> None:
-    """It has not heard what happened meanwhile, so an old position is lost."""
+    """It does not have what happened meanwhile, so an old position is lost."""
     async with running(tmp_path) as store:
         end = await end_of(store)
     async with running(tmp_path, Retention(feed_events=0)) as store:
@@ -92,7 +91,7 @@ async def test_old_entries_are_deleted(tmp_path: Path, monkeypatch: pytest.Monke
         for actor_id in ("alice", "bob", "carol"):
             await opened(store, opening(actor_id))
         end = await end_of(store)
-    monkeypatch.setattr(store_module, "FORGET_EVERY_S", 0.01)
+    monkeypatch.setattr(housekeeping, "EVERY_S", 0.01)
     async with running(tmp_path, later_ms=HOUR) as store:
         await opened(store, opening("dave"))
         while len(told := (await actors(store, start))[0]) > 2:

@@ -12,11 +12,15 @@ from typing import Any
 
 import pytest
 
-from keystay_server.stores.base import Retention, StoreError
+from keystay_protocol.errors import Expired, LoggedOut, SessionLimit
+from keystay_server.stores.base import Emitted, NewSession, Policy, Retention, StoreError
 from keystay_server.stores.sqlite import SqliteStore
+from keystay_server.stores.sqlite.changes import write_change
 from keystay_server.stores.sqlite.schema import APPLICATION_ID, MIGRATIONS, connect
+from keystay_server.stores.sqlite.store import unix_ms
 from tests.raw_client import connected
 from tests.server_process import serving
+from tests.stores.installation import EMPTY_MAP, Heard, opening
 
 
 @pytest.fixture
@@ -43,10 +47,12 @@ def test_a_file_is_opened_again_as_it_was(path: Path) -> None:
     """Opening changes nothing that is there."""
     connect(str(path)).close()
     db = connect(str(path))
-    db.execute("INSERT INTO actors VALUES ('alice', 2, 1)")
+    db.execute("INSERT INTO actors (actor_id, last, floor) VALUES ('alice', 2, 1)")
     db.close()
     db = connect(str(path))
-    assert db.execute("SELECT * FROM actors").fetchall() == [("alice", 2, 1)]
+    assert db.execute("SELECT actor_id, last, floor FROM actors").fetchall() == [
+        ("alice", 2, 1)
+    ]
     db.close()
 
 
@@ -102,14 +108,16 @@ def test_a_file_that_cannot_be_made_is_told(tmp_path: Path, file: str) -> None:
 def test_a_file_cut_off_by_a_crash_is_whole(path: Path, tmp_path: Path) -> None:
     """What a killed process leaves, file and log, is what was committed."""
     db = connect(str(path))
-    db.execute("INSERT INTO actors VALUES ('alice', 2, 1)")
+    db.execute("INSERT INTO actors (actor_id, last, floor) VALUES ('alice', 2, 1)")
     copy = tmp_path / "copy.db"
     for suffix in ("", "-wal"):
         shutil.copy(f"{path}{suffix}", f"{copy}{suffix}")
     with Path(f"{copy}-wal").open("ab") as log:
         log.write(b"half a page")
     again = connect(str(copy))
-    assert again.execute("SELECT * FROM actors").fetchall() == [("alice", 2, 1)]
+    assert again.execute("SELECT actor_id, last, floor FROM actors").fetchall() == [
+        ("alice", 2, 1)
+    ]
     for open_one in (db, again):
         open_one.close()
 
@@ -132,3 +140,81 @@ async def test_a_second_server_on_the_file_stops(path: Path) -> None:
         assert (second.returncode, out) == (2, b"")
         assert err.decode() == f"keystay: store: {path} is held by another process\n"
         assert await client.login()
+
+
+def old_file(path: Path, version: int) -> sqlite3.Connection:
+    """A file as a server of an earlier schema left it."""
+    db = sqlite3.connect(path, isolation_level=None)
+    for step in MIGRATIONS[:version]:
+        db.executescript(step)
+    db.execute(f"PRAGMA user_version = {version}")
+    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    return db
+
+
+def old_session(db: sqlite3.Connection, new: NewSession, **columns: Any) -> None:
+    """Write a session into it."""
+    values = {
+        "digest": new.digest,
+        "id": new.id,
+        "actor_id": new.actor_id,
+        "meta": new.meta,
+        "language": new.language,
+        "created_at": unix_ms(),
+        "expires_at": unix_ms() + new.ttl_ms,
+        "ttl_ms": new.ttl_ms,
+        "opened": unix_ms() * 1024,
+    } | columns
+    names = ", ".join(values)
+    places = ", ".join("?" * len(values))
+    db.execute(f"INSERT INTO sessions ({names}) VALUES ({places})", tuple(values.values()))
+
+
+async def test_a_file_of_the_schema_before_is_migrated(path: Path) -> None:
+    """Sessions, tombstones, histories and counts are what they were; overdue ones end."""
+    db = old_file(path, 4)
+    live, ended, over = opening(), opening(), opening("bob")
+    old_session(db, live)
+    old_session(db, ended, reason="loggedOut", ended_at=unix_ms())
+    # It would have been deleted without an event by the server before.
+    long_ago = unix_ms() - 100 * 24 * 3_600_000
+    old_session(db, over, created_at=long_ago, expires_at=long_ago, opened=long_ago * 1024)
+    said = Emitted(None, "app.said", EMPTY_MAP)
+    cursor = unix_ms() * 1024 + 5
+    db.execute("INSERT INTO events VALUES ('alice', ?, 0, ?)", (cursor, write_change(said)))
+    db.execute("INSERT INTO actors VALUES ('alice', ?, ?)", (cursor, cursor - 10))
+    db.execute("INSERT INTO actors VALUES ('bob', ?, ?)", (long_ago * 1024, long_ago * 1024))
+    db.execute("INSERT INTO actors VALUES ('idle', ?, ?)", (long_ago * 1024, long_ago * 1024))
+    db.close()
+
+    store = SqliteStore(str(path), Retention())
+    await store.start(Heard())
+    assert (await store.restore("alice", live.digest)).cursor == cursor
+    assert [event.change for event in (await store.history("alice", 0)).events] == [said]
+    with pytest.raises(LoggedOut):
+        await store.check("alice", ended.digest)
+    with pytest.raises(SessionLimit):
+        await store.create(opening(), Policy(1, is_strict=True))
+    [late_ms] = await store.expire()
+    assert late_ms >= 100 * 24 * 3_600_000
+    with pytest.raises(Expired):
+        await store.check("bob", over.digest)
+    assert len((await store.history("bob", 0)).events) == 1
+    await store.stop()
+    db = sqlite3.connect(path)
+    rows = db.execute("SELECT actor_id, live, ended, kept FROM actors ORDER BY actor_id")
+    assert [row for row in rows if row[0] != "idle"] == [("alice", 1, 1, 1), ("bob", 0, 1, 1)]
+    db.close()
+
+
+def test_a_file_of_any_earlier_schema_is_migrated(tmp_path: Path) -> None:
+    """Step by step, to the same tables and indexes as a new file has."""
+    schemas = set()
+    for version in range(len(MIGRATIONS) + 1):
+        file = tmp_path / f"{version}.db"
+        if version:
+            old_file(file, version).close()
+        db = connect(str(file))
+        schemas.add(tuple(sorted(db.execute("SELECT name, tbl_name FROM sqlite_schema"))))
+        db.close()
+    assert len(schemas) == 1

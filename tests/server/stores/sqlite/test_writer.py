@@ -167,6 +167,31 @@ async def test_a_commit_that_fails_fails_the_whole_group(database: Database) -> 
     assert await database.writer.run(database.numbers) == [0, 20]
 
 
+async def test_a_read_does_not_fail_with_a_write_beside_it(database: Database) -> None:
+    """It is done again, without the writes of its transaction."""
+    await database.writer.run(lambda: database.add(0))
+    with full_disk():
+        results = await asyncio.gather(
+            database.writer.run(lambda: database.add(1)),
+            database.writer.run(database.numbers, is_read=True),
+            database.writer.run(database.numbers),
+            return_exceptions=True,
+        )
+    assert [type(result) for result in results] == [Unavailable, list, Unavailable]
+    assert results[1] == [0]
+
+
+async def test_whoever_waited_goes_before_the_next_transaction(database: Database) -> None:
+    """What the first callers ask for next travels with what waits already."""
+
+    async def add_twice(number: int) -> None:
+        await database.writer.run(lambda: database.add(number))
+        await database.writer.run(lambda: database.add(number + 100))
+
+    await asyncio.gather(*map(add_twice, range(100)))
+    assert database.commits <= 3
+
+
 async def test_a_full_disk_is_logged_once(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:

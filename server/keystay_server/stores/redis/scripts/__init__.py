@@ -27,15 +27,22 @@ def _script(name: str, *parts: str) -> Script:
     return Script(text, hashlib.sha1(text, usedforsecurity=False).hexdigest().encode())
 
 
-_WRITE = ("clock", "session", "events", "write")
+_READ = ("clock", "session")
+_WRITE = (*_READ, "write")
 
-CHECK = _script("check", "clock", "session")
-SESSIONS = _script("sessions", "clock", "session")
-HISTORY = _script("history", "clock", "session", "events")
-CREATE = _script("create", *_WRITE, "once")
-RESTORE = _script("restore", *_WRITE)
-TOUCH = _script("touch", *_WRITE)
-EXPIRE = _script("expire", *_WRITE)
+CHECK = _script("check", *_READ)
+SESSION = _script("session", *_READ)
+SESSIONS = _script("sessions", *_READ)
+HISTORY = _script("history", "clock", "history")
+FEED = _script("feed", "clock")
+PROBE = _script("probe", "clock")
+SWEEP = _script("sweep", "clock", "sweep")
+
+RESTORE = _script("restore", *_READ, "extend", "history")
+TOUCH = _script("touch", *_READ, "extend")
+
+CREATE = _script("create", *_WRITE, "overdue", "once")
+EXPIRE = _script("expire", *_WRITE, "sweep", "overdue")
 END = _script("end", *_WRITE)
 CHANGE = _script("change", *_WRITE)
 EMIT = _script("emit", *_WRITE, "once")
@@ -43,24 +50,13 @@ BROADCAST = _script("broadcast", *_WRITE)
 
 REPORT = _script("report", "clock")
 REPORTS = _script("reports", "clock")
-
-DUE_ADD = _script("due_add", "clock", "due")
-DUE_LEASE = _script("due_lease", "clock", "due")
-DUE_RELEASE = _script("due_release", "clock", "due")
-
-FEED_MARK = _script("feed_mark")
-FEED_APPEND = _script("feed_append", "clock", "feed")
-FEED_STALE = _script("feed_stale", "clock", "feed")
-FEED_READ = _script("feed_read", "clock", "feed")
-
 LEASE = _script("lease", "clock")
 LEASE_SAVE = _script("lease_save", "clock")
 LEASE_SAVED = _script("lease_saved")
 
 ALL = (
-    *(CHECK, SESSIONS, HISTORY, CREATE, RESTORE, TOUCH, EXPIRE, END, CHANGE, EMIT, BROADCAST),
-    *(REPORT, REPORTS),
-    *(DUE_ADD, DUE_LEASE, DUE_RELEASE),
-    *(FEED_MARK, FEED_APPEND, FEED_STALE, FEED_READ),
-    *(LEASE, LEASE_SAVE, LEASE_SAVED),
+    *(CHECK, SESSION, SESSIONS, HISTORY, FEED, PROBE, SWEEP),
+    *(RESTORE, TOUCH),
+    *(CREATE, EXPIRE, END, CHANGE, EMIT, BROADCAST),
+    *(REPORT, REPORTS, LEASE, LEASE_SAVE, LEASE_SAVED),
 )

@@ -1,13 +1,19 @@
--- The clock, for every script.
+-- The clock, and the names that every script starts from.
 --
--- ARGV[1]  milliseconds to add to it; 0 outside of tests
--- ARGV[2]  how long a tombstone is kept, in milliseconds
+-- KEYS[1]  the start of every name: for sessions `<prefix>:{<partition>}`
+-- ARGV[1]  milliseconds to add to the server's clock; 0 outside of tests
 
-local SHIFT_MS, TOMBSTONE_MS = tonumber(ARGV[1]), tonumber(ARGV[2])
+local root, SHIFT_MS = KEYS[1], tonumber(ARGV[1])
+
+-- The time, which does not change while a script runs. Read once, and only if it is needed.
+local time_ms
 
 local function now_ms()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000) + SHIFT_MS
+  if not time_ms then
+    local time = redis.call('TIME')
+    time_ms = time[1] * 1000 + math.floor(time[2] / 1000) + SHIFT_MS
+  end
+  return time_ms
 end
 
 -- Lua writes big numbers as 1.76e+15 unless told otherwise.

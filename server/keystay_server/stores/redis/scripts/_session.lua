@@ -1,63 +1,45 @@
--- What every script about an actor knows: the names, and how to read a session.
+-- How to find a session.
 --
--- KEYS[1]  <prefix>:{<actor>}, the root of every name that belongs to one actor
--- ARGV[3]  how long a history is kept after its newest event, in milliseconds
--- ARGV[4]  how many events a history has at most
---
--- A session is a hash named by the digest of its key. Its end leaves a hash
--- with `reason` and `forget` in its place. The sessions that are not over are
--- indexed by `ids` (id to digest) and `live` (ids by their time of expiry).
+-- `session:<digest>` is a hash, named by the digest of the key. Its end leaves a tombstone in
+-- its place: a hash with `actor`, `reason` and `forget`, the time when it is forgotten.
+-- `ids:<actor>` is a hash: the id of each session that has not been ended to its digest.
 -- Values are opaque: nothing here looks inside `meta`.
-
-local root = KEYS[1]
-local IDS, LIVE = root .. ':ids', root .. ':live'
 
 -- The first RECORD of these are what a client of the scripts gets to see.
 local FIELDS = {
-  'id', 'meta', 'language', 'version', 'created', 'expires', 'ends', 'ttl',
-  'revision', 'opened', 'reason', 'forget',
+  'id', 'meta', 'language', 'version', 'created', 'expires', 'ends', 'ttl', 'revision',
+  'opened', 'actor', 'reason', 'forget',
 }
 local RECORD = 9
-local ID, META, LANGUAGE, EXPIRES, ENDS, TTL, REVISION = 1, 2, 3, 6, 7, 8, 9
-local OPENED, REASON, FORGET = 10, 11, 12
+local META, LANGUAGE, EXPIRES, ENDS, TTL, REVISION = 2, 3, 6, 7, 8, 9
+local OPENED, ACTOR, REASON, FORGET = 10, 11, 12, 13
 
 local function session_key(digest)
   return root .. ':session:' .. digest
 end
 
 -- The fields of a live session; or nil and the reason why it is none; or nil and false.
-local function find(key, now)
+-- A key that opens nothing costs one command, whether or not there is such an actor.
+local function find(actor, digest)
+  local key = session_key(digest)
   local session = redis.call('HMGET', key, unpack(FIELDS))
-  if session[REASON] then
-    return nil, now < tonumber(session[FORGET]) and session[REASON]
-  end
-  local expires = tonumber(session[EXPIRES])
-  if not expires or now >= expires + TOMBSTONE_MS then
+  if session[ACTOR] ~= actor then
     return nil, false
   end
-  if now >= expires then
+  if session[REASON] then
+    return nil, now_ms() < tonumber(session[FORGET]) and session[REASON]
+  end
+  if now_ms() >= tonumber(session[EXPIRES]) then
     return nil, 'expired'
   end
-  session.key = key
+  session.key, session.digest = key, digest
   return session
 end
 
 -- A live session by its id.
-local function find_by_id(id, now)
-  local digest = redis.call('HGET', IDS, id)
-  return digest and find(session_key(digest), now)
-end
-
--- The actor's live sessions, oldest first.
-local function live_sessions(now)
-  local found = {}
-  local index = redis.call('HGETALL', IDS)
-  for i = 2, #index, 2 do
-    local session = find(session_key(index[i]), now)
-    if session then
-      found[#found + 1] = session
-    end
+local function find_by_id(actor, id)
+  local digest = redis.call('HGET', root .. ':ids:' .. actor, id)
+  if digest then
+    return (find(actor, digest))
   end
-  table.sort(found, function(a, b) return tonumber(a[OPENED]) < tonumber(b[OPENED]) end)
-  return found
 end

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
--- Announce an event that no history keeps.
+-- Announce an event that has no number, and that nothing keeps.
 --
--- ARGV[5]  name
--- ARGV[6]  data
+-- ARGV[8]  name
+-- ARGV[9]  data
 
-redis.call('SPUBLISH', FEED, join({ '0', '0', 'emitted', false, ARGV[5], ARGV[6] }))
+redis.call('SPUBLISH', root, '*' .. join({ '0', '0', 'emitted', false, ARGV[8], ARGV[9] }))

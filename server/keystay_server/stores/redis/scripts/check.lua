@@ -1,7 +1,8 @@
 #!lua flags=no-writes
 -- Return the fields of the live session, the reason why it ended, or nil if there is none.
 --
--- ARGV[5]  digest of the key
+-- ARGV[2]  the actor
+-- ARGV[3]  digest of the key
 
-local session, why = find(session_key(ARGV[5]), now_ms())
+local session, why = find(ARGV[2], ARGV[3])
 return session or why

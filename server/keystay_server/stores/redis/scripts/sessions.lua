@@ -1,4 +1,36 @@
 #!lua flags=no-writes
--- Return the fields of each live session, oldest first.
+-- Read a page of live sessions. Return the score to go on from, nothing at the end, and the
+-- fields of each; or nil if the session to begin after is not live.
+--
+-- ARGV[2]  the actor
+-- ARGV[3]  how many to look at
+-- ARGV[4]  `oldest` or `newest`: where to begin
+-- ARGV[5]  the score to go on from; or nothing
+-- ARGV[6]  the id of the session to begin after, with the oldest; or nothing
 
-return live_sessions(now_ms())
+local actor, most, from = ARGV[2], tonumber(ARGV[3]), ARGV[5]
+if ARGV[6] ~= '' then
+  local session = find_by_id(actor, ARGV[6])
+  if not session then
+    return nil
+  end
+  from = '(' .. session[OPENED]
+end
+
+local key, ids = root .. ':sessions:' .. actor, nil
+if ARGV[4] == 'newest' then
+  from = from ~= '' and from or '+inf'
+  ids = redis.call('ZRANGE', key, from, '-inf', 'BYSCORE', 'REV', 'LIMIT', 0, most, 'WITHSCORES')
+else
+  from = from ~= '' and from or '-inf'
+  ids = redis.call('ZRANGE', key, from, '+inf', 'BYSCORE', 'LIMIT', 0, most, 'WITHSCORES')
+end
+local page = { #ids == 2 * most and '(' .. ids[#ids] or '' }
+for i = 1, #ids, 2 do
+  -- One whose deadline has passed is still here until it is ended.
+  local session = find_by_id(actor, ids[i])
+  if session then
+    page[#page + 1] = session
+  end
+end
+return page

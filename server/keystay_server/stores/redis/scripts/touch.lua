@@ -1,19 +1,17 @@
 #!lua flags=allow-oom
--- Extend a session that is held, unless more than two thirds of its ttl remain. Tell nobody.
+-- Extend sessions that connections are bound to, unless more than two thirds of the ttl
+-- remain; also those whose deadline has passed and that nobody has ended. Tell nobody.
 --
--- It writes next to nothing, and whoever holds a session keeps it on a full server.
+-- It writes next to nothing, and what is held on a full server has to live on.
 --
--- ARGV[5]  digest of the key
+-- ARGV[2] and on: digests of their keys
 
-local now = now_ms()
-local session = find(session_key(ARGV[5]), now)
-if not session then
-  return
-end
-
-local old, ttl = tonumber(session[EXPIRES]), tonumber(session[TTL])
-local expires = extended(now, ttl, session[ENDS])
-if (old - now) * 3 <= ttl * 2 and expires > old then
-  keep(session.key, session[ID], expires)
-  redis.call('PEXPIREAT', LAST, settle_index(now))
+for i = 2, #ARGV do
+  local old, ttl, ends =
+    unpack(redis.call('HMGET', session_key(ARGV[i]), 'expires', 'ttl', 'ends'))
+  -- A tombstone has no deadline.
+  local expires = old and extension(old, ttl, ends)
+  if expires then
+    set_deadline(ARGV[i], expires)
+  end
 end

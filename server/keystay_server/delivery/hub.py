@@ -1,0 +1,288 @@
+"""
+Binds the connections of this node to sessions, and has the store's events sent to them.
+
+Invariant: a connection is sent every event of its session once, in the order of
+the store, from the moment it is bound.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from keystay_protocol.events import SESSION_SET, SESSION_UNSET, heard_by
+from keystay_protocol.session import split_key
+from keystay_server.delivery.bindings import Binding, Peer, Stream
+from keystay_server.delivery.payloads import bytes_of, data_of, name_of
+from keystay_server.delivery.recovery import NOTHING_SENT, recover
+from keystay_server.delivery.relay import Relay, session_status
+from keystay_server.stores.base import (
+    Emitted,
+    Record,
+    Restored,
+    SessionSet,
+    Store,
+    StoredEvent,
+)
+from keystay_server.telemetry.counts import Counts
+
+BETWEEN_NODES = "server."
+"""Backends cannot send names that begin so, and nodes broadcast nothing else to clients."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """
+    How a binding went.
+
+    `session` is the session as clients see it, with its key; `cursor` the
+    position that the connection has been brought to.
+    """
+
+    session: dict[str, Any]
+    cursor: int
+    is_recovered: bool
+
+
+class Hub:
+    """
+    The connections of this node, and their bindings.
+
+    Args:
+        frame: Makes the bytes of a message into what an outbox sends.
+        max_replay_bytes: How much is replayed at most; who missed more is not recovered.
+        counts: Where connections and events are counted.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        frame: Callable[[bytes], bytes],
+        max_replay_bytes: int = 512 * 1024,
+        counts: Counts | None = None,
+    ) -> None:
+        self._store = store
+        self._max_replay_bytes = max_replay_bytes
+        self._counts = counts or Counts()
+        self._peers: set[Peer] = set()
+        self._relay = Relay(store, frame, self._counts)
+        # Who takes what nodes broadcast to each other, by name.
+        self._between_nodes: dict[str, Callable[[bytes], None]] = {}
+
+    def start(self) -> None:
+        """Begin to repair gaps."""
+        self._relay.gaps.start()
+
+    async def stop(self) -> None:
+        """Stop that."""
+        await self._relay.gaps.stop()
+
+    def enter(self, peer: Peer) -> None:
+        """Send the connection what goes to all."""
+        self._peers.add(peer)
+        self._counts.connections += 1
+        self._counts.connections_now = len(self._peers)
+
+    def leave(self, peer: Peer) -> None:
+        """Send it nothing any more."""
+        self._peers.discard(peer)
+        self._counts.connections_now = len(self._peers)
+        self.unbind(peer)
+
+    async def bind(
+        self,
+        peer: Peer,
+        key: str,
+        opening: Callable[[], Awaitable[Restored | StoredEvent]],
+        after: int | None = None,
+    ) -> Bound:
+        """
+        Bind the connection to the session that `opening` restores or creates under the key.
+
+        It gets everything that happens to the session from then on; what it missed
+        and then the `session.set` are sent before this returns. If the opening
+        fails, the connection stays bound as it was.
+
+        Args:
+            opening: Returns the session, where its actor's events stand and what
+                was missed, or the event by which the session was created.
+            after: The cursor after which that was missed.
+
+        Raises:
+            Whatever `opening` raises.
+        """
+        actor_id, _ = split_key(key)
+        stream = peer.moving_in = self._relay.attach(actor_id)
+        # The present binding, if it is in this stream, was sent all of its session up to here.
+        begun = stream.newest or 0
+        try:
+            opened = await opening()
+            await self._settle(peer, stream, begun, opened.cursor)
+            return self._commit(peer, stream, key, opened, after)
+        except BaseException:
+            self._abandon(peer, stream, begun)
+            raise
+        finally:
+            self._relay.detach(stream)
+
+    def unbind(self, peer: Peer) -> None:
+        """Send the connection nothing of any session any more."""
+        self._relay.unbind(peer)
+
+    async def verify(self, peer: Peer) -> None:
+        """
+        Unbind the connection, and send it what it missed, if its session has ended.
+
+        Raises:
+            Unavailable: If the store is out of reach.
+        """
+        binding = peer.binding
+        if binding is None:
+            return
+        status = await session_status(binding, self._store)
+        if status.name == SESSION_UNSET and binding.is_bound:
+            # The end and what came before it are in the history; else this is all there is.
+            await asyncio.shield(self._relay.request_repair(binding.stream))
+            self._relay.send_status(binding, status)
+
+    def bindings(self) -> Iterator[Binding]:
+        """All bindings; some may come and go while this is iterated over."""
+        for stream in list(self._relay.streams.values()):
+            yield from stream.bindings()
+
+    def bindings_of(self, actor_id: str) -> list[Binding]:
+        """The bindings of this node to sessions of the actor."""
+        stream = self._relay.streams.get(actor_id)
+        return [] if stream is None else list(stream.bindings())
+
+    async def relay(self, events: list[StoredEvent]) -> None:
+        """Pass on events that a command of this node caused; return when that is done."""
+        newest: dict[Stream, int] = {}
+        for event in events:
+            stream = self._relay.streams.get(event.actor_id)
+            if stream is not None:
+                self._relay.accept(stream, event)
+                newest[stream] = event.cursor
+        for stream, cursor in newest.items():
+            await self._relay.until_at(stream, cursor)
+
+    @property
+    def actors(self) -> Collection[str]:
+        """The actors with connections on this node, or about to have some."""
+        return self._relay.streams.keys()
+
+    def announced(self, event: StoredEvent) -> None:
+        """Take an event that the store announces."""
+        stream = self._relay.streams.get(event.actor_id)
+        if stream is not None:
+            self._relay.accept(stream, event)
+
+    def missed(self, actor_ids: Collection[str]) -> None:
+        """Read what announcements about these actors may have been lost."""
+        for actor_id in actor_ids:
+            stream = self._relay.streams.get(actor_id)
+            if stream is None:
+                continue
+            if stream.newest is None:
+                stream.maybe_incomplete = True
+            else:
+                self._relay.request_repair(stream)
+
+    def on_node_broadcast(self, name: str, listener: Callable[[bytes], None]) -> None:
+        """Take what nodes broadcast under this `server.` name; no client gets it."""
+        self._between_nodes[name] = listener
+
+    def announced_to_all(self, emitted: Emitted) -> None:
+        """Send an event to every connection of this node that is subscribed to it."""
+        if emitted.name.startswith(BETWEEN_NODES):
+            # An unknown name is a newer node's: it is not for clients either.
+            listener = self._between_nodes.get(emitted.name)
+            if listener is not None:
+                listener(emitted.data)
+            return
+        frame = self._relay.encode(emitted.name, data_of(emitted, ""), None)
+        for peer in tuple(self._peers):
+            if heard_by(peer.paths, emitted.name):
+                peer.outbox.send(frame)
+                self._counts.events += 1
+
+    async def _settle(self, peer: Peer, stream: Stream, begun: int, cursor: int) -> None:
+        """Send the connection what its present binding in the stream gets up to the cursor."""
+        old = peer.binding
+        if old is None or old.stream is not stream:
+            return
+        await self._relay.until_at(stream, cursor)
+        after = max(old.position, begun)
+        events = stream.after(after)
+        if events is None:
+            events = (await self._store.history(stream.actor_id, after)).events
+        self._relay.advance(old, [event for event in events if event.cursor <= cursor])
+
+    def _commit(
+        self,
+        peer: Peer,
+        stream: Stream,
+        key: str,
+        opened: Restored | StoredEvent,
+        after: int | None,
+    ) -> Bound:
+        """Bind the connection; send what it missed, and the session."""
+        record, cursor = _record_of(opened), opened.cursor
+        recovery = recover(
+            record.id,
+            cursor,
+            opened.missed if isinstance(opened, Restored) else None,
+            peer.past_of(stream.actor_id) or NOTHING_SENT,
+            lambda event: _size(peer, event),
+            self._max_replay_bytes,
+        )
+        binding = self._rebind(peer, stream, key, record, cursor)
+        if recovery.is_recovered and after is not None:
+            binding.since = min(binding.since, after)
+        self._relay.advance(binding, recovery.replay)
+        session = record.to_session(key).to_wire()
+        is_event = isinstance(opened, StoredEvent)
+        self._relay.send(peer, SESSION_SET, session, cursor if is_event else None)
+        binding.position = cursor
+        stream.begin(cursor)
+        self._relay.catch_up(binding, cursor)
+        if stream.maybe_incomplete:
+            stream.maybe_incomplete = False
+            self._relay.request_repair(stream)
+        self._counts.recovered += recovery.is_recovered
+        return Bound(session, cursor, recovery.is_recovered)
+
+    def _rebind(
+        self, peer: Peer, stream: Stream, key: str, record: Record, cursor: int
+    ) -> Binding:
+        old = peer.binding
+        self.unbind(peer)
+        binding = Binding(peer, stream, key, record.id, record.ttl_ms / 1000)
+        if old is not None and old.session_id == record.id:
+            # It was sent all that happened to the session meanwhile.
+            binding.bound_at, binding.since = old.bound_at, old.since
+        else:
+            binding.bound_at, binding.since = time.time_ns() // 1_000_000, cursor
+        stream.add(binding)
+        peer.binding, peer.was_bound, peer.moving_in = binding, True, None
+        peer.has_spoken = False
+        self._counts.bound_now += 1
+        return binding
+
+    def _abandon(self, peer: Peer, stream: Stream, begun: int) -> None:
+        """The binding failed: the connection stays as it is bound, and gets what came since."""
+        peer.moving_in, binding = None, peer.binding
+        if binding is not None and binding.stream is stream:
+            self._relay.catch_up(binding, max(binding.position, begun))
+
+
+def _record_of(opened: Restored | StoredEvent) -> Record:
+    if isinstance(opened, Restored):
+        return opened.record
+    assert isinstance(opened.change, SessionSet)
+    return opened.change.record
+
+
+def _size(peer: Peer, event: StoredEvent) -> int:
+    return bytes_of(event.change) if heard_by(peer.paths, name_of(event.change)) else 0

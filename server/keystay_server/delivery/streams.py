@@ -1,0 +1,142 @@
+"""
+The events of one actor on this node, in the order of the store.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Generic, Protocol, TypeVar
+
+from keystay_server.stores.base import Emitted, SessionSet, SessionUnset, StoredEvent
+
+MAX_RING = 256
+"""
+Events that are kept while connections are being bound.
+
+Who needs older ones has them read from the store's history.
+"""
+
+
+class OfSession(Protocol):
+    """Whoever gets the events of a session."""
+
+    session_id: str
+
+
+BindingT = TypeVar("BindingT", bound=OfSession)
+
+
+class ActorStream(Generic[BindingT]):
+    """
+    What this node knows of an actor's events, and the bindings that get them.
+
+    `newest` is the cursor of the newest event that was passed on; None until the
+    first event or restore tells where the stream stands. While connections are
+    being attached, the events that come are kept, so that a binding which is not
+    there yet can advance from its own position.
+    """
+
+    __slots__ = (
+        "_attaching",
+        "_bindings",
+        "_floor",
+        "_ring",
+        "actor_id",
+        "maybe_incomplete",
+        "newest",
+        "repaired",
+        "wanted",
+    )
+
+    def __init__(self, actor_id: str) -> None:
+        self.actor_id = actor_id
+        self.newest: int | None = None
+        self.maybe_incomplete = False
+        """Announcements may have been lost before it was known where the stream stands."""
+        # While a gap is being repaired: the newest cursor known of, and who waits for it.
+        self.wanted = 0
+        self.repaired: asyncio.Future[None] | None = None
+        self._bindings: dict[str, dict[BindingT, None]] = {}
+        self._attaching = 0
+        self._ring: list[StoredEvent] | None = None
+        self._floor: int | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody is bound here or being bound."""
+        return not self._bindings and not self._attaching
+
+    def attach(self) -> None:
+        """Begin to bind a connection: keep the events that come from now on."""
+        if not self._attaching:
+            self._ring, self._floor = [], self.newest
+        self._attaching += 1
+
+    def detach(self) -> None:
+        """The connection is bound, or will not be."""
+        self._attaching -= 1
+        if not self._attaching:
+            self._ring = self._floor = None
+
+    def add(self, binding: BindingT) -> None:
+        """Pass events on to the binding."""
+        self._bindings.setdefault(binding.session_id, {})[binding] = None
+
+    def remove(self, binding: BindingT) -> None:
+        """Pass nothing on to it any more."""
+        of_session = self._bindings[binding.session_id]
+        del of_session[binding]
+        if not of_session:
+            del self._bindings[binding.session_id]
+
+    def bindings(self) -> Iterator[BindingT]:
+        """All bindings; some may come and go while this is iterated over."""
+        for of_session in list(self._bindings.values()):
+            yield from list(of_session)
+
+    def concerned(self, event: StoredEvent) -> list[BindingT]:
+        """The bindings that get the event."""
+        match event.change:
+            case SessionSet(record):
+                session_id: str | None = record.id
+            case SessionUnset(ended) | Emitted(ended):
+                session_id = ended
+        if session_id is None:
+            return list(self.bindings())
+        return list(self._bindings.get(session_id, ()))
+
+    def begin(self, cursor: int) -> None:
+        """Say where the stream stands, if that is not known yet."""
+        if self.newest is None:
+            self.newest = self._floor = cursor
+
+    def follows(self, event: StoredEvent) -> bool:
+        """Whether nothing is missing between the stream and the event."""
+        return self.newest is None or self.newest == event.previous
+
+    def append(self, event: StoredEvent) -> None:
+        """Take the event as the newest."""
+        if self.newest is None:
+            self._floor = event.previous
+        self.newest = event.cursor
+        if self._ring is not None:
+            self._ring.append(event)
+            if len(self._ring) > MAX_RING:
+                self._floor = self._ring[MAX_RING // 2 - 1].cursor
+                del self._ring[: MAX_RING // 2]
+
+    def after(self, position: int) -> list[StoredEvent] | None:
+        """The events after a cursor that were passed on; None if they are not all kept."""
+        if self._ring is None or self._floor is None or self._floor > position:
+            return None
+        return [event for event in self._ring if event.cursor > position]
+
+    def move_to(self, cursor: int) -> None:
+        """
+        Stand at a cursor, whatever was passed on.
+
+        Back, for a binding that was not sent what came after it; or on, past
+        events that nobody remembers.
+        """
+        self.newest = cursor
+        if self._ring is not None:
+            self._ring, self._floor = [], cursor
