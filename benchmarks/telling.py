@@ -7,7 +7,7 @@ Each function measures one such way, and returns its delays in seconds.
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from itertools import chain, zip_longest
 
@@ -123,13 +123,15 @@ async def _split_crowd(nodes: Nodes, count: int) -> AsyncIterator[list[Guest]]:
 class _Nobody:
     """Watches no actor, so nothing is announced."""
 
+    actors: Collection[str] = ()
+
     def announced(self, event: StoredEvent) -> None:
         pass
 
     def announced_to_all(self, emitted: Emitted) -> None:
         pass
 
-    def missed(self, actor_ids: Iterable[str]) -> None:
+    def missed(self, actor_ids: Collection[str]) -> None:
         pass
 
 

@@ -323,9 +323,7 @@ class Store(Protocol):
             SessionEnded: If the session ended; its code is the reason.
         """
 
-    async def restore(
-        self, actor_id: str, digest: bytes, after: int | None = None
-    ) -> Restored:
+    async def restore(self, actor_id: str, digest: bytes, after: int | None = None) -> Restored:
         """
         Return the live session that the key opens, extended, and what was missed.
 
