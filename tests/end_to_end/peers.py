@@ -45,18 +45,10 @@ async def log_in(peer: RawPeer) -> str:
     return str(result["session"]["key"])
 
 
-async def restore(peer: RawPeer, key: str, times: int = 1) -> list[int]:
-    """
-    Restore so often at once.
-
-    Returns the cursors of the events that the peer is told, each before its reply.
-    """
-    peer.send(*(frame(BINARY, command(id_, "session.restore", key)) for id_ in range(times)))
-    cursors: list[int] = []
-    for id_ in range(times):
-        [_, name, [_, cursor]] = await peer.message()
-        [_, answered, error, result] = await peer.message()
-        assert (name, answered, error) == ("session.set", id_, None)
-        assert result["cursor"] == cursor
-        cursors.append(cursor)
-    return cursors
+async def restore(peer: RawPeer, key: str) -> int:
+    """Restore; return the position that the peer is brought to."""
+    peer.send(frame(BINARY, command(1, "session.restore", key)))
+    [_, name, [_, cursor]] = await peer.message()
+    [_, answered, error, result] = await peer.message()
+    assert (name, cursor, answered, error) == ("session.set", None, 1, None)
+    return int(result["cursor"])

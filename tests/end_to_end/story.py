@@ -26,7 +26,7 @@ SESSIONS, HOLDERS = 2, 3
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A connection that holds a session from some event on."""
+    """A connection that holds a session, and gets what happens after the cursor `since`."""
 
     client: RawClient
     key: str
@@ -37,14 +37,21 @@ class Holder:
         return [
             _told(event, self.key)
             for event in history
-            if event.cursor >= self.since and _session_of(event) == id_
+            if event.cursor > self.since and _session_of(event) == id_
         ]
 
     async def hear(self, number: int) -> None:
         """Wait until it was told so many events and, behind them, the time."""
-        while len(self.client.events()) < number:
+        while len(self.heard()) < number:
             await self.client.receive()
         assert (await self.client.call("time.now"))[0] is None
+
+    def heard(self) -> list[tuple[str, Any, int | None]]:
+        """What it was told, after the session that its restore brought."""
+        restored, *events = self.client.events()
+        assert restored[0] == "session.set"
+        assert restored[2] is None
+        return events
 
 
 class Story:
@@ -101,12 +108,12 @@ class Story:
             async with asyncio.timeout(15):
                 for holder, events in zip(holders, owed, strict=True):
                     await holder.hear(len(events))
-            assert [holder.client.events() for holder in holders] == owed
+            assert [holder.heard() for holder in holders] == owed
 
     async def _change(self) -> None:
-        match self._random.choices(("restore", "open", "end"), weights=(8, 1, 1)):
-            case ["restore"] if self._held:
-                await self._sessions.restore(self._random.choice(list(self._held.values())))
+        match self._random.choices(("change", "open", "end"), weights=(8, 1, 1)):
+            case ["change"] if self._held:
+                await self._sessions.change(self._random.choice(list(self._held)), meta=META)
             case ["end"] if self._unheld:
                 await self._sessions.revoke(self._unheld.pop())
             case _:

@@ -95,7 +95,14 @@ async def test_a_node_that_was_stopped_keeps_what_it_holds(store_url: str) -> No
             await assert_lives(holder, key)
 
 
-@pytest.mark.parametrize("kind", ["silent", "gone", "replica", "cannot save"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "silent",
+        *(pytest.param(kind, marks=pytest.mark.long) for kind in ("gone", "replica")),
+        pytest.param("cannot save", marks=pytest.mark.long),
+    ],
+)
 async def test_an_outage_of_the_store_ends_nothing_that_is_held(
     valkey: Valkey, kind: str, tmp_path: Path
 ) -> None:

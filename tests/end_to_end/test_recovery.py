@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.backend import backend_of
+from tests.backend import backend_of, change
 from tests.raw_client import RawClient, connected
 from tests.server_process import ServerProcess, serving
 from tests.valkey import Valkey, running_valkey
@@ -39,6 +39,13 @@ def told(client: RawClient) -> list[tuple[str, int | None]]:
     return [(name, cursor) for name, _, cursor in client.events()]
 
 
+async def logged_in(client: RawClient, actor_id: str) -> tuple[str, str, int | None]:
+    """Log in; return the key, the id of the session and the cursor of its creation."""
+    key = await client.login(actor_id)
+    _, session, cursor = await client.event()
+    return key, session["id"], cursor
+
+
 async def restore(client: RawClient, key: str, cursor: Any = None) -> Any:
     """Restore with a cursor; return the result."""
     error, result = await client.call("session.restore", key, {"cursor": cursor})
@@ -49,32 +56,34 @@ async def restore(client: RawClient, key: str, cursor: Any = None) -> Any:
 async def test_what_was_missed_is_replayed_before_the_reply(server: ServerProcess) -> None:
     """
     A restore with the last cursor brings every event of the session since, in order and once,
-    then its own `session.set`, then the reply, with `recovered: true`.
+    then the session as it is, without a cursor, then the reply, with `recovered: true`.
     """
     async with connected(server.url) as stayed:
         async with connected(server.url) as left:
-            key = await left.login("alice")
-            _, _, cursor = await left.event()
+            key, id_, cursor = await logged_in(left, "alice")
         await stayed.call("session.restore", key)
-        for _ in range(5):
-            await stayed.call("session.restore", key)
+        await change(server.control, id_, times=5)
+        await stayed.call("time.now")
+        missed = told(stayed)[1:]
+        assert len(missed) == 5
         async with connected(server.url) as back:
             result = await restore(back, key, cursor)
-            assert told(back) == [*told(stayed), ("session.set", result["cursor"])]
+            assert told(back) == [*missed, ("session.set", None)]
+            assert result["cursor"] == missed[-1][1]
             assert result["recovered"] is True
 
 
 async def test_recovery_after_a_kill(store_url: str) -> None:
     """What was missed is replayed by a server that was killed and started again."""
     async with serving("--store", store_url) as server, connected(server.url) as client:
-        key = await client.login("alice")
-        _, _, cursor = await client.event()
-        await client.call("session.restore", key)
+        key, id_, cursor = await logged_in(client, "alice")
+        await change(server.control, id_)
+        await client.event()
         missed = told(client)[1:]
         await server.kill()
     async with serving("--store", store_url) as server, connected(server.url) as back:
         result = await restore(back, key, cursor)
-        assert told(back) == [*missed, ("session.set", result["cursor"])]
+        assert told(back) == [*missed, ("session.set", None)]
         assert result["recovered"] is True
 
 
@@ -96,7 +105,7 @@ async def test_what_a_backend_said_survives_a_kill(store_url: str) -> None:
     async with serving("--store", store_url) as server, connected(server.url) as back:
         await back.call("events.subscribe", ["game"])
         result = await restore(back, session["key"], cursor)
-        assert told(back) == [*said, ("session.set", result["cursor"])]
+        assert told(back) == [*said, ("session.set", None)]
         assert result["recovered"] is True
 
 
@@ -108,21 +117,20 @@ async def test_recovery_on_another_node(valkey: Valkey) -> None:
         connected(first.url) as stayed,
         connected(second.url) as back,
     ):
-        key = await stayed.login("alice")
-        _, _, cursor = await stayed.event()
-        await stayed.call("session.restore", key)
+        key, id_, cursor = await logged_in(stayed, "alice")
+        await change(first.control, id_)
+        await stayed.event()
         missed = told(stayed)[1:]
         result = await restore(back, key, cursor)
-        assert told(back) == [*missed, ("session.set", result["cursor"])]
+        assert told(back) == [*missed, ("session.set", None)]
         assert result["recovered"] is True
 
 
 async def test_only_what_is_subscribed_is_replayed(server: ServerProcess) -> None:
     """A connection that does not hear `session` is replayed nothing, and has missed nothing."""
     async with connected(server.url) as client:
-        key = await client.login("bob")
-        _, _, cursor = await client.event()
-        await client.call("session.restore", key)
+        key, id_, cursor = await logged_in(client, "bob")
+        await change(server.control, id_)
         async with connected(server.url) as deaf:
             await deaf.call("events.unsubscribe", ["session"])
             assert (await restore(deaf, key, cursor))["recovered"] is True
@@ -132,14 +140,14 @@ async def test_only_what_is_subscribed_is_replayed(server: ServerProcess) -> Non
 async def test_a_history_that_does_not_reach_back(server: ServerProcess) -> None:
     """When too much happened, the client gets the session as it is, and `recovered: false`."""
     async with connected(server.url) as client:
-        key = await client.login("carol")
-        _, _, cursor = await client.event()
-        for _ in range(HISTORY + 1):
-            await client.call("session.restore", key)
+        key, id_, cursor = await logged_in(client, "carol")
+        await change(server.control, id_, times=HISTORY + 1)
         async with connected(server.url) as back:
             result = await restore(back, key, cursor)
             assert result["recovered"] is False
-            assert told(back) == [("session.set", result["cursor"])]
+            assert told(back) == [("session.set", None)]
+            await client.call("time.now")
+            assert result["cursor"] == told(client)[-1][1]
 
 
 async def test_nothing_is_replayed_to_a_connection_that_was_there(
@@ -147,13 +155,15 @@ async def test_nothing_is_replayed_to_a_connection_that_was_there(
 ) -> None:
     """A connection that restores the session it is bound to is not sent anything twice."""
     async with connected(server.url) as client:
-        key = await client.login("dave")
-        _, _, cursor = await client.event()
-        await client.call("session.restore", key)
-        await restore(client, key, cursor)
-        cursors = [cursor for _, cursor in told(client)]
-        assert len(cursors) == 3
-        assert cursors == sorted(set(cursors), key=lambda cursor: cursor or 0)
+        key, id_, cursor = await logged_in(client, "dave")
+        await change(server.control, id_)
+        result = await restore(client, key, cursor)
+        assert told(client) == [
+            ("session.set", cursor),
+            ("session.set", result["cursor"]),
+            ("session.set", None),
+        ]
+        assert result["recovered"] is True
 
 
 async def test_a_cursor_is_an_unsigned_integer(server: ServerProcess) -> None:
