@@ -84,10 +84,11 @@ class Guest(asyncio.Protocol):
         match message:
             case [1, 7, None, result] if self._reply is not None:
                 self._reply.set_result(Said(result, now))
-            case [2, "session.set", [dict(session), int(cursor)]]:
+            case [2, "session.set", [dict(session), cursor]]:
                 if self.end.done():
                     self.end = self.end.get_loop().create_future()
-                self.session, self.cursor = session, cursor
+                self.session = session
+                self.cursor = self.cursor if cursor is None else cursor  # None: a restore.
             case [2, "session.unset", [{"reason": reason, "id": id_}, int(cursor)]]:
                 assert id_ == self.session["id"], "the end of another session"
                 self.cursor = cursor
