@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from keystay_protocol.commands import LogoutScope
-from keystay_protocol.errors import Expired, LoggedOut, NoSession
-from keystay_server.stores.base import Retention, SessionUnset, Store
+from keystay_protocol.errors import Expired, LoggedOut, NoSession, Unavailable
+from keystay_server.stores.base import Changes, Emitted, Retention, SessionUnset, Store
 from tests.stores.installation import (
     Installation,
     expire_all,
@@ -213,3 +213,37 @@ async def test_an_expired_session_is_in_no_list(installation: Installation) -> N
         await store.end("alice", over.id, LogoutScope.ALL, "loggedOut")
     [event] = await store.end("alice", None, LogoutScope.ALL, "revoked")
     assert event.change == SessionUnset(live.id, "revoked")
+
+
+async def test_in_a_grace_it_is_not_decided_whether_a_session_is_over(
+    installation: Installation,
+) -> None:
+    """
+    Its key is answered `unavailable` on every node, by whatever it is asked for, until a
+    node has extended it or the grace is over. A store without a grace has an answer at once.
+    """
+    if not installation.grace_ms:
+        return
+    first, last = installation.nodes[0], installation.nodes[-1]
+    kept, left = opening(), opening()
+    for new in (kept, left):
+        await opened(first, new)
+    assert await first.expire() == []
+    installation.pass_time(2 * MINUTE)
+    for asking in (
+        last.check("alice", left.digest),
+        last.restore("alice", left.digest),
+        last.session("alice", left.id),
+        last.sessions("alice", 10),
+        last.change("alice", left.id, Changes(language="fr"), None),
+        last.emit("alice", Emitted(left.id, "game", b"\x80")),
+        last.end("alice", left.id, LogoutScope.THIS, "revoked"),
+    ):
+        with pytest.raises(Unavailable):
+            await asking
+    await last.touch(held(kept))
+    assert (await first.check("alice", kept.digest)).id == kept.id
+    await installation.end_what_is_due()
+    assert [record.id for record in await last.sessions("alice", 10)] == [kept.id]
+    with pytest.raises(Expired):
+        await last.check("alice", left.digest)

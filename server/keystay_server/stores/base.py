@@ -358,7 +358,9 @@ class Store(Protocol):
         this call ended, by how many milliseconds that was late. Empty if none is due.
 
         A store that nobody asked for a while, because it or every node was away,
-        ends nothing for a moment: nodes extend first what they hold.
+        ends nothing for a moment: nodes extend first what they hold. Until then it is
+        not decided whether a session past its deadline is over: every method that is
+        asked for one raises `Unavailable`, and it counts towards a policy's limit.
         """
 
     async def end(

@@ -61,6 +61,9 @@ LEAST_LOG = 256
 LOG_WITHOUT_FEED = 1024
 """Entries of a partition's log if no feed is kept. They are small then."""
 
+UNDECIDED = b"?"
+"""What a script returns in place of a session that may be over: see `_session.lua`."""
+
 MOST_TOUCHED = 100
 """Sessions that one script extends at most."""
 
@@ -103,7 +106,6 @@ class RedisStore:
             else LOG_WITHOUT_FEED,
             int(self._has_feed),
         )
-        self._absent_ms = tuning.expiry.absent_ms
         words = (*self._write_words, SCRIPT_STEP)
         self._expiry = Expiry(self._run_below, words, retention.feed_ms, tuning.expiry)
 
@@ -154,7 +156,7 @@ class RedisStore:
         """Open a session, as `Store.create` says."""
         words: list[Word] = [new.digest.hex(), new.id, new.ttl_ms, _word(new.max_age_ms)]
         words += [_word(policy.limit), "refuse" if policy.is_strict else "replace"]
-        words += [SCRIPT_STEP, self._absent_ms]
+        words.append(SCRIPT_STEP)
         fields: list[Word] = [*_once(new.once), new.meta, new.language]
         if new.version is not None:
             fields.append(new.version)
@@ -333,10 +335,13 @@ class RedisStore:
         if not self._layout.is_checked:
             raise out_of_reach("the store does not answer")
         try:
-            return await self._servers.run(script, key, self.shift_ms, *words)
+            answer = await self._servers.run(script, key, self.shift_ms, *words)
         except Unavailable as error:
             self._refusals.note(error.__cause__)
             raise
+        if answer == UNDECIDED:
+            raise out_of_reach("nodes may still extend this session: ask again")
+        return answer
 
 
 def _word(number: int | None) -> Word:

@@ -1,13 +1,4 @@
--- Sessions whose deadline has passed. `swept` and `grace` of `state`: see `_sweep.lua`.
-
--- Whether nodes may not have had the time yet to extend what they hold.
-local function is_grace(absent_ms)
-  local swept, grace = unpack(redis.call('HMGET', STATE, 'swept', 'grace'))
-  if not swept then
-    return false
-  end
-  return now_ms() < tonumber(grace or 0) or now_ms() - tonumber(swept) > absent_ms
-end
+-- Sessions whose deadline has passed.
 
 -- End sessions of the partition whose deadline has passed, the longest overdue first. Return
 -- by how many milliseconds each was late.

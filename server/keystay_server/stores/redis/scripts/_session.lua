@@ -18,6 +18,16 @@ local function session_key(digest)
   return root .. ':session:' .. digest
 end
 
+-- No session ends for this reason: its deadline has passed, and it is not decided whether it
+-- is over, because a node that holds it may still extend it.
+local UNDECIDED = '?'
+
+-- Whether nodes may not have had the time yet to extend what they hold: see `_sweep.lua`.
+local function is_grace()
+  local present, grace = unpack(redis.call('HMGET', root .. ':state', 'present', 'grace'))
+  return present and (now_ms() > tonumber(present) or now_ms() < tonumber(grace or 0))
+end
+
 -- The fields of a live session; or nil and the reason why it is none; or nil and false.
 -- A key that opens nothing costs one command, whether or not there is such an actor.
 local function find(actor, digest)
@@ -30,16 +40,17 @@ local function find(actor, digest)
     return nil, now_ms() < tonumber(session[FORGET]) and session[REASON]
   end
   if now_ms() >= tonumber(session[EXPIRES]) then
-    return nil, 'expired'
+    return nil, is_grace() and UNDECIDED or 'expired'
   end
   session.key, session.digest = key, digest
   return session
 end
 
--- A live session by its id.
+-- A live session by its id; or nil, and UNDECIDED if it is not decided whether it is one.
 local function find_by_id(actor, id)
   local digest = redis.call('HGET', root .. ':ids:' .. actor, id)
   if digest then
-    return (find(actor, digest))
+    local session, why = find(actor, digest)
+    return session, why == UNDECIDED and why or nil
   end
 end

@@ -1,26 +1,26 @@
 -- That nodes ask for what is due is noted, and when it is not to be ended yet.
 --
--- `state` has two more fields: `swept`, when a node last asked for what is due, and `grace`,
--- until when nothing is ended. After a time in which nobody asked, that is a moment: nodes
--- extend first what they hold. So sessions survive when the server, or all nodes, were away.
+-- `state` has two more fields: `present`, until when nodes count as present, which is a while
+-- after one of them asked for what is due; and `grace`, until when nothing is ended. If nobody
+-- asked in time, that is a moment: nodes extend first what they hold. So sessions survive when
+-- the server, or all nodes, were away.
 
 -- Note that a node asks a partition, and trim its log. Return whether sessions may be ended.
 --
--- absent_ms  for how long nobody asked if nodes were away
+-- absent_ms  for how long nodes count as present after one of them asked
 -- grace_ms   for how long nothing is ended then
 -- sweep_ms   how often it is noted that somebody asked
 -- log_ms     how old an entry of the log may be
 local function sweep(partition, absent_ms, grace_ms, sweep_ms, log_ms)
   local now, state = now_ms(), partition .. ':state'
-  local swept, grace = unpack(redis.call('HMGET', state, 'swept', 'grace'))
-  local since = swept and now - tonumber(swept)
+  local present, grace = unpack(redis.call('HMGET', state, 'present', 'grace'))
+  local since = present and now - (tonumber(present) - tonumber(absent_ms))
   if not since or since < 0 or since >= tonumber(sweep_ms) then
     if since and since > tonumber(absent_ms) then
       grace = now + tonumber(grace_ms)
-      redis.call('HSET', state, 'swept', int(now), 'grace', int(grace))
-    else
-      redis.call('HSET', state, 'swept', int(now))
+      redis.call('HSET', state, 'grace', int(grace))
     end
+    redis.call('HSET', state, 'present', int(now + tonumber(absent_ms)))
     local oldest = math.max(0, now - tonumber(log_ms)) * 1024
     redis.call('XTRIM', partition .. ':log', 'MINID', '=', int(oldest))
   end

@@ -8,9 +8,9 @@
 -- ARGV[11] the new meta, or nothing
 -- ARGV[12] the new language, or nothing
 
-local session = find_by_id(ARGV[8], ARGV[9])
+local session, why = find_by_id(ARGV[8], ARGV[9])
 if not session then
-  return nil
+  return why
 end
 local revision, expected = tonumber(session[REVISION]), tonumber(ARGV[10])
 if expected and expected ~= revision then

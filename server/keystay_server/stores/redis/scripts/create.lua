@@ -14,17 +14,16 @@
 -- ARGV[13] how many sessions the actor may have, or nothing
 -- ARGV[14] what becomes of one more: `refuse` it, or `replace` the oldest
 -- ARGV[15] how many sessions a step ends at most
--- ARGV[16] for how long nodes are away if they are absent, in milliseconds
--- ARGV[17] when this was begun, or nothing
--- ARGV[18] what it is called if it is to be done once, or nothing
--- ARGV[19] what is asked under this name
--- ARGV[20] meta
--- ARGV[21] language
--- ARGV[22] version; there is none if this is left out
+-- ARGV[16] when this was begun, or nothing
+-- ARGV[17] what it is called if it is to be done once, or nothing
+-- ARGV[18] what is asked under this name
+-- ARGV[19] meta
+-- ARGV[20] language
+-- ARGV[21] version; there is none if this is left out
 
 local actor, digest, id = ARGV[8], ARGV[9], ARGV[10]
 local ttl, max_age, limit = tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13])
-local name, content = ARGV[18], ARGV[19]
+local name, content = ARGV[17], ARGV[18]
 local sessions, key, chain = root .. ':sessions:' .. actor, session_key(digest), actor_chain(actor)
 
 local done = done_before(actor, name, content)
@@ -35,13 +34,13 @@ if done then
   return done
 end
 
-local created = tonumber(ARGV[17]) or now_ms()
+local created = tonumber(ARGV[16]) or now_ms()
 local events = { 0 }
 
 -- End those that have to make room; return whether there is room then.
 local function make_room(step)
   local over = redis.call('ZCARD', sessions) - limit + 1
-  if over > 0 and not is_grace(tonumber(ARGV[16])) then
+  if over > 0 and not is_grace() then
     -- Those whose deadline has passed do not count.
     if #end_overdue(step) == step then
       events[1] = created
@@ -69,7 +68,7 @@ end
 
 if not limit or make_room(tonumber(ARGV[15])) then
   local expires = int(math.min(now_ms() + ttl, max_age and created + max_age or math.huge))
-  local meta, language, version, revision = ARGV[20], ARGV[21], ARGV[22] or false, '1'
+  local meta, language, version, revision = ARGV[19], ARGV[20], ARGV[21] or false, '1'
   local ends, opened = max_age and int(created + max_age) or false, int(next_number())
   created = int(created)
   local fields = {

@@ -14,8 +14,11 @@ local done = done_before(actor, name, content)
 if done then
   return done
 end
-if id and not find_by_id(actor, id) then
-  return nil
+if id then
+  local session, why = find_by_id(actor, id)
+  if not session then
+    return why
+  end
 end
 
 local chain = actor_chain(actor)

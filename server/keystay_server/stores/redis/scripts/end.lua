@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- End sessions, a step of them. Return 0 and their events, oldest session first; or nil if the
--- session that asks is not live.
+-- session that asks is not live; or UNDECIDED if it may be.
 --
 -- If there are more, return in place of the 0 the number up to which sessions are to be ended.
 -- The script has to be run again with it, and goes on.
@@ -20,9 +20,12 @@
 local actor, asking, scope, reason = ARGV[8], ARGV[9], ARGV[10], ARGV[11]
 local step, bound, chain = tonumber(ARGV[12]), tonumber(ARGV[13]), actor_chain(ARGV[8])
 
-local session = not bound and asking ~= '' and find_by_id(actor, asking)
-if session == nil then
-  return nil
+local session, why
+if not bound and asking ~= '' then
+  session, why = find_by_id(actor, asking)
+  if not session then
+    return why
+  end
 end
 if scope == 'this' then
   local event = bury(chain, session.digest, asking, reason)

@@ -1,7 +1,8 @@
 #!lua flags=no-writes
--- Return the fields of a live session; or nil.
+-- Return the fields of a live session; nil; or UNDECIDED.
 --
 -- ARGV[2]  the actor
 -- ARGV[3]  its id
 
-return find_by_id(ARGV[2], ARGV[3])
+local session, why = find_by_id(ARGV[2], ARGV[3])
+return session or why

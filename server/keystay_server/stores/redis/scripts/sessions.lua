@@ -1,6 +1,6 @@
 #!lua flags=no-writes
 -- Read a page of live sessions. Return the score to go on from, nothing at the end, and the
--- fields of each; or nil if the session to begin after is not live.
+-- fields of each; nil if the session to begin after is not live; or UNDECIDED if one may be.
 --
 -- ARGV[2]  the actor
 -- ARGV[3]  how many to look at
@@ -10,9 +10,9 @@
 
 local actor, most, from = ARGV[2], tonumber(ARGV[3]), ARGV[5]
 if ARGV[6] ~= '' then
-  local session = find_by_id(actor, ARGV[6])
+  local session, why = find_by_id(actor, ARGV[6])
   if not session then
-    return nil
+    return why
   end
   from = '(' .. session[OPENED]
 end
@@ -28,9 +28,10 @@ end
 local page = { #ids == 2 * most and '(' .. ids[#ids] or '' }
 for i = 1, #ids, 2 do
   -- One whose deadline has passed is still here until it is ended.
-  local session = find_by_id(actor, ids[i])
-  if session then
-    page[#page + 1] = session
+  local session, why = find_by_id(actor, ids[i])
+  if why then
+    return why
   end
+  page[#page + 1] = session
 end
 return page
