@@ -36,7 +36,9 @@ test: .venv/dev $(JS_DIST)  ## Run the tests.
 	@PYTHON=$(CURDIR)/$(BIN)/python $(BIN)/node --test --test-timeout=60000 tests/client_js/*.test.js
 
 test-long: .venv/dev $(JS_DIST)  ## Run those that take long: floods, fuzzing, models at length, a browser, nginx and HAProxy, webhooks under SIGKILL.
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m long
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m long --ignore tests/browser
+	@# By themselves: they measure how smoothly a page runs.
+	@$(BIN)/python -m pytest --numprocesses 1 -m long tests/browser
 
 soak: .venv/dev  ## Run two nodes under chaos for 3 minutes, and check all that 500 clients were told.
 	@$(BIN)/python -m tests.soak

@@ -15,7 +15,7 @@ import { Tour } from "./tour.js";
 import { openWindow } from "./windows.js";
 import { wordsFor } from "./words.js";
 
-const BACK = "Back, with the same session. Its life begins anew";
+const BACK = "Back, with the same session";
 const BLOCKED =
   "The browser blocked the new window. Allow pop-ups here and press again, or duplicate this tab: that is a second window with the same session.";
 const TICK_MS = 250;

@@ -17,7 +17,7 @@ function changeOf(before, now) {
   if (nameOf(before) !== nameOf(now)) return `Your name is now ${nameOf(now)}`;
   if (JSON.stringify(before.meta) !== JSON.stringify(now.meta)) return "Its meta has changed";
   if (now.expiresAt > before.expiresAt) return "The session was used. Its life begins anew";
-  return "This is how the session is now";
+  return "The session is good. It is extended when it is used after a third of its time";
 }
 
 /**
