@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from keystay_server.stores.base import Changes, Emitted, FeedEntry, Retention, Store
 from keystay_server.stores.position import Position
 from tests.stores.installation import EMPTY_MAP, opened, opening
+from tests.stores.proxy import proxy_to
 from tests.stores.redis_node import UNPROBED, actors_in, node, until_unavailable
 from tests.stores.test_redis_costs import Costs
 from tests.valkey import Valkey
@@ -99,6 +100,30 @@ async def test_only_partitions_with_something_new_are_read(own_valkey: Valkey) -
         page = await store.read_feed(end, 100)
         assert len(page.entries) == 1
         assert await costs.of(lambda: store.read_feed(page.position, 100)) == {}
+
+
+async def test_what_is_not_announced_yet_is_read(valkey: Valkey, prefix: str) -> None:
+    """
+    A node that knows where the feed ends reads up to there, whether it was announced or not.
+
+    Otherwise a listener that joins others at the end would miss what lies between.
+    """
+    async with (
+        proxy_to(valkey.port) as proxy,
+        node(f"redis://127.0.0.1:{proxy.port}?prefix={prefix}", tuning=UNPROBED) as (
+            store,
+            heard,
+        ),
+    ):
+        heard.actors.add("alice")
+        await heard_of(store, heard)
+        before = await now(store)
+        assert proxy.swallow(b"SSUBSCRIBE") == 1
+        unheard = await opened(store, opening())
+        end = await now(store)
+        page = await store.read_feed(before, 100)
+        assert [entry.cursor for entry in page.entries] == [unheard.cursor]
+        assert page.position == end
 
 
 async def heard_of(store: Store, heard: Any) -> None:

@@ -86,6 +86,7 @@ class RedisStore:
         self._prefix = location.prefix
         self._partitions = Partitions(location.prefix, partitions)
         self._gaps = Gaps(partitions)
+        self._read_up_to = [0] * partitions
         self._announcements = Announcements(self._gaps)
         self._layout = Layout(location.prefix, partitions)
         self._servers = self._open_servers(location, tuning)
@@ -279,11 +280,9 @@ class RedisStore:
         if after is None:
             return FeedPage([], await newest_position(self._read_log, count), True, True)
         if len(after) != count:
-            page = await read_feed(
-                self._read_log, self._announcements.newest, (0,) * count, most
-            )
+            page = await read_feed(self._read_log, self._newest, (0,) * count, most)
             return replace(page, is_complete=False)
-        return await read_feed(self._read_log, self._announcements.newest, after, most)
+        return await read_feed(self._read_log, self._newest, after, most)
 
     async def lease(self, name: str, node_id: str, ttl_ms: int) -> bool:
         """Have something for oneself, as `Store.lease` says."""
@@ -316,9 +315,16 @@ class RedisStore:
 
     async def _read_log(self, partition: int, after: Word, most: int) -> Any:
         """What `feed.lua` returns."""
-        return await self._run_below(
-            self._partitions.roots[partition], scripts.FEED, after, most
-        )
+        root = self._partitions.roots[partition]
+        answer = await self._run_below(root, scripts.FEED, after, most)
+        self._read_up_to[partition] = max(self._read_up_to[partition], answer[1])
+        return answer
+
+    def _newest(self, partition: int) -> int | None:
+        """The newest known number of the partition; None if it may be out of date."""
+        announced = self._announcements.newest(partition)
+        # What was read may not have been announced yet, and is no less there for that.
+        return None if announced is None else max(announced, self._read_up_to[partition])
 
     async def _run(self, script: scripts.Script, actor_id: str, *words: Word) -> Any:
         """Run a script that makes no event, on the actor."""
