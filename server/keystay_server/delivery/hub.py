@@ -15,7 +15,7 @@ from keystay_protocol.events import SESSION_SET, SESSION_UNSET, heard_by
 from keystay_protocol.session import split_key
 from keystay_server.delivery.bindings import Binding, Peer, Stream
 from keystay_server.delivery.payloads import bytes_of, data_of, name_of
-from keystay_server.delivery.recovery import NOTHING_SENT, recover
+from keystay_server.delivery.recovery import NOT_RECOVERED, NOTHING_SENT, recover
 from keystay_server.delivery.relay import Relay, session_status
 from keystay_server.stores.base import (
     Emitted,
@@ -118,7 +118,8 @@ class Hub:
         begun = stream.newest or 0
         try:
             opened = await opening()
-            await self._settle(peer, stream, begun, opened.cursor)
+            if peer.binding is not None and not begun == stream.newest == opened.cursor:
+                await self._settle(peer, stream, begun, opened.cursor)
             return self._commit(peer, stream, key, opened, after)
         except BaseException:
             self._abandon(peer, stream, begun)
@@ -229,24 +230,27 @@ class Hub:
     ) -> Bound:
         """Bind the connection; send what it missed, and the session."""
         record, cursor = _record_of(opened), opened.cursor
-        recovery = recover(
-            record.id,
-            cursor,
-            opened.missed if isinstance(opened, Restored) else None,
-            peer.past_of(stream.actor_id) or NOTHING_SENT,
-            lambda event: _size(peer, event),
-            self._max_replay_bytes,
-        )
+        recovery = NOT_RECOVERED
+        if isinstance(opened, Restored) and opened.missed is not None:
+            recovery = recover(
+                record.id,
+                cursor,
+                opened.missed,
+                peer.past_of(stream.actor_id) or NOTHING_SENT,
+                lambda event: _size(peer, event),
+                self._max_replay_bytes,
+            )
         binding = self._rebind(peer, stream, key, record, cursor)
         if recovery.is_recovered and after is not None:
             binding.since = min(binding.since, after)
-        self._relay.advance(binding, recovery.replay)
+            self._relay.advance(binding, recovery.replay)
         session = record.to_session(key).to_wire()
         is_event = isinstance(opened, StoredEvent)
         self._relay.send(peer, SESSION_SET, session, cursor if is_event else None)
         binding.position = cursor
         stream.begin(cursor)
-        self._relay.catch_up(binding, cursor)
+        if stream.newest != cursor:
+            self._relay.catch_up(binding, cursor)
         if stream.maybe_incomplete:
             stream.maybe_incomplete = False
             self._relay.request_repair(stream)
@@ -256,17 +260,17 @@ class Hub:
     def _rebind(
         self, peer: Peer, stream: Stream, key: str, record: Record, cursor: int
     ) -> Binding:
+        peer.moving_in, peer.has_spoken = None, False
         old = peer.binding
-        self.unbind(peer)
-        binding = Binding(peer, stream, key, record.id, record.ttl_ms / 1000)
         if old is not None and old.session_id == record.id:
             # It was sent all that happened to the session meanwhile.
-            binding.bound_at, binding.since = old.bound_at, old.since
-        else:
-            binding.bound_at, binding.since = time.time_ns() // 1_000_000, cursor
+            old.schedule_extension()
+            return old
+        self.unbind(peer)
+        binding = Binding(peer, stream, key, record.id, record.ttl_ms / 1000)
+        binding.bound_at, binding.since = time.time_ns() // 1_000_000, cursor
         stream.add(binding)
-        peer.binding, peer.was_bound, peer.moving_in = binding, True, None
-        peer.has_spoken = False
+        peer.binding, peer.was_bound = binding, True
         self._counts.bound_now += 1
         return binding
 

@@ -43,6 +43,8 @@ FEED_EVENTS = 65_536
 MAX_PARTITIONS = 256
 """Into how many a store is divided at most: a position in the feed has a number for each."""
 
+_EMPTY_MAP = b"\x80"
+
 END_STEP = 100
 """Sessions that one script or transaction ends at most."""
 
@@ -141,7 +143,7 @@ class Record:
             expires_at=self.expires_at,
             ends_at=self.ends_at,
             key=key,
-            meta=unpack(self.meta),
+            meta={} if self.meta == _EMPTY_MAP else unpack(self.meta),
             language=self.language,
             version=self.version,
         )

@@ -561,6 +561,7 @@ async def test_a_connection_remembers_few_actors(node: MemoryNode) -> None:
     _, result = await client.call("session.restore", key, {"cursor": seen})
     assert result["recovered"] is False
     assert client.wire.cursors().count(said.cursor) == 1
+    node.clock.passed_ms += 10  # So that its cursor is beyond those of the forgotten actors.
     newer = await node.elsewhere.emit("alice", "game.move", None)
     _, result = await client.call("session.restore", key, {"cursor": said.cursor})
     assert result["recovered"] is True
