@@ -125,6 +125,9 @@ class _Nobody:
 
     actors: Collection[str] = ()
 
+    def wants(self, actor_id: str, cursor: int) -> bool:
+        return False
+
     def announced(self, event: StoredEvent) -> None:
         pass
 

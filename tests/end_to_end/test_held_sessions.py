@@ -95,14 +95,8 @@ async def test_a_node_that_was_stopped_keeps_what_it_holds(store_url: str) -> No
             await assert_lives(holder, key)
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "silent",
-        *(pytest.param(kind, marks=pytest.mark.long) for kind in ("gone", "replica")),
-        pytest.param("cannot save", marks=pytest.mark.long),
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["silent", "gone", "replica", "cannot save"])
 async def test_an_outage_of_the_store_ends_nothing_that_is_held(
     valkey: Valkey, kind: str, tmp_path: Path
 ) -> None:
@@ -131,6 +125,7 @@ async def test_an_outage_of_the_store_ends_nothing_that_is_held(
         assert (await alice.call("session.isValid", left))[0] == "expired"
 
 
+@pytest.mark.long
 async def test_beside_a_live_node_a_stopped_one_counts_as_dead(valkey: Valkey) -> None:
     """Its sessions end at their deadlines, and it tells its clients so when it is back."""
     flags = ("--store", valkey.url(), "--ttl-s", str(TTL_S))

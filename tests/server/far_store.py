@@ -111,6 +111,9 @@ class FarStore:
     def actors(self) -> Collection[str]:
         return self._listener.actors
 
+    def wants(self, actor_id: str, cursor: int) -> bool:
+        return actor_id in self._listener.actors  # Each is held or lost, news or not.
+
     def announced(self, event: StoredEvent) -> None:
         if self._held is not None:
             self._held.append(event)

@@ -32,6 +32,10 @@ class Nobody:
 
     actors: Collection[str] = ()
 
+    def wants(self, actor_id: str, cursor: int) -> bool:
+        """Want nothing."""
+        return False
+
     def announced(self, event: StoredEvent) -> None:
         """Take nothing."""
 

@@ -36,6 +36,9 @@ class Heard:
         self._broadcasts: Queue[Emitted] = Queue()
         self._losses: Queue[set[str]] = Queue()
 
+    def wants(self, actor_id: str, cursor: int) -> bool:
+        return actor_id in self.actors
+
     def announced(self, event: StoredEvent) -> None:
         self._events.put_nowait(event)
 

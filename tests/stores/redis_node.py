@@ -107,6 +107,9 @@ class Follower:
         """The cursors of the events that it knows of."""
         self._is_missing = asyncio.Event()
 
+    def wants(self, actor_id: str, cursor: int) -> bool:
+        return actor_id in self.actors
+
     def announced(self, event: StoredEvent) -> None:
         self.known.add(event.cursor)
 

@@ -173,6 +173,11 @@ class Hub:
         """The actors with connections on this node, or about to have some."""
         return self._relay.streams.keys()
 
+    def wants(self, actor_id: str, cursor: int) -> bool:
+        """Whether an event of the actor with this cursor has not been passed on yet."""
+        stream = self._relay.streams.get(actor_id)
+        return stream is not None and (stream.newest is None or cursor > stream.newest)
+
     def announced(self, event: StoredEvent) -> None:
         """Take an event that the store announces."""
         stream = self._relay.streams.get(event.actor_id)

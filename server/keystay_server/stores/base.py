@@ -271,6 +271,9 @@ class Listener(Protocol):
     def actors(self) -> Collection[str]:
         """The actors with connections here, or about to have some; others are not announced."""
 
+    def wants(self, actor_id: str, cursor: int) -> bool:
+        """Whether an event of the actor with this cursor is news here, before it is decoded."""
+
     def announced(self, event: StoredEvent) -> None:
         """Take an event of one of the actors. It may come late, twice, or after a newer one."""
 

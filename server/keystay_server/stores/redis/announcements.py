@@ -44,7 +44,7 @@ class Announcements:
                 return
             number, previous, actor_id, start = split_announcement(payload)
             self._gaps.announced(partition, number, previous)
-            if actor_id in self._listener.actors:
+            if self._listener.wants(actor_id, number):
                 self._listener.announced(decode_event(actor_id, payload[start:]))
         except ValueError:
             log.warning("a message on a channel of the store is not an announcement")

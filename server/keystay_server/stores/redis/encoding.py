@@ -74,18 +74,19 @@ def split(joined: bytes) -> list[bytes | None]:
         ValueError: If it did not.
     """
     values: list[bytes | None] = []
-    start = 0
-    while start < len(joined):
-        colon = joined.index(b":", start)
+    start, total, index = 0, len(joined), joined.index
+    while start < total:
+        colon = index(b":", start)
         length = joined[start:colon]
         start = colon + 1
         if length == b"-":
             values.append(None)
-        elif length.isdigit() and (end := start + int(length)) <= len(joined):
-            values.append(joined[start:end])
-            start = end
-        else:
+            continue
+        end = start + int(length)
+        if not start <= end <= total:
             raise ValueError("not a length of what follows")
+        values.append(joined[start:end])
+        start = end
     return values
 
 

@@ -290,7 +290,7 @@ class SqliteStore:
     def _committed(self, outcome: Outcome) -> None:
         self._memory.learn(outcome)
         for event in outcome.events:
-            if event.actor_id in self._listener.actors:
+            if self._listener.wants(event.actor_id, event.cursor):
                 self._listener.announced(event)
 
     async def _write_behind(self) -> None:
