@@ -64,7 +64,7 @@ client-js: $(JS_DIST)  ## Build the JavaScript client into client_js/dist, and f
 	@cp $(JS_DIST) server/keystay_server/control/demo/assets/
 
 configuration: .venv/dev  ## Make docs/configuration.md from the schema.
-	@$(BIN)/python -m keystay_server.config_page > docs/configuration.md
+	@$(BIN)/python -m keystay_server.settings.page > docs/configuration.md
 
 format: .venv/dev  ## Put the code into shape.
 	@$(BIN)/ruff check --fix .

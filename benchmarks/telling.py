@@ -13,7 +13,7 @@ from itertools import chain, zip_longest
 
 from benchmarks.crowd import Guest, Said, a_few_at_once, come, crowd
 from benchmarks.servers import Nodes, Server
-from keystay_server.sessions import Opening, Rules, Sessions
+from keystay_server.sessions.service import Opening, Rules, Sessions
 from keystay_server.stores import open_store
 from keystay_server.stores.base import Emitted, Retention, StoredEvent
 

@@ -13,39 +13,39 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from keystay_protocol.codec import Limits
-from keystay_server.authenticators import Anonymous, Authenticator
-from keystay_server.census import Census
-from keystay_server.config import Config, ConfigError, parse_address, parse_policy
-from keystay_server.connection import Node
-from keystay_server.context import Services
-from keystay_server.control.api_key import directory_beside, read_or_make_api_key
+from keystay_server.control.auth.api_key import directory_beside, read_or_make_api_key
+from keystay_server.control.auth.key_ring import KeyRing, read_keys
 from keystay_server.control.demo.routes import HOME as DEMO
 from keystay_server.control.demo.routes import Demo
-from keystay_server.control.key_ring import KeyRing, read_keys
+from keystay_server.control.endpoints.telemetry import TelemetryEndpoints
 from keystay_server.control.server import ControlServer
-from keystay_server.control.telemetry import TelemetryEndpoints
 from keystay_server.delivery.hub import Hub
-from keystay_server.dispatch import Dispatcher
-from keystay_server.expiry import Activity, Expiry
-from keystay_server.feed import Feed
-from keystay_server.heartbeat import Heartbeat
-from keystay_server.instruments import instruments_for
-from keystay_server.limits import ConnectionLimits
-from keystay_server.masking import without_secrets
-from keystay_server.reloading import Reloading
-from keystay_server.sessions import Rules, Sessions
-from keystay_server.signing import Signer, read_secrets
+from keystay_server.feed.signing import Signer, read_secrets
+from keystay_server.feed.subscriptions import Feed
+from keystay_server.gateway.connection import Node
+from keystay_server.gateway.context import Services
+from keystay_server.gateway.deadlines import Timings
+from keystay_server.gateway.dispatch import Dispatcher
+from keystay_server.gateway.handshake import OriginPolicy
+from keystay_server.gateway.instrumentation import instruments_for
+from keystay_server.gateway.limits import ConnectionLimits
+from keystay_server.gateway.listener import Listener
+from keystay_server.gateway.login.authenticators import Anonymous, Authenticator
+from keystay_server.gateway.websocket import frame
+from keystay_server.node.directory import Census
+from keystay_server.node.heartbeat import Heartbeat
+from keystay_server.node.reload import Reloading
+from keystay_server.node.tls import Certificate
+from keystay_server.sessions.expiry import Activity, Expiry
+from keystay_server.sessions.service import Rules, Sessions
+from keystay_server.settings.config import Config, ConfigError, parse_address, parse_policy
+from keystay_server.settings.masking import without_secrets
 from keystay_server.stores import open_store
 from keystay_server.stores.base import FEED_EVENTS, Retention, Store, StoreError
 from keystay_server.telemetry.counts import Counts
-from keystay_server.tls import Certificate
-from keystay_server.transports.handshake import OriginPolicy
-from keystay_server.transports.listener import Listener
-from keystay_server.transports.watch import Timings
-from keystay_server.transports.websocket import frame
 
 if TYPE_CHECKING:
-    from keystay_server.webhooks import Webhooks
+    from keystay_server.feed.webhooks import Webhooks
 
 log = logging.getLogger("keystay")
 
@@ -238,7 +238,7 @@ def _authenticators(config: Config) -> dict[str, Authenticator]:
         ways["anonymous"] = Anonymous()
     if config.jwt_key_file:
         # Imported late: who takes no tokens needs no cryptography in memory.
-        from keystay_server.web_token import Jwt
+        from keystay_server.gateway.login.jwt import Jwt
 
         ways["jwt"] = Jwt.from_config(config)
     return ways
@@ -250,7 +250,7 @@ def _webhooks(
     if not config.webhook_url:
         return None
     # Imported late: who has no webhook needs no HTTP client in memory.
-    from keystay_server.webhooks import Webhooks
+    from keystay_server.feed.webhooks import Webhooks
 
     signer = Signer(partial(read_secrets, config.webhook_secret_file))
     reloading.add(signer.reload)

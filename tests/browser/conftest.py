@@ -8,9 +8,9 @@ import httpx
 import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Page
 
-from tests.backend import backend_of
-from tests.chromium import browsing
-from tests.server_process import ServerProcess, serving
+from tests.support.backend import backend_of
+from tests.support.chromium import browsing
+from tests.support.server_process import ServerProcess, serving
 
 API_KEY = "the-api-key-of-the-dashboard"
 PHONE, LAPTOP = (360, 740), (1366, 860)

@@ -14,11 +14,11 @@ from playwright.async_api import Browser, Page
 
 from keystay_protocol.codec import encode
 from keystay_protocol.frames import Event
-from tests.browser.tabs import Site, Tab, site_in
-from tests.client_py.golden import CURSOR, KEY, bound, done, session_set
-from tests.client_py.peer import PeerLine, listening
-from tests.client_py.relay import relay_to
-from tests.server_process import ServerProcess
+from tests.support.browser.tabs import Site, Tab, site_in
+from tests.support.client_py.golden import CURSOR, KEY, bound, done, session_set
+from tests.support.client_py.peer import PeerLine, listening
+from tests.support.client_py.relay import relay_to
+from tests.support.server_process import ServerProcess
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.long]
 

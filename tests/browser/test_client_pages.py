@@ -12,9 +12,10 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from tests.browser.conftest import SOON_MS
-from tests.browser.pages import serving_pages
-from tests.server_process import ServerProcess
-from tests.test_docs import ROOT, blocks
+from tests.docs.test_docs import blocks
+from tests.support.browser.pages import serving_pages
+from tests.support.paths import ROOT
+from tests.support.server_process import ServerProcess
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.long]
 

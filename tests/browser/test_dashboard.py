@@ -13,9 +13,9 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.browser.conftest import PHONE, SOON_MS, log_in
-from tests.browser.readable import NAMELESS, PALE
-from tests.raw_client import RawClient, connected
-from tests.server_process import ServerProcess
+from tests.support.browser.readable import NAMELESS, PALE
+from tests.support.raw_client import RawClient, connected
+from tests.support.server_process import ServerProcess
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.long]
 

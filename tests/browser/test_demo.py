@@ -14,8 +14,8 @@ import pytest
 from playwright.async_api import Page, Route, expect
 
 from tests.browser.conftest import API_KEY, SOON_MS
-from tests.browser.demo import card, key_in, log_in, press, second_window, texts, told
-from tests.server_process import ServerProcess
+from tests.support.browser.demo import card, key_in, log_in, press, second_window, texts, told
+from tests.support.server_process import ServerProcess
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.long]
 

@@ -5,10 +5,10 @@ The demo in a browser: how it explains the end of a session, however that came.
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.backend import backend_of
 from tests.browser.conftest import API_KEY, SOON_MS
-from tests.browser.demo import card, log_in, press, second_window, texts, told
-from tests.server_process import ServerProcess, serving
+from tests.support.backend import backend_of
+from tests.support.browser.demo import card, log_in, press, second_window, texts, told
+from tests.support.server_process import ServerProcess, serving
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.long]
 

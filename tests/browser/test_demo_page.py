@@ -8,9 +8,9 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.browser.conftest import LAPTOP, PHONE, SOON_MS
-from tests.browser.demo import card, log_in, press, second_window, told
-from tests.browser.readable import NAMELESS, PALE
-from tests.server_process import ServerProcess
+from tests.support.browser.demo import card, log_in, press, second_window, told
+from tests.support.browser.readable import NAMELESS, PALE
+from tests.support.server_process import ServerProcess
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.long]
 

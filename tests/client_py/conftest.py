@@ -7,8 +7,8 @@ import pytest
 import pytest_asyncio
 
 import keystay
-from tests.client_py.peer import Peer, listening
-from tests.server_process import ServerProcess, serving
+from tests.support.client_py.peer import Peer, listening
+from tests.support.server_process import ServerProcess, serving
 
 
 @pytest.fixture

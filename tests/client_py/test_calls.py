@@ -9,7 +9,7 @@ from keystay.errors import QueueFull
 from keystay_protocol.codec import decode_command
 from keystay_protocol.commands import CommandName
 from keystay_protocol.errors import InvalidParams
-from tests.client_py.golden import KEY
+from tests.support.client_py.golden import KEY
 
 
 def drain(calls: Calls) -> list[Call]:

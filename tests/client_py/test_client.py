@@ -8,8 +8,8 @@ import pytest
 
 import keystay
 from keystay import Session
-from tests.client_py.peer import WAIT_S
-from tests.server_process import ServerProcess
+from tests.support.client_py.peer import WAIT_S
+from tests.support.server_process import ServerProcess
 
 NO_SESSION = "nobody:kst_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 

@@ -9,8 +9,8 @@ import keystay
 from keystay import ConnectionState
 from keystay_protocol.codec import encode
 from keystay_protocol.frames import Event
-from tests.client_py.golden import CURSOR, KEY, bound, done, refused, session_set
-from tests.client_py.peer import FAST, WAIT_S, Peer
+from tests.support.client_py.golden import CURSOR, KEY, bound, done, refused, session_set
+from tests.support.client_py.peer import FAST, WAIT_S, Peer
 
 
 class TestTimeouts:

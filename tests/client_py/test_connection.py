@@ -9,7 +9,7 @@ import pytest
 
 import keystay
 from keystay import ConnectionState
-from tests.client_py.golden import (
+from tests.support.client_py.golden import (
     AFTER,
     CURSOR,
     KEY,
@@ -17,7 +17,7 @@ from tests.client_py.golden import (
     done,
     refused,
 )
-from tests.client_py.peer import FAST, WAIT_S, Peer, listening
+from tests.support.client_py.peer import FAST, WAIT_S, Peer, listening
 
 
 class TestTheFirstConnection:

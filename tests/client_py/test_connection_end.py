@@ -12,7 +12,7 @@ import keystay
 from keystay import ConnectionState
 from keystay_protocol.codec import encode
 from keystay_protocol.frames import Event
-from tests.client_py.golden import (
+from tests.support.client_py.golden import (
     CURSOR,
     KEY,
     SESSION,
@@ -21,7 +21,7 @@ from tests.client_py.golden import (
     session_set,
     wire_session,
 )
-from tests.client_py.peer import FAST, WAIT_S, Peer, listening
+from tests.support.client_py.peer import FAST, WAIT_S, Peer, listening
 
 
 class TestADrainingServer:

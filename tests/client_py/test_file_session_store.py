@@ -11,8 +11,8 @@ import pytest
 
 import keystay
 from keystay import FileSessionStore, StoredSession
-from tests.client_py.golden import CURSOR, KEY, OTHER_KEY
-from tests.client_py.peer import WAIT_S
+from tests.support.client_py.golden import CURSOR, KEY, OTHER_KEY
+from tests.support.client_py.peer import WAIT_S
 
 SAVE_FOR_EVER = """
 import itertools, sys, keystay

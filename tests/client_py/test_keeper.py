@@ -9,8 +9,8 @@ import pytest
 
 from keystay import Options, StoredSession
 from keystay.keeper import Keeper
-from tests.client_py.golden import KEY
-from tests.client_py.peer import WAIT_S
+from tests.support.client_py.golden import KEY
+from tests.support.client_py.peer import WAIT_S
 
 
 class SlowStore:

@@ -17,7 +17,7 @@ from websockets.http11 import Request, Response
 import keystay
 from keystay import Options
 from keystay.line import Hangup, Line, check_url
-from tests.client_py.peer import FAST, listening
+from tests.support.client_py.peer import FAST, listening
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from keystay_protocol.errors import (
     MalformedFrame,
 )
 from keystay_protocol.frames import Command, Event
-from tests.client_py.golden import (
+from tests.support.client_py.golden import (
     CURSOR,
     KEY,
     SESSION,
@@ -25,7 +25,7 @@ from tests.client_py.golden import (
     vector,
     wire_session,
 )
-from tests.client_py.links import bound_link, open_link, sent
+from tests.support.client_py.links import bound_link, open_link, sent
 
 
 class TestCommands:

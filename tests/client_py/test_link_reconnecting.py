@@ -11,7 +11,7 @@ from keystay_protocol.errors import (
     UnknownRefusal,
 )
 from keystay_protocol.frames import Event
-from tests.client_py.golden import (
+from tests.support.client_py.golden import (
     AFTER,
     CURSOR,
     KEY,
@@ -21,7 +21,7 @@ from tests.client_py.golden import (
     refused,
     session_set,
 )
-from tests.client_py.links import bound_link, lines, open_link, sent
+from tests.support.client_py.links import bound_link, lines, open_link, sent
 
 
 class TestReconnecting:

@@ -10,7 +10,7 @@ from keystay_protocol.codec import encode
 from keystay_protocol.commands import CommandName
 from keystay_protocol.errors import InvalidSessionKey, MalformedFrame
 from keystay_protocol.frames import Event, Reply
-from tests.client_py.golden import (
+from tests.support.client_py.golden import (
     AFTER,
     CURSOR,
     KEY,
@@ -22,7 +22,7 @@ from tests.client_py.golden import (
     session_unset,
     wire_session,
 )
-from tests.client_py.links import bound_link, lines, open_link, sent
+from tests.support.client_py.links import bound_link, lines, open_link, sent
 
 
 def told(*, recovered: bool) -> list[Event]:

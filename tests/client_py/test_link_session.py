@@ -9,7 +9,7 @@ from keystay_protocol.codec import encode
 from keystay_protocol.commands import CommandName
 from keystay_protocol.errors import Expired, InvalidSessionKey, MalformedFrame, NoSession
 from keystay_protocol.frames import Event
-from tests.client_py.golden import (
+from tests.support.client_py.golden import (
     CURSOR,
     KEY,
     OTHER_KEY,
@@ -22,7 +22,7 @@ from tests.client_py.golden import (
     vector,
     wire_session,
 )
-from tests.client_py.links import bound_link, lines, open_link, sent
+from tests.support.client_py.links import bound_link, lines, open_link, sent
 
 
 class TestTheSession:

@@ -7,8 +7,8 @@ import json
 import sys
 from asyncio.subprocess import PIPE
 
-from tests.raw_client import connected
-from tests.server_process import serving
+from tests.support.raw_client import connected
+from tests.support.server_process import serving
 
 SOON_S = 10.0
 

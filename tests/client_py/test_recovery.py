@@ -5,10 +5,10 @@ from typing import Any
 
 import keystay
 from keystay import SESSION_RECOVERED, ConnectionState, Event, Stream
-from tests.client_py.backends import backend
-from tests.client_py.peer import FAST, WAIT_S
-from tests.client_py.relay import Relay, relay_to
-from tests.server_process import ServerProcess
+from tests.support.client_py.backends import backend
+from tests.support.client_py.peer import FAST, WAIT_S
+from tests.support.client_py.relay import Relay, relay_to
+from tests.support.server_process import ServerProcess
 
 Told = tuple[str, Any, int | None]
 

@@ -9,7 +9,7 @@ import asyncio
 import logging
 
 from keystay import Client, Session
-from tests.client_py.peer import WAIT_S
+from tests.support.client_py.peer import WAIT_S
 
 STORE_KEY = "sessionKey"
 

@@ -10,10 +10,10 @@ import pytest
 
 import keystay
 from keystay import SESSION_RECOVERED, Event, FileSessionStore, StoredSession
-from tests.client_py.backends import backend
-from tests.client_py.golden import CURSOR, KEY
-from tests.client_py.peer import FAST, WAIT_S, Peer
-from tests.server_process import ServerProcess, serving
+from tests.support.client_py.backends import backend
+from tests.support.client_py.golden import CURSOR, KEY
+from tests.support.client_py.peer import FAST, WAIT_S, Peer
+from tests.support.server_process import ServerProcess, serving
 
 
 @pytest.fixture

@@ -8,16 +8,16 @@ from typing import Any
 
 import yaml
 
-from keystay_server.config import Config, parse_address
-from tests.deploy.files import (
+from keystay_server.settings.config import Config, parse_address
+from tests.support.deploy.files import (
     BACKENDS,
     CLIENTS,
-    ROOT,
     config_from,
     drained_after_s,
     seconds,
     text,
 )
+from tests.support.paths import ROOT
 
 DOCKERFILE = text("Dockerfile").replace("\\\n", " ")
 STEPS: list[tuple[str, str]] = re.findall(r"^([A-Z]+) +(.*)$", DOCKERFILE, re.MULTILINE)

@@ -8,14 +8,14 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from keystay_server.commands import COMMANDS
+from keystay_server.gateway.commands import COMMANDS
 from keystay_server.stores.base import Store
 from keystay_server.telemetry.catalogue import METRICS
 from keystay_server.telemetry.counts import Counts
 from keystay_server.telemetry.durations import Operations
 from keystay_server.telemetry.metrics import Build, Metrics
 from keystay_server.telemetry.operations import operations_of
-from tests.deploy.files import text
+from tests.support.deploy.files import text
 
 DASHBOARD: dict[str, Any] = json.loads(text("grafana/keystay.json"))
 PANELS: list[dict[str, Any]] = [

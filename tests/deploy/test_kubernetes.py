@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from keystay_server.config import parse_address
-from tests.deploy.files import (
+from keystay_server.settings.config import parse_address
+from tests.support.deploy.files import (
     BACKENDS,
     CLIENTS,
     DEPLOY,

@@ -6,9 +6,9 @@
 
 import re
 
-from keystay_server.config import Config
-from keystay_server.control.health import STORE_ANSWERS_WITHIN_S
-from tests.deploy.files import BACKENDS, CLIENTS, seconds, silence_s, text
+from keystay_server.control.endpoints.health import STORE_ANSWERS_WITHIN_S
+from keystay_server.settings.config import Config
+from tests.support.deploy.files import BACKENDS, CLIENTS, seconds, silence_s, text
 
 NGINX = re.sub(r"#.*", "", text("nginx.conf"))
 HAPROXY = re.sub(r"#.*", "", text("haproxy.cfg"))

@@ -13,11 +13,11 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 import keystay
-from tests.deploy.front import SOON_S, Front, in_front_of
-from tests.raw_client import RawClient, connected
-from tests.server.transports.raw_peer import dialled, request
-from tests.server_process import ServerProcess, serving
-from tests.valkey import Valkey, running_valkey
+from tests.support.deploy.front import SOON_S, Front, in_front_of
+from tests.support.raw_client import RawClient, connected
+from tests.support.server.raw_peer import dialled, request
+from tests.support.server_process import ServerProcess, serving
+from tests.support.valkey import Valkey, running_valkey
 
 pytestmark = pytest.mark.long
 

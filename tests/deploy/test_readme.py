@@ -4,7 +4,7 @@
 
 import re
 
-from tests.deploy.files import DEPLOY, text
+from tests.support.deploy.files import DEPLOY, text
 
 
 def test_every_file_is_named() -> None:

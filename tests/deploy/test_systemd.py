@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from keystay_server.config import Config, load
-from tests.deploy.files import DEPLOY, drained_after_s, text
-from tests.server.shell import keystay
+from keystay_server.settings.config import Config, load
+from tests.support.deploy.files import DEPLOY, drained_after_s, text
+from tests.support.server.shell import keystay
 
 
 def unit() -> dict[str, dict[str, list[str]]]:
@@ -88,7 +88,7 @@ def test_its_settings_are_right(tmp_path: Path) -> None:
 
 def test_as_many_files_may_be_open_as_connections() -> None:
     """As `keystay doctor` wants it."""
-    from keystay_server.admin.doctor.machine import SPARE_FILES
+    from keystay_server.cli.doctor.machine import SPARE_FILES
 
     config = load({}, str(DEPLOY / "systemd/keystay.toml"), {})
     assert int(SERVICE["LimitNOFILE"][0]) >= config.max_connections + SPARE_FILES
@@ -106,5 +106,5 @@ def test_a_wrong_setting_is_not_tried_again() -> None:
 
 
 def test_it_is_started_once_it_says_so() -> None:
-    """`keystay serve` itself does (`tests/server/test_readiness.py`), and no child of it."""
+    """`keystay serve` itself does (`tests/server/node/test_systemd.py`), and no child of it."""
     assert (SERVICE["Type"], SERVICE["NotifyAccess"]) == (["notify"], ["main"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.valkey import Valkey, running_valkey
+from tests.support.valkey import Valkey, running_valkey
 
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 

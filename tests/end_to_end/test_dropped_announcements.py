@@ -11,11 +11,11 @@ from random import Random
 import pytest
 from redis.asyncio import Redis
 
-from tests.end_to_end.story import ACTORS, EVENTS, telling
-from tests.server_process import serving
-from tests.stores.losses import Losses
-from tests.stores.proxy import proxy_to
-from tests.valkey import Valkey
+from tests.support.end_to_end.story import ACTORS, EVENTS, telling
+from tests.support.server_process import serving
+from tests.support.stores.losses import Losses
+from tests.support.stores.proxy import proxy_to
+from tests.support.valkey import Valkey
 
 REMEMBER = ("--history-events", str(EVENTS))
 CHAPTERS, AT_ONCE = 3, 10

@@ -6,11 +6,11 @@ import time
 
 import pytest
 
-from tests.asking import until
-from tests.raw_client import RawClient, connected
-from tests.scraping import until_scraped, value
-from tests.server_process import serving
-from tests.valkey import Valkey
+from tests.support.asking import until
+from tests.support.raw_client import RawClient, connected
+from tests.support.scraping import until_scraped, value
+from tests.support.server_process import serving
+from tests.support.valkey import Valkey
 
 AT_MOST_LATE_MS = 1000
 

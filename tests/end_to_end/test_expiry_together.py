@@ -7,11 +7,11 @@ import asyncio
 from keystay_protocol.session import split_key
 from keystay_server.stores.base import Retention
 from keystay_server.stores.redis import RedisStore
-from tests.end_to_end.peers import log_in, many_connected, restore
-from tests.server.transports.raw_peer import BINARY, RawPeer, command, frame
-from tests.server_process import serving
-from tests.stores.installation import Heard
-from tests.valkey import Valkey
+from tests.support.end_to_end.peers import log_in, many_connected, restore
+from tests.support.server.raw_peer import BINARY, RawPeer, command, frame
+from tests.support.server_process import serving
+from tests.support.stores.installation import Heard
+from tests.support.valkey import Valkey
 
 SESSIONS, AT_ONCE = 300, 50
 FLAGS = ("--ttl-s", "1.5", "--activity", "none", "--log-level", "warning")

@@ -7,10 +7,10 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from tests.end_to_end.writers import ACTORS, LONG, Story, story_of, told_of, writing
-from tests.event_source import Heard, listening
-from tests.server_process import ServerProcess, serving
-from tests.valkey import Valkey
+from tests.support.end_to_end.writers import ACTORS, LONG, Story, story_of, told_of, writing
+from tests.support.event_source import Heard, listening
+from tests.support.server_process import ServerProcess, serving
+from tests.support.valkey import Valkey
 
 pytestmark = pytest.mark.long
 

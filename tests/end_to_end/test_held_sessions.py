@@ -12,10 +12,10 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from tests.asking import until
-from tests.raw_client import RawClient, connected
-from tests.server_process import ServerProcess, serving
-from tests.valkey import Valkey
+from tests.support.asking import until
+from tests.support.raw_client import RawClient, connected
+from tests.support.server_process import ServerProcess, serving
+from tests.support.valkey import Valkey
 
 TTL_S = 2.0
 AWAY_S = 3.0

@@ -4,8 +4,8 @@ What was answered outlives a server that is killed.
 
 import asyncio
 
-from tests.raw_client import connected
-from tests.server_process import serving
+from tests.support.raw_client import connected
+from tests.support.server_process import serving
 
 LOGINS_AT_ONCE = 200
 ENOUGH = 50

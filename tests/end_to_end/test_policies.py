@@ -6,9 +6,9 @@ import asyncio
 from contextlib import AsyncExitStack
 from typing import Any
 
-from tests.raw_client import RawClient, connected
-from tests.server_process import serving
-from tests.valkey import Valkey
+from tests.support.raw_client import RawClient, connected
+from tests.support.server_process import serving
+from tests.support.valkey import Valkey
 
 
 async def test_a_limit_is_exact_across_nodes(valkey: Valkey) -> None:

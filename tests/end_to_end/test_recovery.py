@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.backend import backend_of, change
-from tests.raw_client import RawClient, connected
-from tests.server_process import ServerProcess, serving
-from tests.valkey import Valkey, running_valkey
+from tests.support.backend import backend_of, change
+from tests.support.raw_client import RawClient, connected
+from tests.support.server_process import ServerProcess, serving
+from tests.support.valkey import Valkey, running_valkey
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

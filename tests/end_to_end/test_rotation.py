@@ -16,11 +16,11 @@ import httpx
 import pytest
 
 import keystay
-from tests.asking import AGAIN_S, until
-from tests.backend import backend_of
-from tests.certificate import content_of, make_certificate
-from tests.raw_client import connected
-from tests.server_process import ServerProcess, serving
+from tests.support.asking import AGAIN_S, until
+from tests.support.backend import backend_of
+from tests.support.certificate import content_of, make_certificate
+from tests.support.raw_client import connected
+from tests.support.server_process import ServerProcess, serving
 
 WAIT_S = 10.0
 API_KEY = "test-api-key"

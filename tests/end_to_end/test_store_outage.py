@@ -7,10 +7,10 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from tests.asking import AGAIN_S, until
-from tests.raw_client import connected
-from tests.server_process import serving
-from tests.valkey import Valkey
+from tests.support.asking import AGAIN_S, until
+from tests.support.raw_client import connected
+from tests.support.server_process import serving
+from tests.support.valkey import Valkey
 
 OUTAGE_S = 5.0
 

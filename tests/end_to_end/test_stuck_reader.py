@@ -10,11 +10,11 @@ from collections.abc import Iterator
 import msgpack
 import pytest
 
-from keystay_server.admin.client import ControlClient
-from tests.backend import change
-from tests.end_to_end.peers import address_of, log_in, many_connected, restore
-from tests.server.transports.raw_peer import CLOSE, RawPeer, dialled_narrowly
-from tests.server_process import ServerProcess, serving
+from keystay_server.cli.client import ControlClient
+from tests.support.backend import change
+from tests.support.end_to_end.peers import address_of, log_in, many_connected, restore
+from tests.support.server.raw_peer import CLOSE, RawPeer, dialled_narrowly
+from tests.support.server_process import ServerProcess, serving
 
 FELLOWS, STRANGERS = 9, 990
 """Connections of the stuck one's session beside it, and of other sessions."""

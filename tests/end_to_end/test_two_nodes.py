@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.backend import change
-from tests.raw_client import RawClient, connected
-from tests.server_process import ServerProcess, serving
-from tests.valkey import running_valkey
+from tests.support.backend import change
+from tests.support.raw_client import RawClient, connected
+from tests.support.server_process import ServerProcess, serving
+from tests.support.valkey import running_valkey
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -16,14 +16,14 @@ from pathlib import Path
 
 import pytest
 
+from keystay_server.feed.webhooks import LEASE
 from keystay_server.stores import open_store
 from keystay_server.stores.base import Retention
-from keystay_server.webhooks import LEASE
-from tests.asking import until
-from tests.end_to_end.writers import ACTORS, LONG, Story, story_of, told_of, writing
-from tests.server_process import serving
-from tests.stores.installation import Heard
-from tests.valkey import Valkey
+from tests.support.asking import until
+from tests.support.end_to_end.writers import ACTORS, LONG, Story, story_of, told_of, writing
+from tests.support.server_process import serving
+from tests.support.stores.installation import Heard
+from tests.support.valkey import Valkey
 
 pytestmark = pytest.mark.long
 

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-SPEC = Path(__file__).parents[2] / "protocol" / "SPEC.md"
+from tests.support.paths import ROOT
+
+SPEC = ROOT / "protocol" / "SPEC.md"
 
 
 @pytest.fixture(scope="session")

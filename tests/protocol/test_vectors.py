@@ -11,8 +11,9 @@ import pytest
 from keystay_protocol.codec import FROM_SERVER, decode, decode_command, encode, unpack
 from keystay_protocol.errors import MalformedFrame
 from keystay_protocol.frames import Command, Event, Frame, Reply
+from tests.support.paths import ROOT
 
-FOLDER = Path(__file__).parents[2] / "protocol" / "vectors"
+FOLDER = ROOT / "protocol" / "vectors"
 
 Vector = dict[str, Any]
 

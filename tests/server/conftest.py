@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.server.memory_node import MemoryNode, running_node
+from tests.support.server.memory_node import MemoryNode, running_node
 
 
 @pytest.fixture

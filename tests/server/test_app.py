@@ -9,11 +9,11 @@ import jwt
 import pytest
 
 from keystay_server.app import App
-from keystay_server.config import ConfigError, load
-from tests.raw_client import connected
-from tests.server.hazards.flood import raw
-from tests.server.transports.raw_peer import BINARY, command, frame, request
-from tests.server_process import serving
+from keystay_server.settings.config import ConfigError, load
+from tests.support.raw_client import connected
+from tests.support.server.flood import raw
+from tests.support.server.raw_peer import BINARY, command, frame, request
+from tests.support.server_process import serving
 
 SECRET = "a shared secret of 32 bytes, and more"
 

@@ -23,16 +23,16 @@ from hypothesis.stateful import (
 
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import CommandError
-from keystay_server.expiry import Activity
-from keystay_server.sessions import Opening, Rules, Sessions
+from keystay_server.sessions.expiry import Activity
+from keystay_server.sessions.service import Opening, Rules, Sessions
 from keystay_server.stores.base import (
     UNLIMITED,
     Policy,
     Retention,
     RevisionConflict,
 )
-from tests.server.memory_node import Client, running_node
-from tests.server.node_model import (
+from tests.support.server.memory_node import Client, running_node
+from tests.support.server.node_model import (
     SET,
     TTL_MS,
     UNSET,
@@ -42,7 +42,7 @@ from tests.server.node_model import (
     SessionModel,
     Shown,
 )
-from tests.server.wire import WAIT_S
+from tests.support.server.wire import WAIT_S
 
 T = TypeVar("T")
 

@@ -9,8 +9,8 @@ from contextlib import suppress
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests.raw_client import connected
-from tests.server_process import serving
+from tests.support.raw_client import connected
+from tests.support.server_process import serving
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -12,10 +12,10 @@ from typing import Any
 
 import httpx
 
-from tests.backend import backend_of
 from tests.soak.nodes import Node
 from tests.soak.record import Request
 from tests.soak.recorder import Recorder, SharedKey, state_of
+from tests.support.backend import backend_of
 
 PAUSE_S = (0.05, 0.5)
 ANSWER_S = 60.0

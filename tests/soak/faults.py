@@ -16,7 +16,7 @@ from tests.soak.connection import Client
 from tests.soak.nodes import Node
 from tests.soak.player import Player
 from tests.soak.recorder import Recorder
-from tests.valkey import Valkey, free_port
+from tests.support.valkey import Valkey, free_port
 
 BETWEEN_S = (1.0, 4.0)
 DOWN_S = (0.2, 3.0)

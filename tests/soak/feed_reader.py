@@ -9,10 +9,10 @@ from contextlib import suppress
 
 import httpx
 
-from tests.event_source import listening
 from tests.soak.nodes import Node
 from tests.soak.record import FeedItem
 from tests.soak.recorder import Recorder
+from tests.support.event_source import listening
 
 STAY_S = (2.0, 20.0)
 TRY_AGAIN_S = 0.5

@@ -8,9 +8,9 @@ import signal
 import socket
 from contextlib import AsyncExitStack, suppress
 
-from tests.server_process import ServerProcess, serving
 from tests.soak.record import Absence
 from tests.soak.recorder import Recorder, now_ms
+from tests.support.server_process import ServerProcess, serving
 
 BELOW_EPHEMERAL = range(20_000, 32_000)
 """Ports that no outgoing connection is given while a server that had one is away."""

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from redis.asyncio import Redis
 
 from keystay_protocol.errors import Unavailable
-from keystay_server.config import parse_policy
+from keystay_server.settings.config import parse_policy
 from keystay_server.stores.base import Retention
 from tests.soak.backend import Backend
 from tests.soak.checker import check
@@ -23,7 +23,7 @@ from tests.soak.nodes import Node
 from tests.soak.player import Player
 from tests.soak.recorder import Recorder
 from tests.soak.violations import Violation
-from tests.valkey import Valkey, running_valkey
+from tests.support.valkey import Valkey, running_valkey
 
 HISTORY_EVENTS = 128
 """Few enough that a client which comes back with an old cursor is sometimes not recovered."""

@@ -18,18 +18,19 @@ from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from keystay_protocol.errors import Timeout
-from keystay_server.control.auth import Authentication, Authenticator, Right, require
-from keystay_server.control.caching import NoStore
-from keystay_server.control.connections import ConnectionEndpoints
-from keystay_server.control.events import EventEndpoints
-from keystay_server.control.feed import FeedEndpoints
-from keystay_server.control.health import HealthEndpoints
-from keystay_server.control.openapi import PROBLEM, describe
-from keystay_server.control.operation import Answer, Operation, Reply
-from keystay_server.control.problems import HANDLERS, MEDIA_TYPE
-from keystay_server.control.schema import TEXT, Field
-from keystay_server.control.sessions import SessionEndpoints
-from keystay_server.control.shapes import (
+from keystay_server.control.auth.rights import Authentication, Authenticator, Right, require
+from keystay_server.control.endpoints.connections import ConnectionEndpoints
+from keystay_server.control.endpoints.events import EventEndpoints
+from keystay_server.control.endpoints.feed import FeedEndpoints
+from keystay_server.control.endpoints.health import HealthEndpoints
+from keystay_server.control.endpoints.sessions import SessionEndpoints
+from keystay_server.control.endpoints.telemetry import TelemetryEndpoints
+from keystay_server.control.http.caching import NoStore
+from keystay_server.control.http.problems import HANDLERS, MEDIA_TYPE
+from keystay_server.control.schema.json_schema import TEXT, Field
+from keystay_server.control.schema.openapi import PROBLEM, describe
+from keystay_server.control.schema.operation import Answer, Operation, Reply
+from keystay_server.control.schema.shapes import (
     AFTER,
     CHANGE,
     CONNECTIONS,
@@ -46,7 +47,6 @@ from keystay_server.control.shapes import (
     STATS,
     STATUS,
 )
-from keystay_server.control.telemetry import TelemetryEndpoints
 
 V1 = "/v1"
 

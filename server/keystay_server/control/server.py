@@ -14,24 +14,24 @@ import uvicorn
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
-from keystay_server.census import Census
 from keystay_server.control.api import Endpoints, make_api, operations
-from keystay_server.control.bearer import Bearer
-from keystay_server.control.connections import ConnectionEndpoints
+from keystay_server.control.auth.bearer import Bearer
+from keystay_server.control.auth.key_ring import KeyRing
+from keystay_server.control.auth.wrong_keys import WrongKeys
 from keystay_server.control.dashboard.routes import make_pages, make_tickets
 from keystay_server.control.dashboard.visitors import Visitors
 from keystay_server.control.demo.routes import Demo, make_demo
-from keystay_server.control.events import EventEndpoints
-from keystay_server.control.feed import FeedEndpoints
-from keystay_server.control.health import HealthEndpoints
-from keystay_server.control.key_ring import KeyRing
-from keystay_server.control.room import Room
-from keystay_server.control.sessions import SessionEndpoints
-from keystay_server.control.telemetry import TelemetryEndpoints
-from keystay_server.control.wrong_keys import WrongKeys
+from keystay_server.control.endpoints.connections import ConnectionEndpoints
+from keystay_server.control.endpoints.events import EventEndpoints
+from keystay_server.control.endpoints.feed import FeedEndpoints
+from keystay_server.control.endpoints.health import HealthEndpoints
+from keystay_server.control.endpoints.sessions import SessionEndpoints
+from keystay_server.control.endpoints.telemetry import TelemetryEndpoints
+from keystay_server.control.http.room import Room
 from keystay_server.delivery.hub import Hub
-from keystay_server.feed import Feed
-from keystay_server.sessions import Sessions
+from keystay_server.feed.subscriptions import Feed
+from keystay_server.node.directory import Census
+from keystay_server.sessions.service import Sessions
 
 MAX_CONNECTIONS = 1024
 IDLE_S = 65
@@ -161,7 +161,7 @@ class _Uvicorn(uvicorn.Server):
 
 def _http_protocol() -> Callable[..., asyncio.Protocol] | str:
     try:
-        from keystay_server.control.bounded_http import BoundedHttp
+        from keystay_server.control.http.bounded_http import BoundedHttp
     except ImportError:  # PyPy has no httptools. h11, in its place, has bounds of its own.
         return "h11"
     return partial(BoundedHttp, Room(MAX_CONNECTIONS))

@@ -20,8 +20,8 @@ from keystay_protocol.frames import Event
 from keystay_server.delivery.bindings import Binding, Peer, Stream
 from keystay_server.delivery.gaps import Gaps
 from keystay_server.delivery.payloads import data_of, is_about, name_of
-from keystay_server.keys import digest_of
 from keystay_server.stores.base import SessionSet, SessionUnset, Store, StoredEvent
+from keystay_server.stores.digest import digest_of
 from keystay_server.telemetry.counts import Counts
 
 

@@ -20,7 +20,7 @@ whole installation is kept inside one of its methods:
    is not ended because the store could not be written to for a while.
 8. No method takes longer because the actor has many sessions, or had many.
 
-`tests/stores/test_store_contract.py` states and proves them for each store.
+`tests/server/stores/contract/test_sessions.py` states and proves them for each store.
 
 Times are Unix milliseconds by the store's own clock, never the caller's.
 A store holds a digest of a key, never the key.
@@ -34,7 +34,7 @@ from keystay_protocol.codec import unpack
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import Unavailable
 from keystay_protocol.session import Session
-from keystay_server.stores.once import Once
+from keystay_server.stores.idempotency import Once
 from keystay_server.stores.position import Position
 
 FEED_EVENTS = 65_536

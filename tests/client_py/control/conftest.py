@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 import keystay
-from tests.server_process import ServerProcess
+from tests.support.server_process import ServerProcess
 
 API_KEY = "test-api-key"
 

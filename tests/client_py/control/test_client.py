@@ -9,8 +9,8 @@ import pytest
 
 import keystay
 from tests.client_py.control.conftest import API_KEY
-from tests.client_py.control.http_peer import SESSION, answer, http_peer, problem
-from tests.server_process import ServerProcess, serving
+from tests.support.client_py.http_peer import SESSION, answer, http_peer, problem
+from tests.support.server_process import ServerProcess, serving
 
 ODD_ACTORS = [
     *("7", "player:7", "realm/7", "/", "a//b/", ".", "..", "../sessions", "50%", "%2F"),

@@ -12,7 +12,7 @@ import pytest
 import keystay
 from keystay.control import door
 from tests.client_py.control.conftest import API_KEY, QUICK
-from tests.client_py.control.http_peer import (
+from tests.support.client_py.http_peer import (
     SESSION,
     WAIT_S,
     Act,
@@ -23,8 +23,8 @@ from tests.client_py.control.http_peer import (
     keep_silent,
     problem,
 )
-from tests.server_process import ServerProcess
-from tests.stores.proxy import Proxy, Sieve, proxy_to
+from tests.support.server_process import ServerProcess
+from tests.support.stores.proxy import Proxy, Sieve, proxy_to
 
 SECRET = "ksa_" + "S3cret" * 8
 

@@ -5,7 +5,7 @@ import pytest
 import keystay
 from keystay.control.events import read_event
 from keystay_protocol.errors import MalformedFrame
-from tests.client_py.control.http_peer import SESSION
+from tests.support.client_py.http_peer import SESSION
 
 SET = {"actorId": "alice", "cursor": 7, "at": 9, "session": SESSION}
 UNSET = {"actorId": "alice", "cursor": 8, "at": 9, "id": "YQ.1", "reason": "banned"}

@@ -8,8 +8,8 @@ import pytest
 
 import keystay
 from tests.client_py.control.conftest import API_KEY, QUICK
-from tests.client_py.control.feed_peer import HEAD, FeedPeer, feed_peer
-from tests.client_py.control.http_peer import (
+from tests.support.client_py.feed_peer import HEAD, FeedPeer, feed_peer
+from tests.support.client_py.http_peer import (
     SESSION,
     WAIT_S,
     Act,

@@ -4,7 +4,7 @@ import pytest
 
 import keystay
 from keystay_protocol.errors import MalformedFrame
-from tests.client_py.control.http_peer import SESSION
+from tests.support.client_py.http_peer import SESSION
 
 
 def test_it_is_a_session_with_a_revision() -> None:

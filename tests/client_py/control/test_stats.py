@@ -6,7 +6,7 @@ import pytest
 
 import keystay
 from tests.client_py.control.conftest import API_KEY
-from tests.client_py.control.http_peer import answer, http_peer
+from tests.support.client_py.http_peer import answer, http_peer
 
 NODE: dict[str, Any] = {
     "id": "n1",

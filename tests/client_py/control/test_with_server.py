@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 import keystay
-from tests.certificate import make_certificate
 from tests.client_py.control.conftest import API_KEY, QUICK
-from tests.client_py.control.http_peer import WAIT_S, answer, http_peer
 from tests.client_py.control.test_door import control_port, loses_the_first_answer
-from tests.client_py.relay import relay_to
-from tests.server_process import ServerProcess, serving
-from tests.stores.proxy import proxy_to
+from tests.support.certificate import make_certificate
+from tests.support.client_py.http_peer import WAIT_S, answer, http_peer
+from tests.support.client_py.relay import relay_to
+from tests.support.server_process import ServerProcess, serving
+from tests.support.stores.proxy import proxy_to
 
 
 async def test_the_same_key_is_the_same_session(control: keystay.Control) -> None:

@@ -14,12 +14,12 @@ import pytest_asyncio
 from playwright.async_api import Browser
 
 import keystay
-from tests.chromium import browsing
-from tests.client_py.peer import Peer, listening
-from tests.end_to_end.clients.js_drivers import Node, NodeDriver, PageDriver
-from tests.end_to_end.clients.program import Driver, Program, Tell
-from tests.end_to_end.clients.python_driver import PythonDriver
-from tests.server_process import ServerProcess, serving
+from tests.support.chromium import browsing
+from tests.support.client_py.peer import Peer, listening
+from tests.support.end_to_end.js_drivers import Node, NodeDriver, PageDriver
+from tests.support.end_to_end.program import Driver, Program, Tell
+from tests.support.end_to_end.python_driver import PythonDriver
+from tests.support.server_process import ServerProcess, serving
 
 API_KEY = "test-api-key"
 

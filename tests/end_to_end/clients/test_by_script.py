@@ -9,7 +9,8 @@ import pytest
 
 from keystay_protocol.codec import encode
 from keystay_protocol.frames import Event, Reply
-from tests.client_py.golden import (
+from tests.end_to_end.clients.conftest import Run
+from tests.support.client_py.golden import (
     AFTER,
     CURSOR,
     KEY,
@@ -21,9 +22,8 @@ from tests.client_py.golden import (
     session_unset,
     wire_session,
 )
-from tests.client_py.peer import Peer, PeerLine
-from tests.end_to_end.clients.conftest import Run
-from tests.end_to_end.clients.program import Program, code_of
+from tests.support.client_py.peer import Peer, PeerLine
+from tests.support.end_to_end.program import Program, code_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

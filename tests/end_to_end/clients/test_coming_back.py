@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 import keystay
-from tests.client_py.relay import Relay, relay_to
 from tests.end_to_end.clients.conftest import API_KEY, Run
-from tests.end_to_end.clients.program import Program, code_of
-from tests.server_process import ServerProcess, serving
-from tests.valkey import Valkey
+from tests.support.client_py.relay import Relay, relay_to
+from tests.support.end_to_end.program import Program, code_of
+from tests.support.server_process import ServerProcess, serving
+from tests.support.valkey import Valkey
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

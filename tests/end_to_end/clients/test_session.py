@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 import keystay
-from tests.client_py.peer import WAIT_S
 from tests.end_to_end.clients.conftest import Run
-from tests.end_to_end.clients.program import Program, code_of
-from tests.server_process import ServerProcess
+from tests.support.client_py.peer import WAIT_S
+from tests.support.end_to_end.program import Program, code_of
+from tests.support.server_process import ServerProcess
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

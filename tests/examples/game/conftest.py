@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
-from tests.server_process import ServerProcess, serving
+from tests.support.server_process import ServerProcess, serving
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -9,8 +9,8 @@ import pytest
 
 import keystay
 from examples.game.world import TICKS_PER_S, Heading
-from tests.examples.game.stage import playing
-from tests.server_process import ServerProcess, serving
+from tests.support.examples.stage import playing
+from tests.support.server_process import ServerProcess, serving
 
 ADA = "player:ada"
 GIFTS = ("lantern", "rope", "lantern")

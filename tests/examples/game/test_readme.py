@@ -7,9 +7,10 @@ import shlex
 import sys
 from pathlib import Path
 
-from tests.examples.game.terminal import on_terminal
-from tests.server_process import serving
-from tests.test_docs import ROOT, blocks, run
+from tests.docs.test_docs import blocks, run
+from tests.support.examples.terminal import on_terminal
+from tests.support.paths import ROOT
+from tests.support.server_process import serving
 
 PAGE = "examples/game/README.md"
 

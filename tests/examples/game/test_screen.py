@@ -5,9 +5,9 @@ The game on a terminal.
 import signal
 from pathlib import Path
 
-from tests.examples.game.terminal import on_terminal
-from tests.server_process import ServerProcess
-from tests.valkey import free_port
+from tests.support.examples.terminal import on_terminal
+from tests.support.server_process import ServerProcess
+from tests.support.valkey import free_port
 
 ARROW_RIGHT = "\x1bOC"
 LEAVES_THE_SCREEN = "\x1b[?1049l"

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest_asyncio
 
-from tests.backend import backend_of
-from tests.server_process import ServerProcess, serving
+from tests.support.backend import backend_of
+from tests.support.server_process import ServerProcess, serving
 
 API_KEY = "the-api-key-of-these-tests"
 

@@ -15,10 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.server_process import ServerProcess, serving
+from tests.support.paths import ROOT
+from tests.support.server_process import ServerProcess, serving
 
-API_KEY = "the-api-key-of-the-fuzzer"
 HOOKS = Path(__file__).with_name("fuzz_hooks.py")
+API_KEY = "the-api-key-of-the-fuzzer"
+
 CONFIG = """
 [checks.positive_data_acceptance]
 # The same Idempotency-Key with another body is meant to be refused.
@@ -63,7 +65,7 @@ async def fuzz(server: ServerProcess, *flags: str) -> tuple[int, str]:
 
 
 def _path() -> str:
-    root = str(Path(__file__).parents[3])
+    root = str(ROOT)
     return os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
 
 

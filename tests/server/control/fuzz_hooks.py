@@ -7,8 +7,8 @@ from typing import Any
 import schemathesis
 
 from keystay_protocol.errors import InvalidParams
-from keystay_server.fields import packed_data, packed_meta
-from keystay_server.keys import actor_of
+from keystay_server.sessions.fields import packed_data, packed_meta
+from keystay_server.sessions.keys import actor_of
 
 
 @schemathesis.hook

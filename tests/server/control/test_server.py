@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.backend import backend_of
-from tests.certificate import make_certificate
-from tests.server_process import serving
+from tests.support.backend import backend_of
+from tests.support.certificate import make_certificate
+from tests.support.server_process import serving
 
 
 async def test_an_idle_connection_does_not_hold_the_server_up() -> None:

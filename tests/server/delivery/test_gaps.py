@@ -6,9 +6,9 @@ import pytest
 
 from keystay_protocol.events import SESSION_SET as SET
 from keystay_protocol.events import SESSION_UNSET as UNSET
-from keystay_server.sessions import Opening
+from keystay_server.sessions.service import Opening
 from keystay_server.stores.base import Retention, StoredEvent
-from tests.server.memory_node import MemoryNode, running_node
+from tests.support.server.memory_node import MemoryNode, running_node
 
 FORGETFUL = Retention(history_events=2)
 

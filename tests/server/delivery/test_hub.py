@@ -14,8 +14,8 @@ from keystay_server.delivery import streams
 from keystay_server.delivery.bindings import MAX_PASTS, Peer
 from keystay_server.delivery.hub import Hub
 from keystay_server.stores.base import Restored, Retention
-from tests.server.memory_node import MemoryNode, record_of, running_node
-from tests.server.wire import WAIT_S, Wire, outbox_of
+from tests.support.server.memory_node import MemoryNode, record_of, running_node
+from tests.support.server.wire import WAIT_S, Wire, outbox_of
 
 SET, UNSET = "session.set", "session.unset"
 UNKNOWN = "alice:kst_" + "A" * 43

@@ -14,9 +14,9 @@ import pytest
 from keystay_protocol.errors import CommandError
 from keystay_protocol.frames import MAX_CURSOR
 from keystay_protocol.session import split_key
-from keystay_server.keys import actor_of
+from keystay_server.sessions.keys import actor_of
 from keystay_server.stores.base import Retention, SessionSet, StoredEvent
-from tests.server.memory_node import Client, MemoryNode, running_node
+from tests.support.server.memory_node import Client, MemoryNode, running_node
 
 ROUNDS = 50
 WHOLE = Retention(history_events=10_000)

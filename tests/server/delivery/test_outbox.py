@@ -2,7 +2,7 @@
 The way out to one client, bounded.
 """
 
-from tests.server.wire import Wire, outbox_of
+from tests.support.server.wire import Wire, outbox_of
 
 
 def test_what_is_sent_is_written_at_once() -> None:

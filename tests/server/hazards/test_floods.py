@@ -10,9 +10,9 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from tests.server.hazards.flood import bystander, pour, raw, replies, until_dropped
-from tests.server.transports.raw_peer import BINARY, CONT, PING, TEXT, command, frame, request
-from tests.server_process import ServerProcess, serving
+from tests.support.server.flood import bystander, pour, raw, replies, until_dropped
+from tests.support.server.raw_peer import BINARY, CONT, PING, TEXT, command, frame, request
+from tests.support.server_process import ServerProcess, serving
 
 pytestmark = pytest.mark.long
 

@@ -4,9 +4,9 @@ A disk that fills up under a running server.
 
 from pathlib import Path
 
-from tests.raw_client import RawClient, connected
 from tests.server.stores.sqlite.full_disk import full_disk
-from tests.server_process import serving
+from tests.support.raw_client import RawClient, connected
+from tests.support.server_process import serving
 
 
 async def test_a_logout_on_a_full_disk_is_never_a_success(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from keystay_protocol.session import SECRET_PREFIX
-from tests.raw_client import connected
-from tests.server.hazards.flood import raw
-from tests.server.transports.raw_peer import BINARY, TEXT, command, frame, request
-from tests.server_process import serving
+from tests.support.raw_client import connected
+from tests.support.server.flood import raw
+from tests.support.server.raw_peer import BINARY, TEXT, command, frame, request
+from tests.support.server_process import serving
 
 
 @pytest.mark.parametrize("log_format", ["console", "json"])

@@ -4,14 +4,14 @@
 
 import asyncio
 
-from keystay_server.expiry import Activity, Expiry
+from keystay_server.gateway.deadlines import Timings
+from keystay_server.gateway.handshake import OriginPolicy
+from keystay_server.sessions.expiry import Activity, Expiry
 from keystay_server.telemetry.counts import Counts
 from keystay_server.telemetry.durations import BOUNDS_S, clock
-from keystay_server.transports.handshake import OriginPolicy
-from keystay_server.transports.watch import Timings
-from tests.server.memory_node import MemoryNode, running_node
-from tests.server.transports.door import HOST, listening
-from tests.server.transports.raw_peer import WAIT_S, dialled_narrowly, request
+from tests.support.server.gateway import HOST, listening
+from tests.support.server.memory_node import MemoryNode, running_node
+from tests.support.server.raw_peer import WAIT_S, dialled_narrowly, request
 
 
 def now(counts: Counts) -> tuple[int, int]:

@@ -9,8 +9,8 @@ from keystay_server.stores import open_store
 from keystay_server.stores.base import Retention, Store
 from keystay_server.telemetry.durations import Operations
 from keystay_server.telemetry.operations import around, metered, operations_of
-from tests.server.far_store import FarStore
-from tests.server.memory_node import MemoryNode
+from tests.support.server.far_store import FarStore
+from tests.support.server.memory_node import MemoryNode
 
 
 def test_every_coroutine_of_the_store_is_an_operation() -> None:

@@ -9,12 +9,12 @@ from urllib.parse import parse_qs, urlsplit
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from keystay_server.control.body import read_bytes
+from keystay_server.control.auth.wrong_keys import RETRY_AFTER_S, WrongKeys
 from keystay_server.control.dashboard.guard import COOKIE, ticket_of, visitor
 from keystay_server.control.dashboard.ticket import VALID_S, Tickets
-from keystay_server.control.files import Page
-from keystay_server.control.same_origin import check_is_from_our_page
-from keystay_server.control.wrong_keys import RETRY_AFTER_S, WrongKeys
+from keystay_server.control.http.files import Page
+from keystay_server.control.http.same_origin import check_is_from_our_page
+from keystay_server.control.schema.body import read_bytes
 
 HOME = "/"
 FORM_S = 10.0

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from keystay_server.control.dashboard.ticket import Tickets
-from keystay_server.control.same_origin import check_is_from_our_page
+from keystay_server.control.http.same_origin import check_is_from_our_page
 
 COOKIE = "keystay_dashboard"
 TOKEN_HEADER = "X-Keystay-Csrf"  # noqa: S105  # the name of a header

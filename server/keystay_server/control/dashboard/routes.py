@@ -6,10 +6,10 @@ import time
 
 from starlette.routing import Route
 
+from keystay_server.control.auth.wrong_keys import WrongKeys
 from keystay_server.control.dashboard.endpoints import DashboardEndpoints
 from keystay_server.control.dashboard.ticket import Keyring, Tickets
-from keystay_server.control.files import Assets
-from keystay_server.control.wrong_keys import WrongKeys
+from keystay_server.control.http.files import Assets
 
 
 def make_tickets(keyring: Keyring) -> Tickets:

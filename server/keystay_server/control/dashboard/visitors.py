@@ -4,10 +4,10 @@ Who asks, told by the cookie of somebody who logged in at the dashboard.
 
 from starlette.requests import Request
 
-from keystay_server.control.auth import Principal
+from keystay_server.control.auth.key_ring import KeyRing
+from keystay_server.control.auth.rights import Principal
 from keystay_server.control.dashboard.guard import visitor
 from keystay_server.control.dashboard.ticket import Tickets
-from keystay_server.control.key_ring import KeyRing
 
 
 class Visitors:

@@ -14,13 +14,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from keystay_protocol.errors import InvalidSessionKey
-from keystay_server.control.auth import Principal
-from keystay_server.control.body import from_path
-from keystay_server.control.operation import Answer
-from keystay_server.control.same_origin import check_is_from_our_page
-from keystay_server.keys import actor_of
-from keystay_server.loopback import is_loopback
-from keystay_server.sessions import Sessions
+from keystay_server.control.auth.rights import Principal
+from keystay_server.control.http.same_origin import check_is_from_our_page
+from keystay_server.control.schema.body import from_path
+from keystay_server.control.schema.operation import Answer
+from keystay_server.sessions.keys import actor_of
+from keystay_server.sessions.service import Sessions
+from keystay_server.settings.addresses import is_loopback
 
 KEY_HEADER = "X-Keystay-Session"
 """The key of the session that the page holds, percent-encoded: headers are ASCII."""

@@ -12,13 +12,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 
-from keystay_server.config import parse_address
 from keystay_server.control.api import V1, routes_of
-from keystay_server.control.auth import Authentication
+from keystay_server.control.auth.rights import Authentication
 from keystay_server.control.demo.holder import OurPage, check_is_on_this_machine, for_holder
-from keystay_server.control.files import Assets, Page
-from keystay_server.control.operation import Operation
-from keystay_server.sessions import Sessions
+from keystay_server.control.http.files import Assets, Page
+from keystay_server.control.schema.operation import Operation
+from keystay_server.sessions.service import Sessions
+from keystay_server.settings.config import parse_address
 
 HOME = "/demo"
 

@@ -31,7 +31,7 @@ from keystay_server.stores.base import (
     StoredEvent,
     out_of_reach,
 )
-from keystay_server.stores.once import AskedBefore, Once, OnceReused
+from keystay_server.stores.idempotency import AskedBefore, Once, OnceReused
 from keystay_server.stores.position import Position, read_position, write_position
 from keystay_server.stores.redis import scripts
 from keystay_server.stores.redis.address import Location

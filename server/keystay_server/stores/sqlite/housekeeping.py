@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from keystay_server.stores.base import Retention, moment_of
-from keystay_server.stores.sqlite import feed, once
+from keystay_server.stores.sqlite import feed, idempotency
 
 STEP = 25
 """Rows that one step deletes, more or less. Each may lie on other pages, in each index."""
@@ -76,7 +76,7 @@ def forget_once(
     db: sqlite3.Connection, now: int, retention: Retention
 ) -> tuple[int, list[bytes]]:
     """Delete the names of requests that were made long ago."""
-    return once.forget(db, now, STEP), []
+    return idempotency.forget(db, now, STEP), []
 
 
 def forget_feed(

@@ -25,7 +25,7 @@ from keystay_server.stores.base import (
     RevisionConflict,
     Successor,
 )
-from keystay_server.stores.sqlite import feed, history, once
+from keystay_server.stores.sqlite import feed, history, idempotency
 from keystay_server.stores.sqlite.batch import Batch, Found
 from keystay_server.stores.sqlite.changes import RECORD_COLUMNS
 from keystay_server.stores.sqlite.outcome import Entry, Outcome, Progress, Tombstone
@@ -78,7 +78,7 @@ class Operations:
 
     def create(self, now: int, new: NewSession, policy: Policy) -> Outcome:
         """Create a session, or take one step towards room for it."""
-        once.refuse_opening(self.db, now, new)
+        idempotency.refuse_opening(self.db, now, new)
         batch = self._batch(now)
         if policy.limit is not None:
             progress = self._make_room(batch, now, new, policy.limit, policy.is_strict)
@@ -96,7 +96,7 @@ class Operations:
             ends_at=ends_at,
             ttl_ms=new.ttl_ms,
         )
-        once.remember(self.db, now, batch.create(new.digest, record), new.once)
+        idempotency.remember(self.db, now, batch.create(new.digest, record), new.once)
         return batch.close()
 
     def write_deadlines(self, deadlines: Collection[tuple[bytes, int]]) -> None:
@@ -182,13 +182,13 @@ class Operations:
 
     def emit(self, now: int, actor_id: str, emitted: Emitted, digest: bytes | None) -> Outcome:
         """Append an event of a backend; `digest` is that of the session it is for."""
-        once.refuse(self.db, now, actor_id, emitted.once)
+        idempotency.refuse(self.db, now, actor_id, emitted.once)
         if emitted.session_id is not None:
             if digest is None:
                 raise NoSession("no live session has this id")
             self._live(now, digest)
         batch = self._batch(now)
-        once.remember(self.db, now, batch.append(actor_id, emitted), emitted.once)
+        idempotency.remember(self.db, now, batch.append(actor_id, emitted), emitted.once)
         return batch.close()
 
     def history(self, now: int, actor_id: str, after: int) -> History:

@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 
 from keystay_protocol.errors import CommandError, Unavailable
 from keystay_server.stores.base import NoFeed, RevisionConflict, StoreError, out_of_reach
-from keystay_server.stores.once import AskedBefore, OnceReused
+from keystay_server.stores.idempotency import AskedBefore, OnceReused
 from keystay_server.stores.sqlite import schema
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from keystay_protocol.errors import CommandError
 from keystay_server.stores.base import NewSession, Record, Retention
 from keystay_server.stores.sqlite import SqliteStore
 from keystay_server.stores.sqlite.store import unix_ms
-from tests.stores.installation import Heard, opened, opening
+from tests.support.stores.installation import Heard, opened, opening
 
 
 class Clock:

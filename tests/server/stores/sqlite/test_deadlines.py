@@ -14,7 +14,7 @@ from keystay_protocol.errors import SessionLimit, Unavailable
 from keystay_server.stores.base import Changes, NewSession, Policy, SessionSet, SessionUnset
 from tests.server.stores.sqlite.disk import Disk
 from tests.server.stores.sqlite.full_disk import full_disk
-from tests.stores.installation import held, opening, sessions_of
+from tests.support.stores.installation import held, opening, sessions_of
 
 EXTENSIONS = ["restore", "touch"]
 

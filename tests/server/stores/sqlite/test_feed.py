@@ -12,7 +12,7 @@ from keystay_server.stores.base import NoFeed, Retention
 from keystay_server.stores.position import Position
 from keystay_server.stores.sqlite import SqliteStore, housekeeping
 from keystay_server.stores.sqlite.store import unix_ms
-from tests.stores.installation import Heard, opened, opening
+from tests.support.stores.installation import Heard, opened, opening
 
 HOUR = 60 * 60 * 1000
 

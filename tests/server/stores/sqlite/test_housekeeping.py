@@ -16,14 +16,14 @@ import pytest
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import LoggedOut, NoSession
 from keystay_server.stores.base import Emitted, Policy, Retention
-from keystay_server.stores.once import ONCE_MS, Once
+from keystay_server.stores.idempotency import ONCE_MS, Once
 from keystay_server.stores.sqlite import housekeeping
 from keystay_server.stores.sqlite.changes import write_change
 from keystay_server.stores.sqlite.operations import Operations
 from keystay_server.stores.sqlite.schema import connect
 from keystay_server.stores.sqlite.store import unix_ms
 from tests.server.stores.sqlite.disk import Disk
-from tests.stores.installation import EMPTY_MAP, Heard, opened, opening
+from tests.support.stores.installation import EMPTY_MAP, Heard, opened, opening
 
 log = logging.getLogger("keystay.tests")
 

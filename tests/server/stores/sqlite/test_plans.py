@@ -15,11 +15,11 @@ from keystay_server.stores.base import (
     Policy,
     Retention,
 )
-from keystay_server.stores.once import Once
+from keystay_server.stores.idempotency import Once
 from keystay_server.stores.sqlite import feed, housekeeping
 from keystay_server.stores.sqlite.operations import Ending, Operations
 from keystay_server.stores.sqlite.schema import connect
-from tests.stores.installation import EMPTY_MAP, opening
+from tests.support.stores.installation import EMPTY_MAP, opening
 
 NOW = 1_800_000_000_000
 HOUR = 3_600_000

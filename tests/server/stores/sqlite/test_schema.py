@@ -18,9 +18,9 @@ from keystay_server.stores.sqlite import SqliteStore
 from keystay_server.stores.sqlite.changes import write_change
 from keystay_server.stores.sqlite.schema import APPLICATION_ID, MIGRATIONS, connect
 from keystay_server.stores.sqlite.store import unix_ms
-from tests.raw_client import connected
-from tests.server_process import serving
-from tests.stores.installation import EMPTY_MAP, Heard, opening
+from tests.support.raw_client import connected
+from tests.support.server_process import serving
+from tests.support.stores.installation import EMPTY_MAP, Heard, opening
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from keystay_server.stores.base import (
 from keystay_server.stores.sqlite import writer
 from tests.server.stores.sqlite.disk import Disk
 from tests.server.stores.sqlite.full_disk import full_disk
-from tests.stores.installation import EMPTY_MAP, held, opened, opening, sessions_of
+from tests.support.stores.installation import EMPTY_MAP, held, opened, opening, sessions_of
 
 SCOPES = list(LogoutScope)
 

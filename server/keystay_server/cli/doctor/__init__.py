@@ -1,0 +1,92 @@
+"""
+`keystay doctor`: whether a server with these settings would be well here, and what to do.
+
+It looks at the store, this machine and the files that the settings name. It asks no
+running server, and changes nothing.
+"""
+
+import os
+from argparse import Namespace
+from typing import Any
+
+from keystay_server.cli.arguments import add_command, add_settings, judges, settings_of
+from keystay_server.cli.doctor.certificates import check_certificates
+from keystay_server.cli.doctor.findings import Finding
+from keystay_server.cli.doctor.machine import (
+    check_database,
+    check_key_file,
+    check_keys,
+    check_open_files,
+    check_secrets,
+    check_settings,
+)
+from keystay_server.cli.doctor.store import judge
+from keystay_server.cli.screen import BAD, GOOD, WORSE, show, waiting
+from keystay_server.cli.text import Answer, Table, printable
+from keystay_server.settings.config import Config, ConfigError, load
+from keystay_server.stores import EMBEDDED, open_store
+from keystay_server.stores.base import Retention, StoreError
+
+_STYLES = {"good": GOOD, "doubtful": WORSE, "bad": BAD}
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to the command line."""
+    parser = add_command(
+        commands,
+        "doctor",
+        "look at what a server with these settings would depend on here, and say what to do",
+    )
+    add_settings(parser)
+    judges(parser, run)
+
+
+def run(options: Namespace) -> int:
+    """Show what was found; 1 if any of it is bad."""
+    config = load(*settings_of(options))
+    with waiting("looking at the store and at this machine"):
+        findings = examined(config, dict(os.environ))
+    is_well = all(finding.level != "bad" for finding in findings)
+    document = {"ok": is_well, "findings": [each.to_document() for each in findings]}
+    rows = [
+        (each.level, each.about, printable(each.found), printable(each.advice) or "-")
+        for each in findings
+    ]
+    table = Table(("", "ABOUT", "FOUND", "WHAT TO DO"), rows, styles=_STYLES)
+    show(Answer.in_table(document, table), as_json=options.json)
+    return 0 if is_well else 1
+
+
+def examined(config: Config, environment: dict[str, str]) -> list[Finding]:
+    """
+    All findings.
+
+    Raises:
+        ConfigError: If the store's URL is wrong.
+    """
+    key_file = check_key_file(config)
+    return [
+        *_check_store(config),
+        check_open_files(config),
+        *check_certificates(config),
+        *([] if key_file is None else [key_file]),
+        *check_keys(config, environment),
+        *check_secrets(config),
+        *check_settings(config),
+    ]
+
+
+def _check_store(config: Config) -> list[Finding]:
+    try:
+        open_store(config.store, Retention())  # A wrong URL is said as the server says it.
+        if config.store.partition(":")[0] in EMBEDDED:
+            return check_database(config)
+        # Imported late: other commands, and an embedded store, need neither.
+        import asyncio
+
+        from keystay_server.stores.diagnosis import examine
+
+        servers = asyncio.run(examine(config.store))
+    except StoreError as error:
+        raise ConfigError("store", str(error)) from error
+    return [finding for server in servers for finding in judge(server)]

@@ -1,0 +1,176 @@
+"""
+What is to be looked at on the machine that a server runs on.
+"""
+
+import os
+import shutil
+import stat
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from keystay_server.cli.doctor.findings import Finding
+from keystay_server.control.auth.api_key import (
+    FILE_NAME,
+    MIN_CHARACTERS,
+    VARIABLE,
+    directory_beside,
+    is_short,
+    read_api_key,
+)
+from keystay_server.settings.config import Config, ConfigError
+
+SPARE_FILES = 1200
+"""Beside a file for each client: 1024 for backends, and the store, the log, the libraries."""
+FEW_FILES = 4096
+LITTLE_SPACE_BYTES = 256 * 1024 * 1024
+
+_NO_START = "the server would not start"
+_MEND = f"{_NO_START}: put the file right, or leave the setting out"
+_LONGER_KEY = f"use a random one, of {MIN_CHARACTERS} characters at least: openssl rand -hex 32"
+
+
+def check_open_files(config: Config) -> Finding:
+    """Whether as many files may be open as there may be connections."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit.
+        return Finding("open files", "good", "not limited on this system")
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return Finding("open files", "good", "no limit")
+    found, wanted = f"at most {limit}", config.max_connections + SPARE_FILES
+    if config.max_connections and limit < wanted:
+        advice = f"raise it to {wanted} (ulimit -n, LimitNOFILE)"
+        if limit > SPARE_FILES:  # 0 would be no limit.
+            lower = limit - SPARE_FILES
+            advice += f", or lower max_connections from {config.max_connections} to {lower}"
+        return Finding("open files", "bad", found, advice)
+    if limit < FEW_FILES:
+        advice = "raise it (ulimit -n, LimitNOFILE): each connection takes one"
+        return Finding("open files", "doubtful", found, advice)
+    return Finding("open files", "good", found)
+
+
+def check_key_file(config: Config) -> Finding | None:
+    """Whether the file with the API key is its owner's alone; None if there is none."""
+    path = directory_beside(config.store) / FILE_NAME
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        advice = "let the server's user read it"
+        return Finding("API key file", "bad", f"{path}: {error.strerror}", advice)
+    found = f"{path} has mode {mode:04o}"
+    if mode & 0o077 and os.name == "posix":
+        return Finding("API key file", "bad", found, f"chmod 600 {path}, and replace the key")
+    return Finding("API key file", "good", found)
+
+
+def check_keys(config: Config, environment: dict[str, str]) -> list[Finding]:
+    """Whether the server can use its API keys, and whether they are too long to be guessed."""
+    directory, default = directory_beside(config.store), None
+    try:
+        default = read_api_key(directory, environment)
+    except ConfigError as error:
+        findings = [Finding("API key", "bad", str(error), f"{_NO_START}: {_LONGER_KEY}")]
+    else:
+        where = VARIABLE if environment.get(VARIABLE) else str(directory / FILE_NAME)
+        findings = [_judge_key(default, where, directory)]
+    if config.api_keys_file:
+        findings.append(_check_api_keys(config.api_keys_file, default))
+    return findings
+
+
+def _judge_key(key: str | None, where: str, directory: Path) -> Finding:
+    about = "API key"
+    if key is None:
+        if os.access(directory, os.W_OK):
+            return Finding(about, "good", f"{FILE_NAME} is made at the first start")
+        advice = f"{_NO_START}: set {VARIABLE}, or let its user write there"
+        return Finding(about, "bad", f"{FILE_NAME} cannot be made in {directory}", advice)
+    if is_short(key):
+        found = f"the one in {where} has {len(key)} characters"
+        return Finding(about, "bad", found, _LONGER_KEY)
+    return Finding(about, "good", f"the one in {where} is long enough")
+
+
+def _check_api_keys(path: str, default: str | None) -> Finding:
+    about = "api_keys_file"
+    # Imported late: it takes the HTTP framework, which is long to load.
+    from keystay_server.control.auth.key_ring import DEFAULT_NAME, keys_of
+
+    try:
+        keys = keys_of(default, path)
+    except ConfigError as error:
+        return Finding(about, "bad", error.what, _MEND)
+    short = [f"[{key.name}]" for key in keys if key.is_short and key.name != DEFAULT_NAME]
+    if short:
+        found = f"{', '.join(short)}: fewer than {MIN_CHARACTERS} characters"
+        return Finding(about, "bad", found, _LONGER_KEY)
+    return Finding(about, "good", f"the keys in {path} are long enough")
+
+
+def check_secrets(config: Config) -> list[Finding]:
+    """Whether the server can use what it takes JWTs and signs webhooks with, if it does."""
+    # Imported late: they take cryptography, which most commands need not.
+    from keystay_server.feed.signing import read_secrets
+    from keystay_server.gateway.login.jwt import Jwt
+
+    loads: dict[str, Callable[[], object]] = {}
+    if config.jwt_key_file:
+        loads["jwt_key_file"] = partial(Jwt.from_config, config)
+    if config.webhook_url:
+        loads["webhook_secret_file"] = partial(read_secrets, config.webhook_secret_file)
+    return [_tried(about, getattr(config, about), load) for about, load in loads.items()]
+
+
+def _tried(about: str, path: str, load: Callable[[], object]) -> Finding:
+    try:
+        load()
+    except ConfigError as error:
+        return Finding(about, "bad", error.what, _MEND)
+    return Finding(about, "good", f"{path} can be used")
+
+
+def check_settings(config: Config) -> list[Finding]:
+    """What is allowed, and may not be meant."""
+    findings = []
+    if config.dev:
+        advice = "leave out dev: anybody can be any actor"
+        findings.append(Finding("dev", "bad", "anonymous login is on", advice))
+    if "*" in config.origins:
+        advice = "name the pages, unless every page may connect with its visitors' keys"
+        findings.append(Finding("origins", "doubtful", "pages of any host may connect", advice))
+    if config.control_insecure:
+        advice = "make sure that something in front of it encrypts the traffic"
+        found = "backends may come from other machines in clear text"
+        findings.append(Finding("control_insecure", "doubtful", found, advice))
+    return findings
+
+
+def check_database(config: Config) -> list[Finding]:
+    """Whether the SQLite file can be written, and has room."""
+    parts = urlsplit(config.store)
+    if parts.scheme == "memory":
+        advice = "use sqlite:///PATH or redis://, unless sessions may be forgotten"
+        return [Finding("store", "doubtful", "sessions are lost at each restart", advice)]
+    path = Path(parts.path.removeprefix("/"))
+    if not path.parent.is_dir():
+        found = f"{path.parent} is no directory"
+        return [Finding("store", "bad", found, f"mkdir -p {path.parent}")]
+    target = path if path.exists() else path.parent
+    if not os.access(target, os.W_OK):
+        advice = "give it to the user that the server runs as"
+        return [Finding("store", "bad", f"{target} cannot be written by this user", advice)]
+    findings = [Finding("store", "good", f"{path} can be written")]
+    free = shutil.disk_usage(path.parent).free
+    found = f"{free // (1024 * 1024)} MiB are free"
+    if free < LITTLE_SPACE_BYTES:
+        advice = "make room: on a full disk nobody can log in, and no logout is kept"
+        findings.append(Finding("disk", "bad", found, advice))
+    else:
+        findings.append(Finding("disk", "good", found))
+    return findings

@@ -1,0 +1,3 @@
+"""
+What the API does: one module for each kind of thing that it is about.
+"""

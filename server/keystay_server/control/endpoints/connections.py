@@ -1,0 +1,35 @@
+"""
+Who is connected: `GET /v1/actors/{actorId}/connections`, over all nodes.
+"""
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from keystay_server.control.schema.body import from_path, read_query
+from keystay_server.node.directory import Census, Holder
+from keystay_server.sessions.fields import checked_actor_id
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionEndpoints:
+    """The answer."""
+
+    census: Census
+
+    async def list_(self, request: Request) -> Response:
+        """`GET /v1/actors/{actorId}/connections`: those bound to its sessions, 200 at most."""
+        read_query(request, ())
+        actor_id = checked_actor_id(from_path(request, "actorId"))
+        holders = await self.census.holders(actor_id)
+        return JSONResponse({"connections": [_as_json(holder) for holder in holders]})
+
+
+def _as_json(holder: Holder) -> dict[str, str | int]:
+    return {
+        "node": holder.node,
+        "sessionId": holder.session_id,
+        "address": holder.address,
+        "since": holder.since,
+    }

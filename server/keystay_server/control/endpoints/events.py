@@ -1,0 +1,62 @@
+"""
+What backends say to clients: `POST .../events`.
+"""
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from keystay_server.control.schema.body import from_path, read_object, read_query
+from keystay_server.control.schema.idempotency import REPLAYED, recipe_of
+from keystay_server.control.schema.shapes import EVENT
+from keystay_server.delivery.hub import Hub
+from keystay_server.sessions.service import Sessions
+from keystay_server.stores.base import StoredEvent
+from keystay_server.stores.idempotency import AskedBefore
+
+
+@dataclass(frozen=True, slots=True)
+class EventEndpoints:
+    """The answers. Connections on this node are told before it is answered."""
+
+    sessions: Sessions
+    hub: Hub
+
+    async def to_session(self, request: Request) -> Response:
+        """`POST /v1/sessions/{id}/events`: to the connections of one session."""
+        read_query(request)
+        session_id = from_path(request, "id")
+        body = await read_object(request, EVENT)
+        recipe = recipe_of(request, body, "say to session", session_id)
+        return await self._told(
+            self.sessions.emit_to_session(session_id, **body, recipe=recipe)
+        )
+
+    async def to_actor(self, request: Request) -> Response:
+        """`POST /v1/actors/{actorId}/events`: to all sessions of an actor."""
+        read_query(request)
+        actor_id = from_path(request, "actorId")
+        body = await read_object(request, EVENT)
+        recipe = recipe_of(request, body, "say to actor")
+        return await self._told(self.sessions.emit(actor_id, **body, recipe=recipe))
+
+    async def to_all(self, request: Request) -> Response:
+        """`POST /v1/events`: to everybody who is connected; once at most, never recovered."""
+        read_query(request)
+        body = await read_object(request, EVENT)
+        await self.sessions.broadcast(**body)
+        return Response(status_code=HTTPStatus.ACCEPTED)
+
+    async def _told(self, emitting: Awaitable[StoredEvent]) -> Response:
+        headers = {}
+        try:
+            event = await emitting
+        except AskedBefore as before:
+            cursor, headers = before.cursor, REPLAYED
+        else:
+            cursor = event.cursor
+            await self.hub.relay([event])
+        return JSONResponse({"cursor": cursor}, HTTPStatus.CREATED, headers)

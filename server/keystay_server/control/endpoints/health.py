@@ -1,0 +1,40 @@
+"""
+Whether the server lives, and whether it should be sent clients: for load balancers.
+"""
+
+import asyncio
+from http import HTTPStatus
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from keystay_protocol.errors import Unavailable
+from keystay_server.sessions.service import Sessions
+
+STORE_ANSWERS_WITHIN_S = 1.0
+
+
+class HealthEndpoints:
+    """The answers, which need no API key."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+        self.is_draining = False
+
+    async def livez(self, _: Request) -> Response:
+        """`GET /livez`: the process answers. Restart it when it does not."""
+        return JSONResponse({"status": "alive"})
+
+    async def readyz(self, _: Request) -> Response:
+        """`GET /readyz`: the node takes clients, and can serve them."""
+        if self.is_draining:
+            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "the node is going away")
+        try:
+            async with asyncio.timeout(STORE_ANSWERS_WITHIN_S):
+                await self._sessions.probe()
+        except (Unavailable, TimeoutError):
+            raise HTTPException(
+                HTTPStatus.SERVICE_UNAVAILABLE, "the store is out of reach"
+            ) from None
+        return JSONResponse({"status": "ready"})

@@ -1,0 +1,3 @@
+"""
+HTTP below the API: bounded requests, problem documents, files, caching.
+"""

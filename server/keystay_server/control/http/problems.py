@@ -1,0 +1,130 @@
+"""
+What went wrong, as a problem document (RFC 9457), the same for every path.
+
+`code` is a code of the wire protocol (SPEC section 6) where the request failed
+for a reason that a client's command could have failed for too; the status says
+the rest. `revisionConflict`, `idempotencyKeyReused` and `insufficientScope` are this door's
+own. `retryAfter` is in seconds, as on the wire.
+"""
+
+import math
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ExceptionHandler
+
+from keystay_protocol.errors import (
+    CommandError,
+    InternalError,
+    InvalidParams,
+    NoSession,
+    RateLimited,
+    SessionEnded,
+    SessionLimit,
+    Timeout,
+    Unavailable,
+)
+from keystay_server.stores.base import RevisionConflict
+from keystay_server.stores.idempotency import OnceReused
+
+MEDIA_TYPE = "application/problem+json"
+
+_STATUS: dict[type[CommandError], HTTPStatus] = {
+    InvalidParams: HTTPStatus.BAD_REQUEST,
+    NoSession: HTTPStatus.NOT_FOUND,
+    SessionEnded: HTTPStatus.GONE,
+    SessionLimit: HTTPStatus.CONFLICT,
+    RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
+    Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    Timeout: HTTPStatus.GATEWAY_TIMEOUT,
+}
+
+
+class Problem(HTTPException):
+    """What is refused by this door alone; `extensions` stand in the document as they are."""
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        detail: str,
+        headers: Mapping[str, str] | None = None,
+        **extensions: Any,
+    ) -> None:
+        super().__init__(status, detail, headers)
+        self.extensions = extensions
+
+
+def status_of(error: CommandError) -> HTTPStatus:
+    """The status that says what this refusal means to a backend."""
+    for cls in type(error).__mro__:
+        if cls in _STATUS:
+            return _STATUS[cls]
+    return HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, CommandError)
+    headers = {}
+    if error.retry_after_s is not None:
+        headers["Retry-After"] = str(math.ceil(error.retry_after_s))
+    details = error.details() or {}
+    return _problem(
+        status_of(error),
+        details.get("message", ""),
+        headers,
+        code=error.code,
+        **{name: value for name, value in details.items() if name != "message"},
+    )
+
+
+async def _conflicted(_: Request, __: Exception) -> Response:
+    return _problem(
+        HTTPStatus.CONFLICT,
+        "the session has another revision: read it again",
+        {},
+        code="revisionConflict",
+    )
+
+
+async def _reused(_: Request, __: Exception) -> Response:
+    return _problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "another request was sent with this Idempotency-Key",
+        {},
+        code="idempotencyKeyReused",
+    )
+
+
+async def _not_served(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    extensions = error.extensions if isinstance(error, Problem) else {}
+    headers = dict(error.headers or {})
+    return _problem(HTTPStatus(error.status_code), error.detail, headers, **extensions)
+
+
+async def _failed(_: Request, error: Exception) -> Response:
+    # Starlette raises the error again once this is sent: the log has it from there.
+    return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "", {}, code=InternalError.code)
+
+
+def _problem(
+    status: HTTPStatus, detail: str, headers: dict[str, str], **extensions: Any
+) -> Response:
+    document = {"title": status.phrase, "status": status.value, **extensions}
+    if detail and detail != status.phrase:
+        document["detail"] = detail
+    return JSONResponse(document, status, headers, MEDIA_TYPE)
+
+
+HANDLERS: dict[Any, ExceptionHandler] = {
+    CommandError: _refused,
+    RevisionConflict: _conflicted,
+    OnceReused: _reused,
+    HTTPException: _not_served,
+    Exception: _failed,
+}
+"""Who puts which error into words: Starlette's `exception_handlers`."""

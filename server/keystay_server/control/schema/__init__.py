@@ -1,0 +1,3 @@
+"""
+What requests and answers look like, and the OpenAPI document made from it.
+"""

@@ -1,0 +1,139 @@
+"""
+The API in the words of OpenAPI 3.1, made from the table of paths.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from http import HTTPStatus
+
+from keystay_protocol import __version__
+from keystay_server.control.http.problems import MEDIA_TYPE
+from keystay_server.control.schema.idempotency import PARAMETER
+from keystay_server.control.schema.json_schema import NUMBER, TEXT, WHOLE, Field, Schema, Shape
+from keystay_server.control.schema.operation import Operation, Reply
+
+PROBLEM = Shape(
+    "Problem",
+    (
+        Field("title", TEXT, "the status, in words", required=True),
+        Field("status", WHOLE, "the status", required=True),
+        Field("detail", TEXT, "what was wrong, for people"),
+        Field("code", TEXT, "what was wrong, for programs: a code of the wire protocol, or "
+              "revisionConflict, idempotencyKeyReused, insufficientScope"),
+        Field("retryAfter", NUMBER, "when to try again, in seconds"),
+    ),
+)  # fmt: skip
+
+_ALWAYS = (400, 401, 403, 429, 500, 503, 504)
+_PATH_PARAMETERS = {
+    "id": "the id of a session",
+    "actorId": "the id of an actor, percent-encoded, slashes too",
+}
+
+
+def describe(operations: Iterable[Operation]) -> Schema:
+    """Describe the API."""
+    paths: Schema = {}
+    shapes: dict[str, Schema] = {PROBLEM.name: PROBLEM.answer()}
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+        if operation.body is not None:
+            shapes[operation.body.name] = operation.body.question()
+        for reply in operation.replies.values():
+            if reply.shape is not None:
+                shapes[reply.shape.name] = reply.shape.answer()
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Keystay control plane",
+            "version": __version__,
+            "description": "What backends do with sessions, and say to clients.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "paths": paths,
+        "components": {
+            "schemas": shapes,
+            "securitySchemes": {
+                "apiKey": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "An API key; each operation names the scope that it takes.",
+                }
+            },
+        },
+    }
+
+
+def _operation(operation: Operation) -> Schema:
+    described: Schema = {
+        "operationId": operation.name,
+        "summary": operation.about,
+        "parameters": list(_parameters(operation)),
+        "responses": dict(_responses(operation)),
+        "security": [],
+    }
+    if operation.right is not None:
+        # OpenAPI 3.1 lets bearer schemes name the roles that are needed.
+        described["security"] = [{"apiKey": [str(operation.right)]}]
+    if operation.body is not None:
+        described["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": operation.body.reference}},
+        }
+    return described
+
+
+def _parameters(operation: Operation) -> Iterator[Schema]:
+    for name in re.findall(r"{(\w+)}", operation.path):
+        yield {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "description": _PATH_PARAMETERS[name],
+            "schema": {"type": "string", "minLength": 1},
+        }
+    for known in operation.query:
+        yield _parameter("query", known)
+    if operation.is_idempotent:
+        yield _parameter("header", PARAMETER)
+
+
+def _parameter(place: str, known: Field) -> Schema:
+    return {
+        "name": known.name,
+        "in": place,
+        "required": known.required,
+        "description": known.about,
+        "schema": known.kind.schema,
+    }
+
+
+def _responses(operation: Operation) -> Iterator[tuple[str, Schema]]:
+    for status, reply in operation.replies.items():
+        yield str(status), _reply(reply)
+    statuses = set(operation.refusals)
+    if operation.right is not None:
+        statuses.update(_ALWAYS)
+    if operation.body is not None:
+        statuses.add(413)
+    if "{id}" in operation.path:
+        statuses.add(404)
+    if operation.is_idempotent:
+        statuses.add(422)
+    for status in sorted(statuses):
+        yield (
+            str(status),
+            {
+                "description": HTTPStatus(status).phrase,
+                "content": {MEDIA_TYPE: {"schema": PROBLEM.reference}},
+            },
+        )
+
+
+def _reply(reply: Reply) -> Schema:
+    described: Schema = {"description": reply.about}
+    if reply.shape is not None:
+        described["content"] = {reply.media_type: {"schema": reply.shape.reference}}
+    elif reply.media_type != "application/json":
+        described["content"] = {reply.media_type: {"schema": {"type": "string"}}}
+    return described

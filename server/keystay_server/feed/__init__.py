@@ -1,0 +1,3 @@
+"""
+What happens to all sessions, for backends: subscriptions, and webhooks.
+"""

@@ -1,0 +1,91 @@
+"""
+How what is POSTed is signed: Standard Webhooks (standardwebhooks.com), symmetric.
+"""
+
+import hashlib
+import hmac
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from pathlib import Path
+
+from keystay_server.settings.config import ConfigError
+
+SETTING = "webhook_secret_file"
+PREFIX = "whsec_"
+MIN_BYTES, MAX_BYTES = 24, 64
+MAX_SECRETS = 4
+"""Two are enough to exchange one. Each is a signature more in every request."""
+
+
+class Signer:
+    """
+    Signs with each of the secrets: whoever has one of them can verify what is sent.
+
+    Args:
+        read: Reads the secrets anew, at least one.
+
+    Raises:
+        ConfigError: If they cannot be read.
+    """
+
+    def __init__(self, read: Callable[[], list[bytes]]) -> None:
+        self._read = read
+        self._secrets = read()
+
+    def __repr__(self) -> str:
+        return "Signer()"
+
+    def headers(self, id_: str, timestamp: int, body: bytes) -> dict[str, str]:
+        """The headers of a message; `timestamp` is in Unix seconds."""
+        signed = f"{id_}.{timestamp}.".encode() + body
+        digests = [hmac.digest(secret, signed, hashlib.sha256) for secret in self._secrets]
+        return {
+            "content-type": "application/json",
+            "webhook-id": id_,
+            "webhook-timestamp": str(timestamp),
+            "webhook-signature": " ".join(f"v1,{b64encode(each).decode()}" for each in digests),
+        }
+
+    def reload(self) -> str | None:
+        """
+        Read the secrets again, for what is POSTed from now on; return what is new.
+
+        Raises:
+            ConfigError: If they cannot be read. Those from before stay good.
+        """
+        secrets = self._read()
+        if secrets == self._secrets:
+            return None
+        self._secrets = secrets
+        number = len(secrets)
+        return f"webhooks are signed with {number} {'secret' if number == 1 else 'secrets'}"
+
+
+def read_secrets(file: str) -> list[bytes]:
+    """
+    Read the secrets of `webhook_secret_file`: `whsec_` and base64, a line each.
+
+    Raises:
+        ConfigError: If they cannot be read. The text says nothing of what is there.
+    """
+    try:
+        words = Path(file).read_text(errors="replace").split()
+    except OSError as error:
+        raise ConfigError(SETTING, f"{file}: {error.strerror}") from error
+    if not 1 <= len(words) <= MAX_SECRETS:
+        what = f"must have one secret, or up to {MAX_SECRETS}, a line each"
+        raise ConfigError(SETTING, f"{file}: {what}")
+    return [_decoded(word, file) for word in words]
+
+
+def _decoded(text: str, file: str) -> bytes:
+    try:
+        secret = b64decode(text.removeprefix(PREFIX), validate=True)
+    except ValueError:
+        secret = b""
+    if not text.startswith(PREFIX) or not MIN_BYTES <= len(secret) <= MAX_BYTES:
+        raise ConfigError(
+            SETTING,
+            f"{file}: a secret is {PREFIX} and base64 of {MIN_BYTES} to {MAX_BYTES} bytes",
+        )
+    return secret

@@ -1,0 +1,255 @@
+"""
+The feed, POSTed to the application: at least once, in the order of each actor.
+
+One node at a time delivers: the one that has the lease. It starts at the
+position that was saved last, and saves one when what is before it was taken.
+If the node dies, the lease runs out, and another one goes on from there.
+
+Signed as Standard Webhooks (standardwebhooks.com) has it.
+"""
+
+import asyncio
+import hashlib
+import json
+import logging
+import random
+import ssl
+import time
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from secrets import token_hex
+
+import httpx
+
+from keystay_protocol.errors import Unavailable
+from keystay_server.feed.signing import Signer
+from keystay_server.feed.subscriptions import FEED_LOST, json_of, name_of
+from keystay_server.stores.base import FeedPage, NoFeed, Store, moment_of
+from keystay_server.stores.position import Position, write_position
+from keystay_server.telemetry.counts import Counts
+
+LEASE = "webhook"
+LEASE_S = 4.0
+RENEW_EVERY_S = 1.0
+READ_EVERY_S = 0.2
+AT_ONCE = 100
+BACKOFF_BASE_S = 0.5
+BACKOFF_CAP_S = 60.0
+
+log = logging.getLogger("keystay.webhooks")
+# It would log each request, with a URL that may hold a secret.
+logging.getLogger("httpx").setLevel(logging.WARNING)
+logging.getLogger("httpcore").setLevel(logging.WARNING)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What is POSTed together."""
+
+    id: str
+    """The same each time that the same events are sent."""
+    body: bytes
+    after: Position
+
+
+class Webhooks:
+    """Delivers the feed to a URL, while this node has the lease."""
+
+    def __init__(
+        self,
+        store: Store,
+        url: str,
+        signer: Signer,
+        timeout_s: float,
+        counts: Counts | None = None,
+    ) -> None:
+        self._counts = counts or Counts()
+        self._store = store
+        self._url = url
+        self._signer = signer
+        self._timeout_s = timeout_s
+        self._node_id = token_hex(8)
+        self._task: asyncio.Task[None] | None = None
+        self._is_refused = False
+
+    def start(self) -> None:
+        """Begin."""
+        self._task = asyncio.create_task(self._run(), name="deliver webhooks")
+
+    async def stop(self) -> None:
+        """Stop; another node goes on at once."""
+        if self._task is None:
+            return
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        if self._has_lease:
+            try:
+                async with asyncio.timeout(RENEW_EVERY_S):
+                    await self._store.lease(LEASE, self._node_id, 0)
+            except (Unavailable, TimeoutError):
+                pass  # It runs out by itself.
+
+    async def _run(self) -> None:
+        while True:
+            delivering: asyncio.Task[None] | None = None
+            had_lease = self._has_lease
+            try:
+                if await self._renew():
+                    if not had_lease:
+                        # Until the feed is read, nothing older is known to wait.
+                        self._counts.webhook_taken_until = time.time()
+                    delivering = asyncio.create_task(self._deliver(), name="POST webhooks")
+                while delivering is not None and not delivering.done():
+                    await asyncio.wait({delivering}, timeout=RENEW_EVERY_S)
+                    await self._renew()
+                    if not self._has_lease:
+                        break
+            except Exception:
+                log.exception("webhooks are not delivered for a moment")
+            finally:
+                if delivering is not None:
+                    delivering.cancel()
+                    await asyncio.gather(delivering, return_exceptions=True)
+            await asyncio.sleep(RENEW_EVERY_S * random.uniform(0.5, 1.0))  # noqa: S311
+
+    @property
+    def _has_lease(self) -> bool:
+        return time.monotonic() < self._counts.webhook_lease_until
+
+    async def _renew(self) -> bool:
+        """Take or keep the lease; whether that is known to have worked."""
+        asked_at = time.monotonic()
+        try:
+            is_ours = await self._store.lease(LEASE, self._node_id, round(LEASE_S * 1000))
+        except Unavailable:
+            return False
+        self._counts.webhook_lease_until = asked_at + LEASE_S if is_ours else 0.0
+        return is_ours
+
+    async def _deliver(self) -> None:
+        # No proxy of the environment, no redirect: what is sent goes where it was said to go.
+        async with httpx.AsyncClient(
+            trust_env=False,
+            follow_redirects=False,
+            timeout=self._timeout_s,
+            verify=_context_for(self._url),
+        ) as client:
+            try:
+                position = await self._begin()
+                while position is not None:
+                    position = await self._step(client, position)
+            except NoFeed:
+                log.warning("there is no feed to deliver")
+            except Unavailable:
+                pass  # The store says in the log when it is away, and when it is back.
+            except Exception:
+                log.exception("webhooks are not delivered for a moment")
+
+    async def _begin(self) -> Position | None:
+        """Where to go on; at the very first, from now on."""
+        position = await self._store.saved_position(LEASE)
+        if position is None:
+            position = (await self._store.read_feed(None, 1)).position
+            if not await self._store.save_position(LEASE, self._node_id, position):
+                return None
+        return position
+
+    async def _step(self, client: httpx.AsyncClient, position: Position) -> Position | None:
+        """Deliver what comes next, if there is something; None if another node does."""
+        read_at = time.time()
+        page = await self._store.read_feed(position, AT_ONCE)
+        # Not before: a feed that cannot be read is one that stands still.
+        self._counts.webhook_taken_until = oldest_in(page, read_at)
+        if not page.entries and page.is_complete:
+            await asyncio.sleep(READ_EVERY_S)
+            return page.position
+        batch = _batch(position, page)
+        attempt = 0
+        while True:
+            if not self._has_lease:
+                return None
+            wait_s = await self._post(client, batch, attempt)
+            if wait_s is None:
+                break
+            attempt += 1
+            await asyncio.sleep(wait_s)
+        if not await self._store.save_position(LEASE, self._node_id, batch.after):
+            return None
+        return batch.after
+
+    async def _post(
+        self, client: httpx.AsyncClient, batch: Batch, attempt: int
+    ) -> float | None:
+        """Send it once. Return None if it was taken, or how long to wait."""
+        headers = self._signer.headers(batch.id, round(time.time()), batch.body)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                async with client.stream(
+                    "POST", self._url, content=batch.body, headers=headers
+                ) as answer:
+                    status, asked = answer.status_code, answer.headers.get("retry-after")
+                    if 200 <= status < 300:
+                        self._reassure()
+                        self._counts.webhooks_delivered += 1
+                        return None
+        except Exception as error:  # More than `httpx.HTTPError`: `InvalidURL`, `UnicodeError`.
+            status, asked = 0, None
+            self._complain(type(error).__name__)
+        else:
+            self._complain(f"status {status}")
+        self._counts.webhooks_failed += 1
+        return _wait(attempt, asked if status in (429, 503) else None)
+
+    def _complain(self, what: str) -> None:
+        """Say once that it does not work, until it does again."""
+        if not self._is_refused:
+            self._is_refused = True
+            log.warning("the webhook is not taken (%s): it is tried again until it is", what)
+
+    def _reassure(self) -> None:
+        """Say that it works again, if it did not."""
+        if self._is_refused:
+            self._is_refused = False
+            log.info("the webhook is taken again")
+
+
+def oldest_in(page: FeedPage, read_at: float) -> float:
+    """The moment of its oldest event; if it has none, when it was read. Unix seconds."""
+    moments = [moment_of(entry.cursor) for entry in page.entries]
+    return min(moments) / 1000 if moments else read_at
+
+
+def _context_for(url: str) -> ssl.SSLContext:
+    """Trusts whom this machine trusts."""
+    if url.lower().startswith("http:"):
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # Nobody: to read whom takes long.
+    return ssl.create_default_context()
+
+
+def _batch(position: Position, page: FeedPage) -> Batch:
+    events = [{"type": name_of(entry), **json_of(entry)} for entry in page.entries]
+    if not page.is_complete:
+        events.insert(0, {"type": FEED_LOST})
+    span = f"{write_position(position)} {write_position(page.position)}"
+    body = json.dumps({"events": events}, ensure_ascii=False, separators=(",", ":"))
+    id_ = hashlib.sha256(span.encode()).hexdigest()[:32]
+    return Batch(f"msg_{id_}", body.encode(), page.position)
+
+
+def _wait(attempt: int, asked: str | None) -> float:
+    """Full jitter; no sooner than the receiver asked for, within reason."""
+    longest = min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2 ** min(attempt, 16))
+    jitter = random.uniform(0, longest)  # noqa: S311
+    return max(jitter, min(_seconds(asked), BACKOFF_CAP_S))
+
+
+def _seconds(retry_after: str | None) -> float:
+    """What `Retry-After` says (RFC 9110, section 10.2.3); 0 if it says nothing."""
+    if retry_after is None:
+        return 0.0
+    if retry_after.isascii() and retry_after.strip().isdigit():
+        return float(retry_after)
+    try:
+        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return 0.0

@@ -1,0 +1,3 @@
+"""
+The clients' port: WebSocket connections, and what comes over them.
+"""

@@ -1,0 +1,151 @@
+"""
+One client, from its messages to its replies, without knowing what carries them.
+
+The law of this module: the commands of a connection run one after another, and
+their replies leave in the order the commands came.
+"""
+
+from asyncio import Task
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from keystay_protocol.codec import DEFAULT_LIMITS, Limits, decode_command
+from keystay_protocol.commands import CommandName
+from keystay_protocol.errors import CloseCode, MalformedFrame
+from keystay_server.delivery.bindings import Peer
+from keystay_server.delivery.outbox import MAX_OUTBOX_BYTES, Outbox
+from keystay_server.gateway.context import Context, Services
+from keystay_server.gateway.dispatch import Dispatcher
+from keystay_server.telemetry.counts import Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """
+    What all connections of this server process share.
+
+    `frame` makes the bytes of a message into what an outbox sends; `on_activity` is
+    called with the first command of a connection after its session was extended;
+    `max_in_flight` is how many commands of one connection may be under way,
+    `max_outbox_bytes` how much may wait for a client that does not take it.
+    """
+
+    services: Services
+    dispatcher: Dispatcher
+    frame: Callable[[bytes], bytes]
+    limits: Limits = DEFAULT_LIMITS
+    max_in_flight: int = 32
+    max_outbox_bytes: int = MAX_OUTBOX_BYTES
+    on_activity: Callable[[Peer], None] = lambda peer: None
+    counts: Counts = field(default_factory=Counts)
+
+
+class Transport(Protocol):
+    """What carries a connection."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Say goodbye and go."""
+
+    def resume(self) -> None:
+        """There is room again for messages that were held back."""
+
+
+class Connection:
+    """
+    One client's commands.
+
+    Whoever carries it calls `receive` with one whole message at a time, holds
+    messages back while `is_full`, and calls `lost` at the end.
+    """
+
+    __slots__ = (
+        "_backlog",
+        "_backlog_bytes",
+        "_context",
+        "_is_lost",
+        "_node",
+        "_task",
+        "_transport",
+    )
+
+    def __init__(
+        self, node: Node, transport: Transport, outbox: Outbox, address: str = ""
+    ) -> None:
+        self._node = node
+        self._transport = transport
+        self._context = Context(node.services, Peer(outbox, address))
+        self._task: Task[bytes] | None = None
+        # Not decoded before its turn: 64 KiB of empty maps are 5 MB of objects.
+        # Most connections never need one.
+        self._backlog: deque[bytes | bytearray] | None = None
+        self._backlog_bytes = 0
+        self._is_lost = False
+        node.services.hub.enter(self.peer)
+
+    @property
+    def peer(self) -> Peer:
+        """What the hub knows of this connection."""
+        return self._context.peer
+
+    @property
+    def is_full(self) -> bool:
+        """Whether as many commands are under way as may be, or as many bytes of them."""
+        if self._task is None:
+            return False
+        waiting = 0 if self._backlog is None else len(self._backlog)
+        return (
+            1 + waiting >= self._node.max_in_flight
+            or self._backlog_bytes >= self._node.limits.size
+        )
+
+    def receive(self, message: bytes | bytearray) -> None:
+        """Run the command in the message, now or after those before it."""
+        if self._task is None:
+            self._run(message)
+        else:
+            if self._backlog is None:
+                self._backlog = deque()
+            self._backlog.append(message)
+            self._backlog_bytes += len(message)
+
+    def lost(self) -> None:
+        """The client is gone. What it asked for and is under way is finished all the same."""
+        self._is_lost = True
+        self._backlog = None
+        self._node.services.hub.leave(self.peer)
+
+    def _run(self, message: bytes | bytearray) -> None:
+        try:
+            command = decode_command(message, self._node.limits)
+        except MalformedFrame as error:
+            self._backlog = None
+            self._transport.close(CloseCode.MALFORMED_FRAME, str(error))
+            return
+        node, context = self._node, self._context
+        # `time.now` is the ping of clients that have none.
+        if not context.peer.has_spoken and command.method != CommandName.NOW:
+            context.peer.has_spoken = True
+            node.on_activity(context.peer)
+        reply = node.dispatcher.run(context, command)
+        if isinstance(reply, bytes):
+            context.peer.outbox.send(node.frame(reply))
+        else:
+            self._task = reply
+            reply.add_done_callback(self._replied)
+
+    def _replied(self, task: Task[bytes]) -> None:
+        was_full = self.is_full
+        self._task = None
+        if self._is_lost:
+            # A restore that was under way may have bound the connection meanwhile.
+            self._node.services.hub.leave(self.peer)
+        elif not task.cancelled():
+            self.peer.outbox.send(self._node.frame(task.result()))
+            while self._backlog and self._task is None:
+                message = self._backlog.popleft()
+                self._backlog_bytes -= len(message)
+                self._run(message)
+            if was_full and not self.is_full:
+                self._transport.resume()

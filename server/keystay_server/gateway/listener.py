@@ -1,0 +1,131 @@
+"""
+Accepts clients, watches over their connections, and says goodbye to them.
+"""
+
+import asyncio
+import logging
+import random
+import ssl
+from contextlib import suppress
+
+from keystay_protocol.codec import encode
+from keystay_protocol.errors import CloseCode
+from keystay_protocol.events import SERVER_DRAINING
+from keystay_protocol.frames import Event
+from keystay_server.gateway.connection import Node
+from keystay_server.gateway.deadlines import Timings
+from keystay_server.gateway.handshake import OriginPolicy, Refusal, refusal_of_load
+from keystay_server.gateway.limits import ConnectionCounter, ConnectionLimits
+from keystay_server.gateway.websocket import WebSocket
+
+log = logging.getLogger("keystay.listener")
+
+BACKLOG = 4096
+CHECK_EVERY_S = 0.5
+CHECK_AT_ONCE = 1000
+RECONNECT_SPREAD_S = 5.0
+
+
+class Listener:
+    """The door for clients."""
+
+    def __init__(
+        self, node: Node, timings: Timings, origins: OriginPolicy, limits: ConnectionLimits
+    ) -> None:
+        self.node = node
+        self.timings = timings
+        self.origins = origins
+        self._counter = ConnectionCounter(limits)
+        self._websockets: set[WebSocket] = set()
+        self._is_empty = asyncio.Event()
+        self._is_empty.set()
+        self._server: asyncio.Server | None = None
+        self._checking: asyncio.Task[None] | None = None
+
+    async def start(self, host: str, port: int, tls: ssl.SSLContext | None) -> int:
+        """
+        Listen; return the port, which the system chose if 0 was given.
+
+        Raises:
+            OSError: If the address cannot be listened on.
+        """
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: WebSocket(self, loop),
+            host,
+            port,
+            ssl=tls,
+            backlog=BACKLOG,
+            ssl_handshake_timeout=self.timings.handshake_s if tls else None,
+        )
+        self._checking = asyncio.create_task(self._check_for_ever(), name="check connections")
+        chosen: int = self._server.sockets[0].getsockname()[1]
+        return chosen
+
+    async def stop(self, drain_s: float) -> None:
+        """
+        Take no new clients; tell each when to come back; finish what is under way; close.
+
+        Args:
+            drain_s: How long commands under way may take.
+        """
+        if self._server is not None:
+            self._server.close()
+        for websocket in list(self._websockets):
+            websocket.is_draining = True
+            self._announce_drain(websocket)
+        await self.node.dispatcher.drain(drain_s)
+        for websocket in list(self._websockets):
+            websocket.close(CloseCode.SERVICE_RESTART, "the node is restarting")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.timings.close_s):
+                await self._is_empty.wait()
+        for websocket in list(self._websockets):
+            websocket.abort()
+        if self._checking is not None:
+            self._checking.cancel()
+            await asyncio.gather(self._checking, return_exceptions=True)
+
+    def opened(self, websocket: WebSocket) -> Refusal | None:
+        """Count a connection; tell why it is refused if there is no room."""
+        self._websockets.add(websocket)
+        self._is_empty.clear()
+        full = self._counter.opened(websocket.address)
+        return None if full is None else refusal_of_load(full)
+
+    def closed(self, websocket: WebSocket) -> None:
+        """Forget a connection."""
+        self._websockets.discard(websocket)
+        if not websocket.is_refused:
+            self._counter.closed(websocket.address)
+        if not self._websockets:
+            self._is_empty.set()
+
+    def _announce_drain(self, websocket: WebSocket) -> None:
+        if websocket.connection is not None:
+            # Each gets a slot of its own: they must not all come back at once.
+            after_ms = round(random.uniform(0, RECONNECT_SPREAD_S) * 1000)  # noqa: S311
+            event = Event(SERVER_DRAINING, {"reconnectAfter": after_ms}, None)
+            websocket.connection.peer.outbox.send(self.node.frame(encode(event)))
+
+    async def _check_for_ever(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(CHECK_EVERY_S)
+            websockets, waiting_bytes = list(self._websockets), 0
+            for start in range(0, len(websockets), CHECK_AT_ONCE):
+                for websocket in websockets[start : start + CHECK_AT_ONCE]:
+                    if websocket in self._websockets:
+                        _check(websocket, loop.time())
+                        waiting_bytes += websocket.waiting_bytes
+                await asyncio.sleep(0)  # Commands go first.
+            self.node.counts.outbox_bytes_now = waiting_bytes
+
+
+def _check(websocket: WebSocket, now: float) -> None:
+    try:
+        websocket.check(now)
+    except Exception:
+        # Whatever is wrong with one connection, the others stay under watch.
+        log.exception("checking a connection failed")
+        websocket.abort()

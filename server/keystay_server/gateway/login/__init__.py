@@ -1,0 +1,3 @@
+"""
+Ways to log in over a connection: credentials in, an actor out.
+"""

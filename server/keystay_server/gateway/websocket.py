@@ -1,0 +1,386 @@
+"""
+Clients over WebSocket (RFC 6455): websockets' Sans-I/O layer, driven by an `asyncio.Protocol`.
+
+The law of this module: whatever a peer sends, or does not read, costs a
+bounded amount of memory, and the connection is gone a bounded time later.
+There is no task and no timer per connection: data comes by callback, and the
+listener calls `check` on every connection now and then.
+"""
+
+import asyncio
+import logging
+import struct
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+from websockets.exceptions import NegotiationError
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request, Response
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # no C compiler, no wheel
+    from websockets.utils import apply_mask
+
+from keystay_protocol import SUBPROTOCOL
+from keystay_protocol.errors import CloseCode
+from keystay_server.delivery.outbox import Outbox
+from keystay_server.gateway.connection import Connection, Node
+from keystay_server.gateway.deadlines import Due, Timings, Watch
+from keystay_server.gateway.handshake import OriginPolicy, Refusal, refusal_of_request
+
+# How much is parsed at once: a peer that packs thousands of tiny WebSocket frames
+# into one segment has no more of them in memory than fit in here.
+SLICE_BYTES = 4096
+# How much of one connection's data is taken in before others have their turn.
+TURN_BYTES = 16 * 1024
+MAX_FRAGMENTS = 4096
+HIGH_WATER_BYTES = 64 * 1024
+MAX_CLOSE_REASON_BYTES = 123  # RFC 6455, 5.5: a control frame holds 125, two are the code.
+
+log = logging.getLogger("keystay.websocket")
+
+# At DEBUG the library logs requests, cookies and messages; at INFO, a line per
+# connection that is written here already.
+_library_log = logging.getLogger("keystay.websocket.library")
+_library_log.setLevel(logging.WARNING)
+
+
+class Listener(Protocol):
+    """Who accepted the connection and watches over it."""
+
+    node: Node
+    timings: Timings
+    origins: OriginPolicy
+
+    def opened(self, websocket: "WebSocket") -> Refusal | None:
+        """Count it; tell why it is refused if there is no room."""
+
+    def closed(self, websocket: "WebSocket") -> None:
+        """Forget it."""
+
+
+def frame(payload: bytes) -> bytes:
+    """Make a message into a finished binary WebSocket frame of a server (RFC 6455, 5.2)."""
+    length = len(payload)
+    if length < 126:
+        return bytes((0x82, length)) + payload
+    if length < 65536:
+        return struct.pack("!BBH", 0x82, 126, length) + payload
+    return struct.pack("!BBQ", 0x82, 127, length) + payload
+
+
+class KeystayProtocol(ServerProtocol):
+    """
+    The library's server side, with our choice of subprotocol (SPEC section 1).
+
+    `is_between_frames` tells whether the data received so far ended with a frame.
+    """
+
+    is_between_frames = False
+
+    def receive_data(self, data: bytes | bytearray) -> None:
+        """Take data from the network."""
+        self.is_between_frames = False
+        super().receive_data(data)
+
+    def recv_frame(self, frame: Frame) -> None:
+        """Called with each frame that was read."""
+        # A buffer that is empty says nothing later on: half a frame may have been read from it.
+        self.is_between_frames = not self.reader.buffer
+        super().recv_frame(frame)
+
+    def select_subprotocol(self, subprotocols: Sequence[Subprotocol]) -> Subprotocol | None:
+        """Version 1 if it is offered, or if nothing is."""
+        if not subprotocols:
+            return None
+        if SUBPROTOCOL not in subprotocols:
+            raise NegotiationError(f"no offered subprotocol is supported; use {SUBPROTOCOL}")
+        return Subprotocol(SUBPROTOCOL)
+
+
+class WebSocket(asyncio.Protocol):
+    """One client's WebSocket: the transport of one `Connection`."""
+
+    __slots__ = (
+        "_fragments",
+        "_is_blocked",
+        "_is_heard",
+        "_listener",
+        "_loop",
+        "_message",
+        "_outbox",
+        "_protocol",
+        "_refusal",
+        "_transport",
+        "_unread",
+        "_watch",
+        "address",
+        "connection",
+        "is_draining",
+    )
+
+    _transport: asyncio.Transport
+    _outbox: Outbox
+
+    def __init__(self, listener: Listener, loop: asyncio.AbstractEventLoop) -> None:
+        self._listener = listener
+        self._loop = loop
+        self._protocol = KeystayProtocol(
+            max_size=listener.node.limits.size, logger=_library_log
+        )
+        self._watch = Watch(listener.timings, loop.time())
+        self._refusal: Refusal | None = None
+        self._is_heard = False
+        self._is_blocked = False
+        # A message whose fragments are still coming, and how many came.
+        self._message: bytearray | None = None
+        self._fragments = 0
+        # Data that came while the connection was full.
+        self._unread = b""
+        self.address = ""
+        self.connection: Connection | None = None
+        # The node is going away: what is under way is finished, nothing new is read.
+        self.is_draining = False
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
+        self._outbox = Outbox(self._transport, self, self._listener.node.max_outbox_bytes)
+        peername = transport.get_extra_info("peername")
+        self.address = peername[0] if peername else ""
+        self._refusal = self._listener.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._is_heard = True
+        self._read(self._unread + data if self._unread else data)
+
+    def eof_received(self) -> None:
+        self._unread = b""
+        self._protocol.receive_eof()
+        self._flush()
+        self._leave(is_end=False)  # The transport closes when what is on the way was taken.
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._outbox.shut = True
+        self._unread = b""
+        self._listener.closed(self)
+        if self.connection is not None:
+            self.connection.lost()
+            close = self._protocol.close_sent or self._protocol.close_rcvd
+            log.info(
+                "connection closed",
+                extra={"address": self.address, "code": close.code if close else 1006},
+            )
+
+    def pause_writing(self) -> None:
+        self._is_blocked = True
+
+    def resume_writing(self) -> None:
+        self._is_blocked = False
+        self.resume()
+
+    # What the connection, its outbox and the listener call.
+
+    def too_slow(self) -> None:
+        """Close: the client does not take its events."""
+        self._listener.node.counts.slow_clients += 1
+        self.close(CloseCode.TOO_SLOW, "too slow")
+
+    def close(self, code: int, reason: str) -> None:
+        """Send a close frame; whatever the peer does, the connection is gone soon after."""
+        if self.connection is None:
+            self.abort()  # It is still shaking hands: there is nobody to talk to.
+            return
+        if self._is_open:
+            short = reason.encode()[:MAX_CLOSE_REASON_BYTES].decode(errors="ignore")
+            self._protocol.send_close(code, short)
+        self._flush()
+        self.resume()  # The answer to the close frame is behind what was held back.
+
+    def abort(self) -> None:
+        """Drop the connection at once."""
+        self._transport.abort()
+
+    def resume(self) -> None:
+        """Read what was held back while the connection was full."""
+        if self._unread:
+            self._read(self._unread)
+
+    def check(self, now: float) -> None:
+        """Do what is due. `now` is the loop's time."""
+        is_heard, self._is_heard = self._is_heard, False
+        due = self._watch.due(
+            now,
+            is_heard=is_heard or bool(self._unread),
+            is_bound=self.connection is not None and self.connection.peer.was_bound,
+            is_blocked=self._is_blocked,
+        )
+        if due is None:
+            return
+        if due is Due.PING:
+            self._protocol.send_ping(b"")
+            self._flush()
+        elif due is Due.NO_SESSION:
+            self.close(CloseCode.NO_SESSION_IN_TIME, "no session within the deadline")
+        elif due is Due.TOO_SLOW:
+            self.too_slow()
+        else:
+            self.abort()
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How much the client has not taken yet."""
+        return self._transport.get_write_buffer_size()
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether there was no room for it."""
+        return self._refusal is not None
+
+    # Reading.
+
+    @property
+    def _is_open(self) -> bool:
+        return self._protocol.state is State.OPEN
+
+    @property
+    def _is_held_back(self) -> bool:
+        # A client that does not take its replies gets no more of its commands read, nor of its
+        # pings; one that was told goodbye gets the rest read, for its answer is behind it.
+        if self._is_blocked or self.connection is None or self._outbox.shut:
+            return self._is_blocked
+        return self.is_draining or self.connection.is_full
+
+    def _read(self, data: bytes) -> None:
+        """Take in what came, as far as there is room for it and it is this one's turn."""
+        was_held_back, self._unread = bool(self._unread), b""
+        start, size = 0, len(data)
+        while start < min(size, TURN_BYTES) and not self._is_held_back:
+            if self.connection is not None and not self._outbox.shut:
+                start = self._receive_whole(self.connection, data, start)
+            if start < size:
+                stop = start + SLICE_BYTES
+                if self.connection is None and not self._outbox.shut:
+                    # A line at a time: what follows the request waits until it is answered.
+                    stop = min(stop, data.find(b"\n", start) + 1 or size)
+                self._parse(data[start:stop])
+                start = stop
+        if start < size:
+            self._unread = data[start:]
+            self._transport.pause_reading()
+            if not self._is_held_back:
+                self._loop.call_soon(self.resume)  # Others first.
+        elif was_held_back and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _receive_whole(self, connection: Connection, data: bytes, start: int) -> int:
+        """
+        Take messages that are one small WebSocket frame each; return where they end.
+
+        Nearly every command is one, and so takes a fifth of the time that it takes the
+        library. At the first byte that is not quite like that, the library goes on.
+        """
+        if self._message is not None or not self._protocol.is_between_frames:
+            return start  # The library is in the middle of a message.
+        size = len(data)
+        end = min(size - 5, TURN_BYTES)
+        while start < end and not (self._outbox.shut or self._is_held_back):
+            # RFC 6455, 5.2: FIN and binary; masked, with a length of one byte; the mask.
+            length = data[start + 1] ^ 0x80
+            stop = start + 6 + length
+            if data[start] != 0x82 or length > 125 or stop > size:
+                break
+            connection.receive(apply_mask(data[start + 6 : stop], data[start + 2 : start + 6]))
+            start = stop
+        return start
+
+    def _parse(self, data: bytes) -> None:
+        self._protocol.receive_data(data)
+        for event in self._protocol.events_received():
+            if isinstance(event, Frame):
+                # By now the library may have answered a close frame that came behind it.
+                if not self._outbox.shut:
+                    self._take(event)
+            elif isinstance(event, Request):
+                self._answer(event)
+        self._flush()
+
+    def _take(self, received: Frame) -> None:
+        if received.opcode is Opcode.BINARY and received.fin:
+            assert self.connection is not None
+            self.connection.receive(cast("bytes", received.data))
+        elif received.opcode is Opcode.TEXT:
+            self.close(CloseCode.UNSUPPORTED_DATA, "binary messages only")
+        elif received.opcode is Opcode.BINARY or received.opcode is Opcode.CONT:
+            self._take_fragment(received)
+
+    def _take_fragment(self, received: Frame) -> None:
+        assert self.connection is not None
+        if self._message is None:
+            self._message = bytearray()
+        self._message += received.data
+        self._fragments += 1
+        if self._fragments > MAX_FRAGMENTS:
+            # As for a message of too many bytes: nothing that follows is looked at any more.
+            self._protocol.fail(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
+            self._flush()
+        elif received.fin:
+            message, self._message, self._fragments = self._message, None, 0
+            self.connection.receive(message)
+
+    def _flush(self) -> None:
+        """Send what the library wants sent: its answers, pongs, close frames and the end."""
+        data = self._protocol.data_to_send()
+        if data:
+            self._transport.write(b"".join(data))
+            if not self._is_open and self._protocol.close_expected():
+                self._leave(is_end=not data[-1])
+
+    def _leave(self, *, is_end: bool) -> None:
+        if not self._outbox.shut:
+            self._outbox.shut = True
+            self._watch.closing(self._loop.time())
+        if is_end:
+            # Half-closed, the peer gets to read our close frame, whatever it still sends.
+            if self._transport.can_write_eof():
+                self._transport.write_eof()
+            else:
+                self._transport.close()
+
+    # The opening handshake.
+
+    def _answer(self, request: Request) -> None:
+        refusal = self._refusal or refusal_of_request(
+            request.path,
+            request.headers.get_all("Origin"),
+            request.headers.get_all("Host"),
+            self._listener.origins,
+        )
+        response = self._refuse(refusal) if refusal else self._protocol.accept(request)
+        self._protocol.send_response(response)
+        self._flush()  # Before the replies to commands that came along with the request.
+        # The library's parser keeps the request; its headers are a quarter of what an idle
+        # connection costs.
+        request.headers.clear()
+        if self._is_open:
+            self._watch.opened(self._loop.time())
+            self.connection = Connection(self._listener.node, self, self._outbox, self.address)
+            log.info("connection opened", extra={"address": self.address})
+        else:
+            self._listener.node.counts.refused += 1
+            log.info(
+                "connection refused",
+                extra={"address": self.address, "status": response.status_code},
+            )
+
+    def _refuse(self, refusal: Refusal) -> Response:
+        response = self._protocol.reject(refusal.status, refusal.text)
+        if refusal.retry_after_s is not None:
+            response.headers["Retry-After"] = str(refusal.retry_after_s)
+        return response

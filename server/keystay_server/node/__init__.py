@@ -1,0 +1,3 @@
+"""
+This process among others: heartbeat, connection directory, reload, TLS, systemd.
+"""

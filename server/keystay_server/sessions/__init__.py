@@ -1,0 +1,3 @@
+"""
+The rules of a session's life: opening, policy, fields, keys, expiry.
+"""

@@ -1,0 +1,186 @@
+"""
+Sessions end at their deadline, and live on while they are held.
+
+One task for the whole node, none for a session. Again and again it has the store
+extend the sessions that are bound here, each at a random time of its own, many
+at once; and then, not before, end what is over. The nodes share that work, and
+the store announces these ends as it announces any other.
+
+Invariant: a session that is bound here is extended before this node ends
+anything, however long the process or the store was away. An extension that the
+store could not take is tried again as long as the session is bound.
+"""
+
+import asyncio
+import logging
+import math
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from enum import StrEnum
+
+from keystay_protocol.errors import Unavailable
+from keystay_server.delivery.bindings import Binding, Peer
+from keystay_server.delivery.hub import Hub
+from keystay_server.stores.base import Holding, Store
+from keystay_server.stores.digest import digest_of
+from keystay_server.telemetry.counts import Counts
+from keystay_server.telemetry.durations import clock
+
+STEP_EVERY_S = 0.25
+AT_ONCE = 500
+BATCHES_AT_ONCE = 8
+STOPPED_S = 1.0
+"""A step that took longer may have been interrupted: the process was stopped."""
+
+log = logging.getLogger("keystay.expiry")
+
+
+class Activity(StrEnum):
+    """What keeps a session alive, beside restoring it."""
+
+    CONNECTION = "connection"
+    """A connection that is bound to it."""
+    COMMANDS = "commands"
+    """A bound connection that sends commands."""
+    NONE = "none"
+
+
+class Expiry:
+    """Ends sessions at their deadline, and extends those that are held on this node."""
+
+    def __init__(
+        self, store: Store, hub: Hub, activity: Activity, counts: Counts | None = None
+    ) -> None:
+        self._store = store
+        self._hub = hub
+        self._activity = activity
+        self._counts = counts or Counts()
+        # To be extended as soon as the store takes it.
+        self._overdue: set[Binding] = set()
+        self._wake = asyncio.Event()
+        self._clocks_apart_s = time.time() - time.monotonic()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin. What became due while no node was running is ended at once."""
+        self._counts.none_overdue_at = clock()
+        self._task = asyncio.create_task(self._run(), name="extend and expire sessions")
+
+    async def stop(self) -> None:
+        """Stop."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def on_activity(self, peer: Peer) -> None:
+        """Extend the session at once if it is time: its connection sent a command."""
+        binding = peer.binding
+        if binding is None or self._activity is not Activity.COMMANDS:
+            return
+        if binding.extend_at <= time.monotonic():
+            self._note(binding)
+            self._wake.set()
+
+    async def extend_held(self, actor_id: str, is_meant: Callable[[Binding], bool]) -> bool:
+        """
+        Extend a session of the actor that is held here, although it seems to be over.
+
+        Its extension could not be written for a while: the process or the store
+        was away. Returns whether there is such a session.
+
+        Raises:
+            Unavailable: If it still cannot be written.
+        """
+        for binding in self._hub.bindings_of(actor_id):
+            is_held = self._activity is Activity.CONNECTION or binding in self._overdue
+            if is_held and is_meant(binding):
+                await self._store.touch([Holding(actor_id, digest_of(binding.key))])
+                return True
+        return False
+
+    async def _run(self) -> None:
+        while True:
+            begun = time.time()
+            await _attempt(self._extend)
+            if time.time() - begun > STOPPED_S:
+                # What was not due when it was looked at may be over by now.
+                await _attempt(self._extend)
+            await _attempt(self._expire)
+            await self._pause()
+
+    async def _pause(self) -> None:
+        """Wait, at times that differ from node to node; extend meanwhile what is active."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + STEP_EVERY_S * random.uniform(0.5, 1.0)  # noqa: S311
+        while True:
+            try:
+                async with asyncio.timeout_at(until):
+                    await self._wake.wait()
+            except TimeoutError:
+                return
+            self._wake.clear()
+            await _attempt(self._send)
+
+    async def _extend(self) -> None:
+        if self._activity is Activity.NONE:
+            return
+        now, is_enough = time.monotonic(), self._activity is Activity.CONNECTION
+        if self._was_suspended():
+            now = math.inf
+        for number, binding in enumerate(self._hub.bindings(), 1):
+            if now >= binding.extend_at and (is_enough or binding.peer.has_spoken):
+                self._note(binding)
+            if number % AT_ONCE == 0:
+                await self._send()
+                await asyncio.sleep(0)  # Commands go first.
+        await self._send()
+
+    def _was_suspended(self) -> bool:
+        """Whether the host was: deadlines came nearer, and the monotonic clock stood still."""
+        before, self._clocks_apart_s = self._clocks_apart_s, time.time() - time.monotonic()
+        return self._clocks_apart_s - before > STOPPED_S
+
+    def _note(self, binding: Binding) -> None:
+        binding.schedule_extension()
+        binding.peer.has_spoken = False
+        self._overdue.add(binding)
+
+    async def _send(self) -> None:
+        """Have noted sessions extended; those that the store does not take stay noted."""
+        noted = list(self._overdue)
+        batches = [noted[i : i + AT_ONCE] for i in range(0, len(noted), AT_ONCE)]
+        for i in range(0, len(batches), BATCHES_AT_ONCE):
+            # Each by itself: a part of the store that is away does not hold up the others.
+            await asyncio.gather(*map(self._touch, batches[i : i + BATCHES_AT_ONCE]))
+
+    async def _touch(self, some: Sequence[Binding]) -> None:
+        held = {digest_of(each.key): each.stream.actor_id for each in some}
+        try:
+            await self._store.touch([Holding(actor, digest) for digest, actor in held.items()])
+        except Unavailable:
+            # Who has left meanwhile holds it no more.
+            self._overdue.difference_update([each for each in some if not each.is_bound])
+        else:
+            self._overdue.difference_update(some)
+
+    async def _expire(self) -> None:
+        while True:
+            asked_at = clock()
+            ended = await self._store.expire()
+            for late_ms in ended:
+                self._counts.expiry_late.add(late_ms / 1000)
+            if not ended:
+                self._counts.none_overdue_at = asked_at
+                return
+            await self._send()  # What was noted meanwhile, before more are ended.
+
+
+async def _attempt(step: Callable[[], Awaitable[None]]) -> None:
+    """Take the step, whatever it raises: it is taken again."""
+    try:
+        await step()
+    except Unavailable:
+        pass  # The store logs when it is away, and when it is back.
+    except Exception:
+        log.exception("sessions are not extended or expired for a moment")

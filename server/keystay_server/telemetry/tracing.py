@@ -1,0 +1,71 @@
+"""
+OpenTelemetry: the tracer, and one span for each call of the store within a command's span.
+
+Only a server with `traces = true` imports this module. The spans of commands are made in
+`gateway/traced_commands.py`. Where spans go is decided by
+the program that sets up a tracer provider, or by `opentelemetry-instrument`.
+
+A span never has a parameter, a key, an actor or a session in it.
+"""
+
+from functools import wraps
+from typing import Any
+
+from opentelemetry.trace import (
+    ProxyTracerProvider,
+    Span,
+    SpanKind,
+    Status,
+    StatusCode,
+    Tracer,
+    get_current_span,
+    get_tracer,
+    get_tracer_provider,
+)
+
+from keystay_protocol import __version__
+from keystay_protocol.errors import CommandError, Unavailable
+from keystay_server.telemetry.operations import Operation
+
+
+def is_provided() -> bool:
+    """Whether the program has set up a tracer provider."""
+    return not isinstance(get_tracer_provider(), ProxyTracerProvider)
+
+
+def tracer() -> Tracer:
+    """Keystay's, of the provider that the program set up."""
+    return get_tracer("keystay", __version__)
+
+
+def traced(tracer: Tracer) -> Any:
+    """A wrapping for `around`: each call of the store that is a part of a span is one too."""
+
+    def wrap(name: str, operation: Operation) -> Operation:
+        @wraps(operation)
+        async def spanned(*args: Any, **kwargs: Any) -> Any:
+            if not get_current_span().is_recording():
+                # Nobody's command: what the node does on its own, several times a second.
+                return await operation(*args, **kwargs)
+            with tracer.start_as_current_span(
+                f"store.{name}",
+                kind=SpanKind.CLIENT,
+                record_exception=False,
+                set_status_on_exception=False,
+            ) as span:
+                try:
+                    return await operation(*args, **kwargs)
+                except CommandError as error:
+                    note_failure(span, error.code, is_ours=isinstance(error, Unavailable))
+                    raise
+
+        return spanned
+
+    return wrap
+
+
+def note_failure(span: Span, code: str, *, is_ours: bool) -> None:
+    """Note what was answered; that a client was refused something is no error of the server."""
+    span.set_attribute("error.type", code)
+    if is_ours:
+        span.set_status(Status(StatusCode.ERROR, code))

@@ -1,0 +1,215 @@
+"""
+What each operation costs a Redis: how many commands, and how long they block it.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from keystay_protocol.commands import LogoutScope
+from keystay_protocol.errors import NoSession
+from keystay_server.stores.base import Emitted, Holding, NewSession, Policy
+from keystay_server.stores.redis import RedisStore
+from tests.support.stores.installation import EMPTY_MAP, SOON_S, opened, opening
+from tests.support.stores.redis_node import UNPROBED, actors_in, node
+from tests.support.valkey import Valkey
+
+SLOW_US = 5_000
+MANY = 10_000
+
+
+class Costs:
+    """Counts the commands that a server carries out, those within scripts included."""
+
+    def __init__(self, client: Redis) -> None:
+        self._client = client
+
+    async def of(self, work: Callable[[], Awaitable[object]]) -> dict[str, int]:
+        """How often each command was carried out meanwhile."""
+        await self._client.config_resetstat()
+        await work()
+        stats: dict[str, Any] = await self._client.info("commandstats")
+        counts = {name.removeprefix("cmdstat_"): row["calls"] for name, row in stats.items()}
+        counts.pop("config|resetstat")
+        return counts
+
+
+@pytest.fixture
+async def costs(own_valkey: Valkey) -> AsyncIterator[Costs]:
+    """The costs of a server of one's own."""
+    async with Redis(port=own_valkey.port) as client:
+        yield Costs(client)
+
+
+@pytest.fixture
+async def store(own_valkey: Valkey) -> AsyncIterator[RedisStore]:
+    """A store that sends nothing unasked, and has loaded its scripts."""
+    async with node(own_valkey.url(), tuning=UNPROBED) as (store, _):
+        new = opening("somebody")
+        await opened(store, new)
+        await store.restore("somebody", new.digest)
+        yield store
+
+
+async def many(store: RedisStore, number: int, actor_id: str = "alice") -> list[NewSession]:
+    """Open many sessions of one actor."""
+    news = [opening(actor_id, ttl_ms=600_000) for _ in range(number)]
+    for start in range(0, number, 500):
+        await asyncio.gather(*map(store.create, news[start : start + 500]))
+    return news
+
+
+async def test_a_key_that_opens_nothing_costs_one_read(
+    own_valkey: Valkey, costs: Costs
+) -> None:
+    """No write and no subscription, and the same whether or not the actor is there."""
+    async with (
+        node(own_valkey.url(), tuning=UNPROBED) as (store, heard),
+        Redis(port=own_valkey.port) as admin,
+    ):
+        here = actors_in(3)
+        connected, known, unknown = next(here), next(here), next(here)
+        heard.actors.add(connected)
+        await opened(store, opening(connected))
+        await opened(store, opening(known))
+        execute: Any = admin.execute_command
+        before = await admin.dbsize(), await execute("PUBSUB", "SHARDCHANNELS")
+
+        for actor_id in (connected, known, unknown):
+            digest = opening().digest
+            for after in (None, 17):
+
+                async def restore(
+                    actor_id: str = actor_id, digest: bytes = digest, after: int | None = after
+                ) -> None:
+                    with pytest.raises(NoSession):
+                        await store.restore(actor_id, digest, after)
+
+                assert await costs.of(restore) == {"evalsha": 1, "hmget": 1}
+        after_ = await admin.dbsize(), await execute("PUBSUB", "SHARDCHANNELS")
+        assert (before[0], sorted(before[1])) == (after_[0], sorted(after_[1]))
+
+
+async def test_a_restore_is_one_read(store: RedisStore, costs: Costs) -> None:
+    """It writes only if at least a third of the ttl is gone: the deadline, nothing else."""
+    new = opening()
+    event = await opened(store, new)
+    read = {"evalsha": 1, "hmget": 1, "time": 1, "get": 1}
+    assert await costs.of(lambda: store.restore("alice", new.digest)) == read
+    store.shift_ms += 30_000
+    extended = await costs.of(lambda: store.restore("alice", new.digest))
+    assert extended == read | {"hset": 1, "zadd": 1}
+    told = await costs.of(lambda: store.restore("alice", new.digest, event.cursor - 1))
+    assert told == read | {"xrange": 2}
+
+
+async def test_a_write_is_one_script(store: RedisStore, costs: Costs) -> None:
+    """Create, change, emit and end: one EVALSHA each, and no command in vain."""
+    new = opening()
+    policy = Policy(limit=2)
+    steps: list[Callable[[], Awaitable[object]]] = [
+        lambda: store.create(new),
+        lambda: store.create(opening(), policy),
+        lambda: store.create(opening(), policy),
+        lambda: store.emit("alice", Emitted(None, "app.said", EMPTY_MAP)),
+        lambda: store.end("alice", None, LogoutScope.ALL, "revoked"),
+    ]
+    counts = [await costs.of(step) for step in steps]
+    assert [count["evalsha"] for count in counts] == [1] * len(steps)
+    created = {
+        "evalsha",
+        "time",
+        "hget",
+        "hset",
+        "zadd",
+        "set",
+        "xadd",
+        "pexpireat",
+        "spublish",
+    }
+    assert counts[0].keys() == created
+    assert sum(counts[0].values()) == 13
+
+
+async def test_touching_many_is_a_script_for_a_hundred(store: RedisStore, costs: Costs) -> None:
+    """One that still has more than two thirds of its ttl is read, and nothing is written."""
+    actor_id = next(actors_in(5))
+    news = await many(store, 250, actor_id)
+    holdings = [Holding(actor_id, new.digest) for new in news]
+    counts = await costs.of(lambda: store.touch(holdings))
+    assert counts == {"evalsha": 3, "hmget": 250, "time": 3}
+    store.shift_ms += 300_000
+    counts = await costs.of(lambda: store.touch(holdings))
+    assert counts == {"evalsha": 3, "hmget": 250, "time": 3, "hset": 250, "zadd": 250}
+
+
+async def test_asking_for_what_is_due_is_one_script(store: RedisStore, costs: Costs) -> None:
+    """For all partitions of a server. Twice a second it notes that they were asked."""
+    await store.expire()
+    asked = {"evalsha": 1, "time": 1, "hmget": 64, "zrange": 64}
+    assert await costs.of(store.expire) == asked
+    store.shift_ms += 500
+    assert await costs.of(store.expire) == asked | {"hset": 64, "xtrim": 64}
+    await opened(store, opening(ttl_ms=400))
+    store.shift_ms += 450
+    counts = await costs.of(store.expire)
+    assert (counts["evalsha"], counts["spublish"]) == (2, 1)
+
+
+async def test_no_script_blocks_the_server(own_valkey: Valkey) -> None:
+    """An actor with 10,000 sessions logs in, restores, is listed and is logged out."""
+    async with (
+        node(own_valkey.url(), tuning=UNPROBED) as (store, heard),
+        Redis(port=own_valkey.port) as admin,
+    ):
+        heard.actors.add("alice")
+        news = await many(store, MANY)
+        await admin.config_set("slowlog-max-len", MANY)
+        await admin.config_set("slowlog-log-slower-than", SLOW_US // 20)
+        await admin.slowlog_reset()
+        for new in news[:5]:
+            await opened(store, opening())
+            await store.restore("alice", new.digest, 0)
+            await store.sessions("alice", 300, news[MANY // 2].id)
+            await store.sessions("alice", 100, newest=True)
+        await store.create(opening(), Policy(limit=MANY - 500))
+        ended = await store.end("alice", news[-1].id, LogoutScope.OTHERS, "loggedOut")
+        assert len(ended) == MANY - 500 - 1
+        async with asyncio.timeout(SOON_S):
+            while await heard.event() != ended[-1]:
+                pass
+        assert all(us < SLOW_US for us in await typical_us(admin))
+
+
+async def typical_us(admin: Redis) -> list[int]:
+    """
+    How long each script took, by the slow log: the median of the times that it was run.
+
+    The log has the time that passed, and now and then another process had the core.
+    """
+    times: dict[bytes, list[int]] = defaultdict(list)
+    for entry in await admin.slowlog_get(MANY):
+        if entry["command"].startswith(b"EVALSHA"):
+            times[entry["command"].split()[1]].append(entry["duration"])
+    assert times
+    return [sorted(some)[len(some) // 2] for some in times.values()]
+
+
+@pytest.mark.parametrize("others", [0, 3_000])
+async def test_a_login_costs_the_same_with_many_sessions(
+    store: RedisStore, costs: Costs, others: int
+) -> None:
+    """The commands of login, restore and logout do not depend on how many there are."""
+    await many(store, others)
+    new = opening()
+    counts = [
+        await costs.of(lambda: store.create(new)),
+        await costs.of(lambda: store.restore("alice", new.digest)),
+        await costs.of(lambda: store.end("alice", new.id, LogoutScope.THIS, "loggedOut")),
+    ]
+    # The last session of an actor takes the newest cursor along, in its time.
+    assert [sum(count.values()) for count in counts] == [13, 4, 20 if others else 21]
