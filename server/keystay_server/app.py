@@ -32,7 +32,7 @@ from keystay_server.gateway.limits import ConnectionLimits
 from keystay_server.gateway.listener import Listener
 from keystay_server.gateway.login.authenticators import Anonymous, Authenticator
 from keystay_server.gateway.websocket import frame
-from keystay_server.node.directory import Census
+from keystay_server.node.directory import ConnectionDirectory
 from keystay_server.node.heartbeat import Heartbeat
 from keystay_server.node.reload import Reloading
 from keystay_server.node.tls import Certificate
@@ -75,7 +75,7 @@ class App:
         self._loop_lag = instruments.loop_lag
         self._heartbeat = Heartbeat(self._store, counts, secrets.token_hex(6))
         self._hub = Hub(self._store, frame, config.max_outbox_bytes // 2, counts)
-        self._census = Census(self._store, self._hub, self._heartbeat.node_id)
+        self._directory = ConnectionDirectory(self._store, self._hub, self._heartbeat.node_id)
         self._expiry = Expiry(self._store, self._hub, Activity(config.activity), counts)
         self._sessions = Sessions(self._store, _rules(config), self._expiry.extend_held)
         services = Services(
@@ -105,7 +105,7 @@ class App:
             self._sessions,
             self._hub,
             TelemetryEndpoints(self._heartbeat, instruments.metrics),
-            self._census,
+            self._directory,
             self._feed,
             deadline_s=config.command_timeout_s,
             drain_s=config.drain_timeout_s,
@@ -127,7 +127,7 @@ class App:
             raise ConfigError("store", str(error)) from error
         try:
             self._hub.start()
-            self._census.start()
+            self._directory.start()
             self._expiry.start()
             self._loop_lag.start()
             if self._webhooks is not None:
@@ -145,7 +145,7 @@ class App:
             await self._heartbeat.stop()
             self._loop_lag.stop()
             await self._expiry.stop()
-            await self._census.stop()
+            await self._directory.stop()
             if self._webhooks is not None:
                 await self._webhooks.stop()
             await self._hub.stop()

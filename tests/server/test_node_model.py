@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import CommandError
 from keystay_server.sessions.expiry import Activity
-from keystay_server.sessions.service import Opening, Rules, Sessions
+from keystay_server.sessions.service import Rules, SessionRequest, Sessions
 from keystay_server.stores.base import (
     UNLIMITED,
     Policy,
@@ -182,7 +182,7 @@ class WholeNode(RuleBasedStateMachine):
         actor, now = self.model.actor(actor_id), self.model.now
         assume(len(actor.live(now)) < MOST_LIVE)
         elsewhere = Sessions(self.node.store, Rules(TTL_MS / 1000, policy=policy))
-        key, new = elsewhere.prepare(Opening(actor_id))
+        key, new = elsewhere.prepare(SessionRequest(actor_id))
         error = self.error_of(elsewhere.create(new))
         replaced = actor.replaced_under(policy, now)
         expired = actor.expired_under(policy, now)

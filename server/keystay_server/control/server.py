@@ -30,7 +30,7 @@ from keystay_server.control.endpoints.telemetry import TelemetryEndpoints
 from keystay_server.control.http.room import Room
 from keystay_server.delivery.hub import Hub
 from keystay_server.feed.subscriptions import Feed
-from keystay_server.node.directory import Census
+from keystay_server.node.directory import ConnectionDirectory
 from keystay_server.sessions.service import Sessions
 
 MAX_CONNECTIONS = 1024
@@ -56,7 +56,7 @@ class ControlServer:
         sessions: Sessions,
         hub: Hub,
         telemetry: TelemetryEndpoints,
-        census: Census,
+        directory: ConnectionDirectory,
         feed: Feed,
         *,
         deadline_s: float,
@@ -67,7 +67,7 @@ class ControlServer:
         self._endpoints = Endpoints(
             SessionEndpoints(sessions, hub),
             EventEndpoints(sessions, hub),
-            ConnectionEndpoints(census),
+            ConnectionEndpoints(directory),
             FeedEndpoints(feed, slow_s),
             HealthEndpoints(sessions),
             telemetry,

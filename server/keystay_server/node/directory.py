@@ -18,7 +18,7 @@ from keystay_protocol.errors import Unavailable
 from keystay_server.delivery.hub import BETWEEN_NODES, Hub
 from keystay_server.stores.base import Emitted, Store
 
-QUESTION = f"{BETWEEN_NODES}census"
+QUESTION = f"{BETWEEN_NODES}directory"
 NODES_TOPIC = "nodes"
 """Where every node leaves word that it lives."""
 
@@ -29,7 +29,7 @@ WAIT_S = 0.3
 FIRST_LOOK_S = 0.002
 LAST_LOOK_S = 0.04
 
-log = logging.getLogger("keystay.census")
+log = logging.getLogger("keystay.directory")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Holder:
     since: int
 
 
-class Census:
+class ConnectionDirectory:
     """
     This node's part in finding out who is connected.
 
@@ -100,7 +100,7 @@ class Census:
     def _asked(self, data: bytes) -> None:
         # Beyond the bound nothing is answered: whoever asks so much can do without.
         if len(self._answering) < MAX_ANSWERS_AT_ONCE:
-            task = asyncio.create_task(self._answer(data), name="answer the census")
+            task = asyncio.create_task(self._answer(data), name="answer the directory")
             self._answering.add(task)
             task.add_done_callback(self._answering.discard)
 

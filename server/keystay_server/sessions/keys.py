@@ -17,7 +17,7 @@ from keystay_protocol.session import SECRET_PREFIX, is_actor_id
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class IdempotencyKey:
     """
     Makes the key for a request that may come twice: the same each time, on every node.
 

@@ -28,7 +28,7 @@ from keystay_server.sessions.fields import (
     packed_data,
     packed_meta,
 )
-from keystay_server.sessions.keys import Recipe, actor_of, new_key, new_session_id
+from keystay_server.sessions.keys import IdempotencyKey, actor_of, new_key, new_session_id
 from keystay_server.stores.base import (
     UNLIMITED,
     Changes,
@@ -42,13 +42,13 @@ from keystay_server.stores.base import (
     StoredEvent,
 )
 from keystay_server.stores.digest import digest_of
-from keystay_server.stores.idempotency import AskedBefore, Once
+from keystay_server.stores.idempotency import AlreadyApplied, IdempotencyRecord
 
 _LOOKS, _LOOK_AGAIN_S = 5, 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class SessionRequest:
     """Whose session is to be opened, and how; the times override the configured ones."""
 
     actor_id: str
@@ -73,7 +73,7 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedSession:
     """
     A session that was opened for a backend, and the events that tell of it.
 
@@ -112,12 +112,14 @@ class Sessions:
         self._rules = rules
         self._extend_held = extend_held
 
-    def prepare(self, opening: Opening, recipe: Recipe | None = None) -> tuple[str, NewSession]:
+    def prepare(
+        self, opening: SessionRequest, idempotency_key: IdempotencyKey | None = None
+    ) -> tuple[str, NewSession]:
         """
         Make the key and the record of a session that is to be opened.
 
         Args:
-            recipe: For a request that may come twice: it is opened once.
+            idempotency_key: For a request that may come twice: it is opened once.
 
         Raises:
             InvalidParams: If one of the fields is not acceptable; the text names it.
@@ -125,7 +127,7 @@ class Sessions:
         actor_id = checked_actor_id(opening.actor_id)
         rules = self._rules
         max_age_s = rules.max_age_s if opening.max_age_s is None else opening.max_age_s
-        key = new_key(actor_id) if recipe is None else recipe.key(actor_id)
+        key = new_key(actor_id) if idempotency_key is None else idempotency_key.key(actor_id)
         return key, NewSession(
             id=new_session_id(actor_id),
             actor_id=actor_id,
@@ -137,7 +139,7 @@ class Sessions:
             else checked_version(opening.version),
             ttl_ms=milliseconds("ttl", rules.ttl_s if opening.ttl_s is None else opening.ttl_s),
             max_age_ms=None if max_age_s is None else milliseconds("maxAge", max_age_s),
-            once=_once(recipe, actor_id),
+            idempotency=_idempotency(idempotency_key, actor_id),
         )
 
     async def create(self, new: NewSession) -> list[StoredEvent]:
@@ -146,27 +148,29 @@ class Sessions:
 
         Raises:
             SessionLimit: If the policy refuses one more.
-            AskedBefore, OnceReused: As `Store.create`, if it was prepared by a recipe.
+            AlreadyApplied, IdempotencyConflict: As `Store.create`, with an idempotency key.
         """
         return await self._store.create(new, self._rules.policy)
 
-    async def open(self, opening: Opening, recipe: Recipe | None = None) -> Opened:
+    async def open(
+        self, opening: SessionRequest, idempotency_key: IdempotencyKey | None = None
+    ) -> OpenedSession:
         """
         Open a session for a backend; the one that it has, if it asks the same again.
 
         Raises:
             InvalidParams, SessionLimit: As `prepare` and `create` do.
-            OnceReused: If it has asked something else under the same name.
+            IdempotencyConflict: If it has asked something else under the same name.
             NoSession, SessionEnded: If it asks again, and the session has ended.
         """
-        key, new = self.prepare(opening, recipe)
+        key, new = self.prepare(opening, idempotency_key)
         try:
             events = await self.create(new)
-        except AskedBefore:
-            return Opened(key, await self.check(key), [], is_repeat=True)
+        except AlreadyApplied:
+            return OpenedSession(key, await self.check(key), [], is_repeat=True)
         change = events[-1].change
         assert isinstance(change, SessionSet)
-        return Opened(key, change.record, events)
+        return OpenedSession(key, change.record, events)
 
     async def check(self, key: str) -> Record:
         """
@@ -317,8 +321,8 @@ class Sessions:
         return await self._store.change(_actor_with(session_id), session_id, changes, revision)
 
     async def reassign(
-        self, session_id: str, actor_id: str, recipe: Recipe | None = None
-    ) -> Opened:
+        self, session_id: str, actor_id: str, idempotency_key: IdempotencyKey | None = None
+    ) -> OpenedSession:
         """
         Give a session to another actor: the old one ends, and a new one opens for them.
 
@@ -335,9 +339,11 @@ class Sessions:
             InvalidParams: If there can be no such actor, or it is the same one.
             SessionLimit: If the policy refuses one more. The old one lives on, unless
                 the last place was taken in this very moment.
-            OnceReused, SessionEnded: As `open` does.
+            IdempotencyConflict, SessionEnded: As `open` does.
         """
-        if recipe is not None and (repeat := await self._opened_by(recipe, actor_id)):
+        if idempotency_key is not None and (
+            repeat := await self._opened_by(idempotency_key, actor_id)
+        ):
             return repeat
         try:
             old = await self.show(session_id)
@@ -346,24 +352,30 @@ class Sessions:
             await self._refuse_one_more(actor_id)
             ended = await self.revoke(session_id, "reassigned")
         except NoSession:
-            if recipe is not None and (repeat := await self._opened_soon(recipe, actor_id)):
+            if idempotency_key is not None and (
+                repeat := await self._opened_soon(idempotency_key, actor_id)
+            ):
                 return repeat
             raise
-        opened = await self.open(_like(old, actor_id), recipe)
+        opened = await self.open(_like(old, actor_id), idempotency_key)
         return replace(opened, events=[*ended, *opened.events])
 
-    async def _opened_by(self, recipe: Recipe, actor_id: str) -> Opened | None:
-        key = recipe.key(checked_actor_id(actor_id))
+    async def _opened_by(
+        self, idempotency_key: IdempotencyKey, actor_id: str
+    ) -> OpenedSession | None:
+        key = idempotency_key.key(checked_actor_id(actor_id))
         try:
-            return Opened(key, await self.check(key), [], is_repeat=True)
+            return OpenedSession(key, await self.check(key), [], is_repeat=True)
         except NoSession:
             return None
 
-    async def _opened_soon(self, recipe: Recipe, actor_id: str) -> Opened | None:
+    async def _opened_soon(
+        self, idempotency_key: IdempotencyKey, actor_id: str
+    ) -> OpenedSession | None:
         """Wait a moment for the same request, which may be about to open the session."""
         for _ in range(_LOOKS):
             await asyncio.sleep(_LOOK_AGAIN_S)
-            if repeat := await self._opened_by(recipe, actor_id):
+            if repeat := await self._opened_by(idempotency_key, actor_id):
                 return repeat
         return None
 
@@ -375,7 +387,11 @@ class Sessions:
             raise SessionLimit
 
     async def emit(
-        self, actor_id: str, name: str, data: object, recipe: Recipe | None = None
+        self,
+        actor_id: str,
+        name: str,
+        data: object,
+        idempotency_key: IdempotencyKey | None = None,
     ) -> StoredEvent:
         """
         Say something to all sessions of the actor.
@@ -385,14 +401,18 @@ class Sessions:
         Raises:
             InvalidParams: If there can be no such actor, or the name or the data is
                 not acceptable.
-            AskedBefore, OnceReused: As `Store.emit`, if there is a recipe.
+            AlreadyApplied, IdempotencyConflict: As `Store.emit`, if there is a idempotency_key.
         """
-        once = _once(recipe, checked_actor_id(actor_id))
+        once = _idempotency(idempotency_key, checked_actor_id(actor_id))
         emitted = Emitted(None, checked_event_name(name), packed_data(data), once)
         return await self._store.emit(actor_id, emitted)
 
     async def emit_to_session(
-        self, session_id: str, name: str, data: object, recipe: Recipe | None = None
+        self,
+        session_id: str,
+        name: str,
+        data: object,
+        idempotency_key: IdempotencyKey | None = None,
     ) -> StoredEvent:
         """
         Say something to one session; otherwise as `emit`.
@@ -402,7 +422,7 @@ class Sessions:
             InvalidParams: If the name or the data is not acceptable.
         """
         actor_id = _actor_with(session_id)
-        once = _once(recipe, actor_id)
+        once = _idempotency(idempotency_key, actor_id)
         emitted = Emitted(session_id, checked_event_name(name), packed_data(data), once)
         return await self._store.emit(actor_id, emitted)
 
@@ -435,9 +455,9 @@ def _actor_with(session_id: str) -> str:
     return actor_id
 
 
-def _like(old: Record, actor_id: str) -> Opening:
+def _like(old: Record, actor_id: str) -> SessionRequest:
     """A session for the actor that is like another one, and begins its life anew."""
-    return Opening(
+    return SessionRequest(
         actor_id,
         meta=unpack(old.meta),
         language=old.language,
@@ -447,10 +467,12 @@ def _like(old: Record, actor_id: str) -> Opening:
     )
 
 
-def _once(recipe: Recipe | None, actor_id: str) -> Once | None:
-    if recipe is None:
+def _idempotency(
+    idempotency_key: IdempotencyKey | None, actor_id: str
+) -> IdempotencyRecord | None:
+    if idempotency_key is None:
         return None
-    return Once(recipe.name_for(actor_id), recipe.content.hex())
+    return IdempotencyRecord(idempotency_key.name_for(actor_id), idempotency_key.content.hex())
 
 
 def _minor(version: str) -> list[str]:

@@ -34,7 +34,7 @@ from keystay_protocol.codec import unpack
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import Unavailable
 from keystay_protocol.session import Session
-from keystay_server.stores.idempotency import Once
+from keystay_server.stores.idempotency import IdempotencyRecord
 from keystay_server.stores.position import Position
 
 FEED_EVENTS = 65_536
@@ -84,7 +84,7 @@ class NewSession:
     version: str | None
     ttl_ms: int
     max_age_ms: int | None
-    once: Once | None = None
+    idempotency: IdempotencyRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +185,7 @@ class Emitted:
     name: str
     data: bytes
     """Any MessagePack value; stores do not look inside."""
-    once: Once | None = field(default=None, compare=False)
+    idempotency: IdempotencyRecord | None = field(default=None, compare=False)
     """For `Store.emit` alone: no history keeps it."""
 
 
@@ -314,9 +314,9 @@ class Store(Protocol):
 
         Raises:
             SessionLimit: If the policy refuses one more. Nothing is changed.
-            AskedBefore: If it is to be done `once` and was done before, or if that has
+            AlreadyApplied: If it is to be done `once` and was done before, or if that has
                 been forgotten and there is, or was, a session with this digest.
-            OnceReused: If something else was done under the name of its `once`.
+            IdempotencyConflict: If something else was done under the name of its `once`.
         """
 
     async def check(self, actor_id: str, digest: bytes) -> Record:
@@ -404,7 +404,7 @@ class Store(Protocol):
 
         Raises:
             NoSession: If it is for a session, and that is not live.
-            AskedBefore, OnceReused: As `create` does, by its `once`.
+            AlreadyApplied, IdempotencyConflict: As `create` does, by its `once`.
         """
 
     async def broadcast(self, emitted: Emitted) -> None:

@@ -10,7 +10,7 @@ from keystay_server.stores import REDIS
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
+class Diagnosis:
     """One server of a store."""
 
     where: str
@@ -23,7 +23,7 @@ class Examined:
     """Its own settings about memory and persistence; None if it does not show them."""
 
 
-async def examine(url: str) -> list[Examined]:
+async def diagnose(url: str) -> list[Diagnosis]:
     """
     Ask each server that a store's URL names; an embedded store has none.
 
@@ -32,6 +32,6 @@ async def examine(url: str) -> list[Examined]:
     """
     if urlsplit(url).scheme not in REDIS:
         return []
-    from keystay_server.stores.redis.diagnosis import examine_redis
+    from keystay_server.stores.redis.diagnosis import diagnose_redis
 
-    return await examine_redis(url)
+    return await diagnose_redis(url)

@@ -4,12 +4,12 @@ What may be asked twice and is done once.
 
 from dataclasses import dataclass
 
-ONCE_MS = 24 * 60 * 60 * 1000
-"""How long it is remembered what was done under a name of `Once`."""
+IDEMPOTENCY_MS = 24 * 60 * 60 * 1000
+"""How long it is remembered what was done under a name of `IdempotencyRecord`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Once:
+class IdempotencyRecord:
     """What makes one request the same as another: its second coming changes nothing."""
 
     name: str
@@ -18,7 +18,7 @@ class Once:
     """What is asked; the same name with another content is a mistake."""
 
 
-class AskedBefore(Exception):
+class AlreadyApplied(Exception):
     """It was done before, and nothing is changed now. `cursor` is that of its event, or 1."""
 
     def __init__(self, cursor: int) -> None:
@@ -26,5 +26,5 @@ class AskedBefore(Exception):
         self.cursor = cursor
 
 
-class OnceReused(Exception):
+class IdempotencyConflict(Exception):
     """Something else was done under this name. Nothing is changed."""

@@ -12,7 +12,7 @@ EVERY_S = 60.0
 log = logging.getLogger("keystay.control")
 
 
-class RareLine:
+class ThrottledLog:
     """
     Logs the first time, and then once a minute at most, with how many times it did not.
 

@@ -6,7 +6,7 @@ import pytest
 
 from keystay_protocol.events import SESSION_SET as SET
 from keystay_protocol.events import SESSION_UNSET as UNSET
-from keystay_server.sessions.service import Opening
+from keystay_server.sessions.service import SessionRequest
 from keystay_server.stores.base import Retention, StoredEvent
 from tests.support.server.memory_node import MemoryNode, running_node
 
@@ -250,7 +250,7 @@ async def test_a_history_that_began_anew_is_a_gap(node: MemoryNode) -> None:
     key = await client.login()
     node.store.is_losing = True
     await node.revoke(key)
-    [other] = await node.elsewhere.create(node.elsewhere.prepare(Opening("alice"))[1])
+    [other] = await node.elsewhere.create(node.elsewhere.prepare(SessionRequest("alice"))[1])
     node.hub.announced(StoredEvent("alice", other.cursor, 0, other.change))
     await client.wire.until(lambda wire: wire.told()[-1][0] == UNSET)
 

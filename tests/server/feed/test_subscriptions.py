@@ -28,7 +28,7 @@ from keystay_server.stores.position import (
     write_position,
 )
 from tests.support.server.far_store import FarStore
-from tests.support.stores.installation import Heard, opened, opening
+from tests.support.stores.installation import Heard, new_session, opened
 
 WAIT_S = 10.0
 
@@ -73,7 +73,7 @@ def cursors(told: list[Told]) -> list[int]:
 
 async def open_sessions(store: FarStore, number: int, actor_id: str = "alice") -> list[int]:
     """Open so many; return the cursors."""
-    return [(await opened(store, opening(actor_id))).cursor for _ in range(number)]
+    return [(await opened(store, new_session(actor_id))).cursor for _ in range(number)]
 
 
 async def test_a_listener_is_told_what_happens_from_now_on(store: FarStore, feed: Feed) -> None:
@@ -90,7 +90,7 @@ async def test_a_listener_is_told_what_happens_from_now_on(store: FarStore, feed
 async def test_how_an_event_is_told(store: FarStore, feed: Feed) -> None:
     """A session is told without its key; an end with its reason and who took its place."""
     subscription = await feed.subscribe()
-    old, new = opening(), opening()
+    old, new = new_session(), new_session()
     await opened(store, old)
     await store.create(new, Policy(limit=1))
     opened_, ended, _ = await take(subscription, 3)

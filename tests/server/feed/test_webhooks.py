@@ -18,7 +18,7 @@ from keystay_server.stores import open_store
 from keystay_server.stores.base import FeedEntry, FeedPage, Retention, SessionUnset
 from keystay_server.telemetry.counts import Counts
 from tests.support.server.far_store import FarStore
-from tests.support.stores.installation import Heard, opened, opening
+from tests.support.stores.installation import Heard, new_session, opened
 
 WAIT_S = 10.0
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -129,7 +129,7 @@ async def until(is_so: Callable[[], bool]) -> None:
 
 async def open_sessions(store: FarStore, number: int) -> list[int]:
     """Open so many; return the cursors."""
-    return [(await opened(store, opening())).cursor for _ in range(number)]
+    return [(await opened(store, new_session())).cursor for _ in range(number)]
 
 
 @pytest.mark.usefixtures("node")

@@ -1,5 +1,5 @@
 """
-`census.py`: nodes ask each other who is connected.
+`directory.py`: nodes ask each other who is connected.
 """
 
 import asyncio
@@ -14,9 +14,9 @@ from keystay_protocol.codec import pack
 from keystay_server.delivery.bindings import Peer
 from keystay_server.delivery.hub import Hub
 from keystay_server.delivery.outbox import Outbox
-from keystay_server.node import directory as census
-from keystay_server.node.directory import MAX_HOLDERS, QUESTION, Census, Holder
-from keystay_server.sessions.service import Opening, Rules, Sessions
+from keystay_server.node import directory
+from keystay_server.node.directory import MAX_HOLDERS, QUESTION, ConnectionDirectory, Holder
+from keystay_server.sessions.service import Rules, SessionRequest, Sessions
 from keystay_server.stores import open_store
 from keystay_server.stores.base import Emitted, NewSession, Retention, Store, StoredEvent
 from keystay_server.stores.sqlite.store import unix_ms
@@ -26,19 +26,19 @@ from tests.support.valkey import Valkey, running_valkey
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A node, as far as the census is concerned."""
+    """A node, as far as the directory is concerned."""
 
     id: str
     store: Store
     hub: Hub
     sessions: Sessions
-    census: Census
+    directory: ConnectionDirectory
 
     async def hold(self, actor_id: str, address: str) -> str:
         """Have a connection from the address log in; return the session's id."""
         peer = Peer(outbox_of(Wire(), 1 << 20), address)
         self.hub.enter(peer)
-        key, new = self.sessions.prepare(Opening(actor_id))
+        key, new = self.sessions.prepare(SessionRequest(actor_id))
         await self.hub.bind(peer, key, creating(self.sessions, new))
         return new.id
 
@@ -61,14 +61,16 @@ async def standing(url: str, id_: str) -> AsyncIterator[Place]:
     """Run such a node."""
     store = open_store(url, Retention())
     hub = Hub(store, bytes)
-    place = Place(id_, store, hub, Sessions(store, Rules(60)), Census(store, hub, id_))
+    place = Place(
+        id_, store, hub, Sessions(store, Rules(60)), ConnectionDirectory(store, hub, id_)
+    )
     await store.start(hub)
     hub.start()
-    place.census.start()
+    place.directory.start()
     try:
         yield place
     finally:
-        await place.census.stop()
+        await place.directory.stop()
         await hub.stop()
         await store.stop()
 
@@ -104,14 +106,14 @@ async def test_connections_on_all_nodes_are_found(valkey: Valkey) -> None:
         ]
         await two.hold("bob", "10.0.0.4")
         for place in places:
-            found = await place.census.holders("alice")
+            found = await place.directory.holders("alice")
             assert found == [
                 Holder("one", ids[0], "10.0.0.1", bound_at(one, ids[0])),
                 Holder("two", ids[1], "10.0.0.2", bound_at(two, ids[1])),
                 Holder("two", ids[2], "10.0.0.3", bound_at(two, ids[2])),
             ], "the oldest first, then by node"
             assert before <= found[0].since <= found[-1].since <= unix_ms()
-            assert await place.census.holders("nobody") == []
+            assert await place.directory.holders("nobody") == []
 
 
 def bound_at(place: Place, session_id: str) -> int:
@@ -128,9 +130,9 @@ async def test_nobody_waits_for_a_node_that_is_gone(valkey: Valkey) -> None:
         await one.hold("alice", "10.0.0.1")
         loop = asyncio.get_running_loop()
         begun = loop.time()
-        found = await one.census.holders("alice")
+        found = await one.directory.holders("alice")
         assert [holder.address for holder in found] == ["10.0.0.1"]
-        assert census.WAIT_S <= loop.time() - begun < 3 * census.WAIT_S
+        assert directory.WAIT_S <= loop.time() - begun < 3 * directory.WAIT_S
 
 
 async def test_who_answers_is_not_waited_for(alone: Place) -> None:
@@ -138,8 +140,8 @@ async def test_who_answers_is_not_waited_for(alone: Place) -> None:
     await alone.leave_word()
     loop = asyncio.get_running_loop()
     begun = loop.time()
-    await alone.census.holders("alice")
-    assert loop.time() - begun < census.WAIT_S / 2
+    await alone.directory.holders("alice")
+    assert loop.time() - begun < directory.WAIT_S / 2
 
 
 async def test_at_most_200_are_told(alone: Place) -> None:
@@ -148,7 +150,7 @@ async def test_at_most_200_are_told(alone: Place) -> None:
     first = await alone.hold("alice", "::1")
     for _ in range(MAX_HOLDERS):
         await alone.hold("alice", "::1")
-    found = await alone.census.holders("alice")
+    found = await alone.directory.holders("alice")
     assert len(found) == MAX_HOLDERS
     assert first in [holder.session_id for holder in found]
 
@@ -159,14 +161,14 @@ async def test_a_connection_that_restores_anew_has_been_there_all_the_time(
     """`since` is when the connection was bound to the session first."""
     await alone.leave_word()
     peer = Peer(outbox_of(Wire(), 1 << 20))
-    key, new = alone.sessions.prepare(Opening("alice"))
+    key, new = alone.sessions.prepare(SessionRequest("alice"))
     await alone.hub.bind(peer, key, creating(alone.sessions, new))
-    [before] = await alone.census.holders("alice")
+    [before] = await alone.directory.holders("alice")
     for _ in range(3):
         await alone.hub.bind(peer, key, partial(alone.sessions.restore, key))
-    assert await alone.census.holders("alice") == [before]
+    assert await alone.directory.holders("alice") == [before]
     alone.hub.leave(peer)
-    assert await alone.census.holders("alice") == []
+    assert await alone.directory.holders("alice") == []
 
 
 async def test_what_nodes_say_to_each_other_reaches_no_client(alone: Place) -> None:
@@ -175,7 +177,7 @@ async def test_what_nodes_say_to_each_other_reaches_no_client(alone: Place) -> N
     peer = Peer(Outbox(wire, wire))
     peer.paths = ("",)
     alone.hub.enter(peer)
-    await alone.census.holders("alice")
+    await alone.directory.holders("alice")
     for name in (QUESTION, "server.news"):
         question = pack({"id": "x", "actorId": "alice"})
         await alone.store.broadcast(Emitted(None, name, question))

@@ -21,8 +21,8 @@ from keystay_protocol.errors import (
     SessionEnded,
     SessionLimit,
 )
-from keystay_server.sessions.keys import Recipe
-from keystay_server.sessions.service import Opening, Rules, Sessions
+from keystay_server.sessions.keys import IdempotencyKey
+from keystay_server.sessions.service import Rules, SessionRequest, Sessions
 from keystay_server.stores.base import History, Policy, Record
 from keystay_server.stores.digest import digest_of
 from tests.support.server.memory_node import MemoryNode, record_of
@@ -40,7 +40,7 @@ async def opened(
     sessions: Sessions, actor_id: str = "alice", **fields: Any
 ) -> tuple[str, Record]:
     """Open a session: its key and its record."""
-    key, new = sessions.prepare(Opening(actor_id, **fields))
+    key, new = sessions.prepare(SessionRequest(actor_id, **fields))
     [event] = await sessions.create(new)
     record: Record = record_of(event)
     return key, record
@@ -56,7 +56,7 @@ async def test_an_opened_session_is_what_was_asked_for(sessions: Sessions) -> No
     assert session.meta == {"acl": ["admin"], "name": "Zoë"}
     assert (session.language, session.version) == ("de-CH", "1.2.3")
     assert key not in repr(record)
-    assert SECRET not in repr(sessions.prepare(Opening("alice")))
+    assert SECRET not in repr(sessions.prepare(SessionRequest("alice")))
 
 
 async def test_times_are_the_configured_ones_unless_given(node: MemoryNode) -> None:
@@ -108,13 +108,13 @@ async def test_what_cannot_be_is_refused_by_name(
 ) -> None:
     """An opening that makes no sense is `invalidParams`, and the message names the field."""
     with pytest.raises(InvalidParams, match=named):
-        sessions.prepare(Opening(**{"actor_id": "alice", **fields}))
+        sessions.prepare(SessionRequest(**{"actor_id": "alice", **fields}))
 
 
 async def test_the_largest_meta_is_taken(sessions: Sessions) -> None:
     """4 KiB as MessagePack, eight levels deep, all that JSON knows."""
     meta = {"deep": [[[[[[[None, True, 1.5, -1]]]]]]], "x": ""}
-    meta["x"] = "x" * (4096 - len(sessions.prepare(Opening("alice", meta))[1].meta) - 2)
+    meta["x"] = "x" * (4096 - len(sessions.prepare(SessionRequest("alice", meta))[1].meta) - 2)
     _, record = await opened(sessions, meta=meta)
     assert len(record.meta) == 4096
     assert record.to_session().meta == meta
@@ -300,7 +300,7 @@ async def test_the_probe_asks_the_store(node: MemoryNode) -> None:
 
 async def test_the_store_never_sees_a_key(sessions: Sessions) -> None:
     """What is handed to a store has the digest of the key, and no part of the secret."""
-    key, new = sessions.prepare(Opening("alice"))
+    key, new = sessions.prepare(SessionRequest("alice"))
     assert new.digest == digest_of(key)
     assert key.rpartition(":")[2] not in repr(new)
 
@@ -364,12 +364,12 @@ async def test_no_session_is_given_to_who_may_have_no_more(node: MemoryNode) -> 
     assert (await sessions.check(key)).id == record.id
 
 
-RECIPE = Recipe(b"seed", ("a request",), b"content")
+RECIPE = IdempotencyKey(b"seed", ("a request",), b"content")
 
 
 async def test_a_reassignment_asked_for_again_is_the_same(sessions: Sessions) -> None:
     """A retry gets the session that the first attempt opened; another request gets none."""
-    old = await sessions.open(Opening("guest", meta={"cart": 1}))
+    old = await sessions.open(SessionRequest("guest", meta={"cart": 1}))
     first = await sessions.reassign(old.record.id, "alice", RECIPE)
     again = await sessions.reassign(old.record.id, "alice", RECIPE)
     assert (again.key, again.record, again.is_repeat) == (first.key, first.record, True)
@@ -380,5 +380,5 @@ async def test_a_reassignment_asked_for_again_is_the_same(sessions: Sessions) ->
 
 async def test_what_was_opened_does_not_show_its_key(sessions: Sessions) -> None:
     """Its repr may end up in a log."""
-    opened = await sessions.open(Opening("alice"))
+    opened = await sessions.open(SessionRequest("alice"))
     assert opened.key not in repr(opened)

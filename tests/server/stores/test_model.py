@@ -42,7 +42,7 @@ from keystay_server.stores.base import (
     Successor,
 )
 from tests.server.stores.conftest import embedded, shared
-from tests.support.stores.installation import SWEEP_MS, Installation, opening, sessions_of
+from tests.support.stores.installation import SWEEP_MS, Installation, new_session, sessions_of
 from tests.support.valkey import Valkey
 
 TTL_MS = 60_000
@@ -147,7 +147,7 @@ class OneActor(RuleBasedStateMachine):
             # In a grace overdue sessions may still be held: they count, and are not ended.
             self.expire(node)
         max_age_ms = MAX_AGE_MS if is_bounded else None
-        new = opening(ttl_ms=TTL_MS, max_age_ms=max_age_ms)
+        new = new_session(ttl_ms=TTL_MS, max_age_ms=max_age_ms)
         error, events = self.outcome_of(self.node(node).create(new, policy))
         # Overdue sessions that stood in the way have ended as expired, without being returned.
         self.end_overdue([event for event in self.happened() if event not in events])

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from keystay_server.sessions.keys import actor_of
-from keystay_server.sessions.service import Opening, Rules, Sessions
+from keystay_server.sessions.service import Rules, SessionRequest, Sessions
 from keystay_server.stores.base import Retention, SessionSet, SessionUnset, Store, StoredEvent
 from keystay_server.stores.redis import RedisStore
 from tests.support.raw_client import RawClient, connected
@@ -128,7 +128,7 @@ class Story:
         return Holder(client, key, result["cursor"])
 
     async def _open(self, actor_id: str) -> tuple[str, str]:
-        key, new = self._sessions.prepare(Opening(actor_id, META))
+        key, new = self._sessions.prepare(SessionRequest(actor_id, META))
         await self._sessions.create(new)
         return new.id, key
 

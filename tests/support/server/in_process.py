@@ -12,7 +12,7 @@ from keystay_server.control.server import ControlServer
 from keystay_server.delivery.hub import Hub
 from keystay_server.feed.subscriptions import Feed
 from keystay_server.gateway.instrumentation import instruments_for
-from keystay_server.node.directory import Census
+from keystay_server.node.directory import ConnectionDirectory
 from keystay_server.node.heartbeat import Heartbeat
 from keystay_server.sessions.service import Sessions
 from keystay_server.settings.config import Config
@@ -28,7 +28,9 @@ def control_over(store: Store, sessions: Sessions, feed: Feed, **times: Any) -> 
         Heartbeat(store, instruments.counts, "node"), instruments.metrics
     )
     hub = Hub(store, bytes)
-    return ControlServer(sessions, hub, telemetry, Census(store, hub, "node"), feed, **times)
+    return ControlServer(
+        sessions, hub, telemetry, ConnectionDirectory(store, hub, "node"), feed, **times
+    )
 
 
 def one_key() -> KeyRing:

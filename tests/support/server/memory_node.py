@@ -19,7 +19,7 @@ from keystay_server.gateway.context import Services
 from keystay_server.gateway.dispatch import Dispatcher
 from keystay_server.gateway.login.authenticators import Anonymous, Authenticator
 from keystay_server.sessions.expiry import Activity, Expiry
-from keystay_server.sessions.service import Opening, Rules, Sessions
+from keystay_server.sessions.service import Rules, SessionRequest, Sessions
 from keystay_server.stores.base import Record, Retention, SessionSet, StoredEvent
 from keystay_server.stores.sqlite import SqliteStore
 from keystay_server.stores.sqlite.store import unix_ms
@@ -103,7 +103,7 @@ class MemoryNode:
 
     async def open_session(self, actor_id: str = "alice", **fields: Any) -> str:
         """Open a session as a backend elsewhere does; return its key."""
-        key, new = self.elsewhere.prepare(Opening(actor_id, **fields))
+        key, new = self.elsewhere.prepare(SessionRequest(actor_id, **fields))
         await self.elsewhere.create(new)
         return key
 

@@ -103,7 +103,7 @@ class Installation:
             passed += SWEEP_MS
 
 
-def opening(actor_id: str = "alice", **changes: Any) -> NewSession:
+def new_session(actor_id: str = "alice", **changes: Any) -> NewSession:
     """What it takes to open a session, under a key nobody has had."""
     new = NewSession(
         id=f"id-{secrets.token_hex(8)}",

@@ -9,7 +9,7 @@ import sys
 
 from keystay_server.stores import open_store
 from keystay_server.stores.base import Retention
-from tests.support.stores.installation import Heard, opening
+from tests.support.stores.installation import Heard, new_session
 
 
 async def main(url: str) -> None:
@@ -17,7 +17,7 @@ async def main(url: str) -> None:
     store = open_store(url, Retention())
     await store.start(Heard())
     while True:
-        news = [opening() for _ in range(20)]
+        news = [new_session() for _ in range(20)]
         await asyncio.gather(*map(store.create, news))
         for new in news:
             sys.stdout.write(new.digest.hex() + "\n")

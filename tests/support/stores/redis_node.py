@@ -17,7 +17,7 @@ from keystay_server.stores.redis.tuning import (
     Tuning,
 )
 from tests.support.asking import until
-from tests.support.stores.installation import SOON_S, Heard, opened, opening
+from tests.support.stores.installation import SOON_S, Heard, new_session, opened
 
 QUICK = Tuning(
     connect_s=0.4,
@@ -55,7 +55,7 @@ async def until_served(store: RedisStore, actor_id: str = "alice") -> StoredEven
     async with asyncio.timeout(SOON_S):
         while True:
             with suppress(Unavailable):
-                return await opened(store, opening(actor_id))
+                return await opened(store, new_session(actor_id))
             await asyncio.sleep(0)
 
 

@@ -84,9 +84,9 @@ def _check_store(config: Config) -> list[Finding]:
         # Imported late: other commands, and an embedded store, need neither.
         import asyncio
 
-        from keystay_server.stores.diagnosis import examine
+        from keystay_server.stores.diagnosis import diagnose
 
-        servers = asyncio.run(examine(config.store))
+        servers = asyncio.run(diagnose(config.store))
     except StoreError as error:
         raise ConfigError("store", str(error)) from error
     return [finding for server in servers for finding in judge(server)]

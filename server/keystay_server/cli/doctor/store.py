@@ -5,12 +5,12 @@ What is to be said of a store's servers.
 from collections.abc import Mapping
 
 from keystay_server.cli.doctor.findings import Finding
-from keystay_server.stores.diagnosis import Examined
+from keystay_server.stores.diagnosis import Diagnosis
 
 NOTABLE_SKEW_MS, GREAT_SKEW_MS = 500.0, 30_000.0
 
 
-def judge(server: Examined) -> list[Finding]:
+def judge(server: Diagnosis) -> list[Finding]:
     """All findings about one server."""
     if server.problem is not None:
         advice = "look at the store's URL (rediss:// is TLS), the server, its firewall, its log"

@@ -6,7 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from keystay_server.telemetry.throttled_log import RareLine
+from keystay_server.telemetry.throttled_log import ThrottledLog
 
 PER_ADDRESS_S, ADDRESS_BURST = 10.0, 20
 PER_NODE_S, NODE_BURST = 100.0, 200
@@ -47,7 +47,7 @@ class WrongKeys:
         self._clock = clock
         self._all = Bucket(PER_NODE_S, NODE_BURST, clock())
         self._by_address: OrderedDict[str, Bucket] = OrderedDict()
-        self._line = RareLine(clock)
+        self._line = ThrottledLog(clock)
 
     def __len__(self) -> int:
         """How many addresses are remembered."""

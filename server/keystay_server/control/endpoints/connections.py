@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from keystay_server.control.schema.body import from_path, read_query
-from keystay_server.node.directory import Census, Holder
+from keystay_server.node.directory import ConnectionDirectory, Holder
 from keystay_server.sessions.fields import checked_actor_id
 
 
@@ -16,13 +16,13 @@ from keystay_server.sessions.fields import checked_actor_id
 class ConnectionEndpoints:
     """The answer."""
 
-    census: Census
+    directory: ConnectionDirectory
 
     async def list_(self, request: Request) -> Response:
         """`GET /v1/actors/{actorId}/connections`: those bound to its sessions, 200 at most."""
         read_query(request, ())
         actor_id = checked_actor_id(from_path(request, "actorId"))
-        holders = await self.census.holders(actor_id)
+        holders = await self.directory.holders(actor_id)
         return JSONResponse({"connections": [_as_json(holder) for holder in holders]})
 
 

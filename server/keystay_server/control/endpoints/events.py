@@ -15,7 +15,7 @@ from keystay_server.control.schema.shapes import EVENT
 from keystay_server.delivery.hub import Hub
 from keystay_server.sessions.service import Sessions
 from keystay_server.stores.base import StoredEvent
-from keystay_server.stores.idempotency import AskedBefore
+from keystay_server.stores.idempotency import AlreadyApplied
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,9 @@ class EventEndpoints:
         read_query(request)
         session_id = from_path(request, "id")
         body = await read_object(request, EVENT)
-        recipe = recipe_of(request, body, "say to session", session_id)
+        idempotency_key = recipe_of(request, body, "say to session", session_id)
         return await self._told(
-            self.sessions.emit_to_session(session_id, **body, recipe=recipe)
+            self.sessions.emit_to_session(session_id, **body, idempotency_key=idempotency_key)
         )
 
     async def to_actor(self, request: Request) -> Response:
@@ -40,8 +40,10 @@ class EventEndpoints:
         read_query(request)
         actor_id = from_path(request, "actorId")
         body = await read_object(request, EVENT)
-        recipe = recipe_of(request, body, "say to actor")
-        return await self._told(self.sessions.emit(actor_id, **body, recipe=recipe))
+        idempotency_key = recipe_of(request, body, "say to actor")
+        return await self._told(
+            self.sessions.emit(actor_id, **body, idempotency_key=idempotency_key)
+        )
 
     async def to_all(self, request: Request) -> Response:
         """`POST /v1/events`: to everybody who is connected; once at most, never recovered."""
@@ -54,7 +56,7 @@ class EventEndpoints:
         headers = {}
         try:
             event = await emitting
-        except AskedBefore as before:
+        except AlreadyApplied as before:
             cursor, headers = before.cursor, REPLAYED
         else:
             cursor = event.cursor

@@ -24,7 +24,7 @@ from keystay_server.control.schema.shapes import (
     REASSIGNMENT,
 )
 from keystay_server.delivery.hub import Hub
-from keystay_server.sessions.service import Opened, Opening, Sessions
+from keystay_server.sessions.service import OpenedSession, SessionRequest, Sessions
 from keystay_server.stores.base import Record, SessionSet
 
 
@@ -39,7 +39,7 @@ class SessionEndpoints:
         """`POST /v1/sessions`: open a session; the one answer that holds its key."""
         read_query(request)
         body = await read_object(request, OPENING)
-        opening = Opening(
+        opening = SessionRequest(
             actor_id=str(body["actorId"]),  # Most databases number their users.
             meta=body["meta"],
             language="en" if body["language"] is None else body["language"],
@@ -47,8 +47,8 @@ class SessionEndpoints:
             ttl_s=body["ttl"],
             max_age_s=body["maxAge"],
         )
-        recipe = recipe_of(request, body, "open")
-        return await self._opened(await self.sessions.open(opening, recipe))
+        idempotency_key = recipe_of(request, body, "open")
+        return await self._opened(await self.sessions.open(opening, idempotency_key))
 
     async def show(self, request: Request) -> Response:
         """`GET /v1/sessions/{id}`."""
@@ -70,8 +70,8 @@ class SessionEndpoints:
         read_query(request)
         body = await read_object(request, REASSIGNMENT)
         session_id = from_path(request, "id")
-        recipe = recipe_of(request, body, "reassign", session_id)
-        opened = await self.sessions.reassign(session_id, str(body["actorId"]), recipe)
+        idempotency_key = recipe_of(request, body, "reassign", session_id)
+        opened = await self.sessions.reassign(session_id, str(body["actorId"]), idempotency_key)
         return await self._opened(opened)
 
     async def end(self, request: Request) -> Response:
@@ -104,7 +104,7 @@ class SessionEndpoints:
         await self.hub.relay(ended)
         return JSONResponse({"ended": len(ended)})
 
-    async def _opened(self, opened: Opened) -> Response:
+    async def _opened(self, opened: OpenedSession) -> Response:
         await self.hub.relay(opened.events)
         headers = {"Location": f"/v1/sessions/{opened.record.id}"}
         if opened.is_repeat:

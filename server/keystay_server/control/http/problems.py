@@ -29,7 +29,7 @@ from keystay_protocol.errors import (
     Unavailable,
 )
 from keystay_server.stores.base import RevisionConflict
-from keystay_server.stores.idempotency import OnceReused
+from keystay_server.stores.idempotency import IdempotencyConflict
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -123,7 +123,7 @@ def _problem(
 HANDLERS: dict[Any, ExceptionHandler] = {
     CommandError: _refused,
     RevisionConflict: _conflicted,
-    OnceReused: _reused,
+    IdempotencyConflict: _reused,
     HTTPException: _not_served,
     Exception: _failed,
 }

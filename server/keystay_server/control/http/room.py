@@ -9,7 +9,7 @@ one that has waited for the longest.
 from collections import OrderedDict
 from typing import Protocol
 
-from keystay_server.telemetry.throttled_log import RareLine
+from keystay_server.telemetry.throttled_log import ThrottledLog
 
 
 class Waiting(Protocol):
@@ -31,7 +31,7 @@ class Room:
         self.most = most
         self._silent: OrderedDict[Waiting, None] = OrderedDict()
         self._answered: OrderedDict[Waiting, None] = OrderedDict()
-        self._line = RareLine()
+        self._line = ThrottledLog()
 
     def wait(self, connection: Waiting, *, was_answered: bool) -> None:
         """It is not being served from now on."""

@@ -18,7 +18,7 @@ from keystay_protocol.errors import InvalidParams
 from keystay_server.control.auth.rights import principal_of
 from keystay_server.control.http.problems import Problem
 from keystay_server.control.schema.json_schema import TEXT, Field
-from keystay_server.sessions.keys import Recipe
+from keystay_server.sessions.keys import IdempotencyKey
 
 HEADER = "Idempotency-Key"
 MAX_LENGTH = 255
@@ -33,7 +33,7 @@ PARAMETER = Field(
 )
 
 
-def recipe_of(request: Request, body: Mapping[str, Any], *name: str) -> Recipe | None:
+def recipe_of(request: Request, body: Mapping[str, Any], *name: str) -> IdempotencyKey | None:
     """
     What the request makes, the same each time; None if it does not ask for that.
 
@@ -60,4 +60,4 @@ def recipe_of(request: Request, body: Mapping[str, Any], *name: str) -> Recipe |
         canonical = json.dumps(body, sort_keys=True, separators=(",", ":"))
     except RecursionError:
         raise InvalidParams("the body is nested too deep") from None
-    return Recipe(seed, (*name, key), hashlib.sha256(canonical.encode()).digest())
+    return IdempotencyKey(seed, (*name, key), hashlib.sha256(canonical.encode()).digest())

@@ -64,7 +64,7 @@ _META = Field(
 )
 
 OPENING = Shape(
-    "Opening",
+    "SessionRequest",
     (
         Field(
             "actorId",

@@ -10,7 +10,7 @@ from keystay_protocol.errors import InvalidParams, LoginDisabled, NoSession
 from keystay_protocol.frames import MAX_CURSOR
 from keystay_server.delivery.hub import Bound
 from keystay_server.gateway.context import Context
-from keystay_server.sessions.service import Opening
+from keystay_server.sessions.service import SessionRequest
 from keystay_server.stores.base import Restored, StoredEvent
 
 MAX_LISTED = 200
@@ -43,7 +43,7 @@ async def login(context: Context, method: str, credentials: Any) -> dict[str, An
     await asyncio.sleep(0)
     identity = await authenticator.authenticate(credentials)
     key, new = services.sessions.prepare(
-        Opening(identity.actor_id, identity.meta, identity.language)
+        SessionRequest(identity.actor_id, identity.meta, identity.language)
     )
 
     async def created() -> StoredEvent:

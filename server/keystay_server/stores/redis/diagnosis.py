@@ -10,7 +10,7 @@ from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from keystay_protocol.errors import Unavailable
-from keystay_server.stores.diagnosis import Examined
+from keystay_server.stores.diagnosis import Diagnosis
 from keystay_server.stores.redis.address import Address, Location
 from keystay_server.stores.redis.greeting import try_out
 from keystay_server.stores.redis.link import Link
@@ -22,7 +22,7 @@ from keystay_server.stores.redis.tuning import DEFAULT, LinkTuning
 SETTINGS = ("appendonly", "appendfsync", "save", "maxmemory-policy")
 
 
-async def examine_redis(url: str) -> list[Examined]:
+async def diagnose_redis(url: str) -> list[Diagnosis]:
     """
     Look at the server, the sentinels' master, or the nodes of a cluster that the URL names.
 
@@ -40,7 +40,7 @@ async def examine_redis(url: str) -> list[Examined]:
     return [await _examine(location.server(*host), location.prefix)]
 
 
-async def _examine(address: Address, prefix: str | None) -> Examined:
+async def _examine(address: Address, prefix: str | None) -> Diagnosis:
     link = Link(address.wire, LinkTuning(lanes=1))
     link.start()
     try:
@@ -49,10 +49,10 @@ async def _examine(address: Address, prefix: str | None) -> Examined:
         ahead_ms = await _ahead_ms(link)
         settings = await _settings(link)
     except Unavailable as error:
-        return Examined(address.where, _problem(error.__cause__ or error))
+        return Diagnosis(address.where, _problem(error.__cause__ or error))
     finally:
         await link.stop()
-    return Examined(address.where, None, ahead_ms, settings)
+    return Diagnosis(address.where, None, ahead_ms, settings)
 
 
 def _problem(error: BaseException) -> str:

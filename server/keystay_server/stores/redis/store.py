@@ -31,7 +31,11 @@ from keystay_server.stores.base import (
     StoredEvent,
     out_of_reach,
 )
-from keystay_server.stores.idempotency import AskedBefore, Once, OnceReused
+from keystay_server.stores.idempotency import (
+    AlreadyApplied,
+    IdempotencyConflict,
+    IdempotencyRecord,
+)
 from keystay_server.stores.position import Position, read_position, write_position
 from keystay_server.stores.redis import scripts
 from keystay_server.stores.redis.address import Location
@@ -158,7 +162,7 @@ class RedisStore:
         words: list[Word] = [new.digest.hex(), new.id, new.ttl_ms, _word(new.max_age_ms)]
         words += [_word(policy.limit), "refuse" if policy.is_strict else "replace"]
         words.append(SCRIPT_STEP)
-        fields: list[Word] = [*_once(new.once), new.meta, new.language]
+        fields: list[Word] = [*_idempotency(new.idempotency), new.meta, new.language]
         if new.version is not None:
             fields.append(new.version)
         events: list[StoredEvent] = []
@@ -234,7 +238,12 @@ class RedisStore:
 
     async def emit(self, actor_id: str, emitted: Emitted) -> StoredEvent:
         """Append an event of a backend to the actor's history, as `Store.emit` says."""
-        words = (emitted.session_id or "", emitted.name, emitted.data, *_once(emitted.once))
+        words = (
+            emitted.session_id or "",
+            emitted.name,
+            emitted.data,
+            *_idempotency(emitted.idempotency),
+        )
         answer = await self._write(scripts.EMIT, actor_id, *words)
         _refuse_again(answer)
         return decode_event(actor_id, _the_only_one(answer))
@@ -372,18 +381,18 @@ def _the_only_one(events: list[bytes] | None) -> bytes:
     return event
 
 
-def _once(once: Once | None) -> tuple[Word, Word]:
+def _idempotency(idempotency: IdempotencyRecord | None) -> tuple[Word, Word]:
     """What is to be done once, as the scripts take it."""
-    return ("", "") if once is None else (once.name, once.content)
+    return ("", "") if idempotency is None else (idempotency.name, idempotency.content)
 
 
 def _refuse_again(answer: Any) -> None:
     """Raise if a script returned a number: what `done_before` in `_once.lua` said."""
     match answer:
         case 0:
-            raise OnceReused
+            raise IdempotencyConflict
         case int(cursor):
-            raise AskedBefore(cursor)
+            raise AlreadyApplied(cursor)
 
 
 def _unless_over(answer: Any) -> list[Any]:

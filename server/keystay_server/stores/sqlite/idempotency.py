@@ -5,38 +5,53 @@ What was done once, and under which name: the table `once`.
 import sqlite3
 
 from keystay_server.stores.base import NewSession, StoredEvent
-from keystay_server.stores.idempotency import ONCE_MS, AskedBefore, Once, OnceReused
+from keystay_server.stores.idempotency import (
+    IDEMPOTENCY_MS,
+    AlreadyApplied,
+    IdempotencyConflict,
+    IdempotencyRecord,
+)
 
 
-def refuse(db: sqlite3.Connection, now: int, actor_id: str, once: Once | None) -> None:
+def refuse(
+    db: sqlite3.Connection, now: int, actor_id: str, idempotency: IdempotencyRecord | None
+) -> None:
     """Raise if this, or something else under its name, was done before."""
-    if once is None:
+    if idempotency is None:
         return
     done = db.execute(
         "SELECT content, cursor FROM once WHERE actor_id = ? AND name = ? AND until > ?",
-        (actor_id, once.name, now),
+        (actor_id, idempotency.name, now),
     ).fetchone()
     if done is not None:
         content, cursor = done
-        raise AskedBefore(cursor) if content == once.content else OnceReused
+        raise AlreadyApplied(cursor) if content == idempotency.content else IdempotencyConflict
 
 
 def refuse_opening(db: sqlite3.Connection, now: int, new: NewSession) -> None:
     """The same for a session, which may be known for longer than its name."""
-    refuse(db, now, new.actor_id, new.once)
-    if new.once is not None:
+    refuse(db, now, new.actor_id, new.idempotency)
+    if new.idempotency is not None:
         found = db.execute("SELECT 1 FROM sessions WHERE digest = ?", (new.digest,))
         if found.fetchone() is not None:
-            raise AskedBefore(1)
+            raise AlreadyApplied(1)
 
 
-def remember(db: sqlite3.Connection, now: int, event: StoredEvent, once: Once | None) -> None:
+def remember(
+    db: sqlite3.Connection, now: int, event: StoredEvent, idempotency: IdempotencyRecord | None
+) -> None:
     """Note what was done, for its time."""
-    if once is not None:
+    if idempotency is not None:
         db.execute(
             "INSERT OR REPLACE INTO once (actor_id, name, content, cursor, until)"
             " VALUES (?, ?, ?, ?, ?)",
-            (event.actor_id, once.name, once.content, event.cursor, now + ONCE_MS),
+            (
+                event.actor_id,
+                idempotency.name,
+                idempotency.content,
+                event.cursor,
+                now + IDEMPOTENCY_MS,
+            ),
         )
 
 

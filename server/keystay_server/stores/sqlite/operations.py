@@ -96,7 +96,7 @@ class Operations:
             ends_at=ends_at,
             ttl_ms=new.ttl_ms,
         )
-        idempotency.remember(self.db, now, batch.create(new.digest, record), new.once)
+        idempotency.remember(self.db, now, batch.create(new.digest, record), new.idempotency)
         return batch.close()
 
     def write_deadlines(self, deadlines: Collection[tuple[bytes, int]]) -> None:
@@ -182,13 +182,13 @@ class Operations:
 
     def emit(self, now: int, actor_id: str, emitted: Emitted, digest: bytes | None) -> Outcome:
         """Append an event of a backend; `digest` is that of the session it is for."""
-        idempotency.refuse(self.db, now, actor_id, emitted.once)
+        idempotency.refuse(self.db, now, actor_id, emitted.idempotency)
         if emitted.session_id is not None:
             if digest is None:
                 raise NoSession("no live session has this id")
             self._live(now, digest)
         batch = self._batch(now)
-        idempotency.remember(self.db, now, batch.append(actor_id, emitted), emitted.once)
+        idempotency.remember(self.db, now, batch.append(actor_id, emitted), emitted.idempotency)
         return batch.close()
 
     def history(self, now: int, actor_id: str, after: int) -> History:

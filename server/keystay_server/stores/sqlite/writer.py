@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 
 from keystay_protocol.errors import CommandError, Unavailable
 from keystay_server.stores.base import NoFeed, RevisionConflict, StoreError, out_of_reach
-from keystay_server.stores.idempotency import AskedBefore, OnceReused
+from keystay_server.stores.idempotency import AlreadyApplied, IdempotencyConflict
 from keystay_server.stores.sqlite import schema
 
 T = TypeVar("T")
@@ -31,7 +31,7 @@ MAX_GROUP = 256
 """Operations in one transaction."""
 
 # What an operation raises before it has changed anything.
-_REFUSALS = (CommandError, NoFeed, RevisionConflict, AskedBefore, OnceReused)
+_REFUSALS = (CommandError, NoFeed, RevisionConflict, AlreadyApplied, IdempotencyConflict)
 
 log = logging.getLogger("keystay.store")
 

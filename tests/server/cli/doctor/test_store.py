@@ -5,7 +5,7 @@
 import pytest
 
 from keystay_server.cli.doctor.store import judge
-from keystay_server.stores.diagnosis import Examined
+from keystay_server.stores.diagnosis import Diagnosis
 
 GOOD = {
     "appendonly": "yes",
@@ -15,7 +15,7 @@ GOOD = {
 }
 
 
-def levels(server: Examined) -> dict[str, str]:
+def levels(server: Diagnosis) -> dict[str, str]:
     """How each thing was found to be."""
     return {finding.about: finding.level for finding in judge(server)}
 
@@ -23,7 +23,7 @@ def levels(server: Examined) -> dict[str, str]:
 def test_a_server_as_it_should_be_is_good() -> None:
     """It can be reached, keeps time, evicts nothing, and keeps everything."""
     good = {"store": "good", "clock": "good", "eviction": "good", "persistence": "good"}
-    assert levels(Examined("redis://a:1/0", None, 3.0, GOOD)) == good
+    assert levels(Diagnosis("redis://a:1/0", None, 3.0, GOOD)) == good
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_a_server_as_it_should_be_is_good() -> None:
 def test_clocks_that_differ_are_told(ahead_ms: float, level: str, found: str) -> None:
     """Either way, and by how much."""
     [clock] = [
-        each for each in judge(Examined("a", None, ahead_ms, GOOD)) if each.about == "clock"
+        each for each in judge(Diagnosis("a", None, ahead_ms, GOOD)) if each.about == "clock"
     ]
     assert clock.level == level
     assert found in clock.found
@@ -58,7 +58,7 @@ def test_each_setting_that_loses_sessions_is_told(
     changed: dict[str, str], about: str, level: str, advice: str
 ) -> None:
     """With what to set it to."""
-    findings = judge(Examined("a", None, 0, {**GOOD, **changed}))
+    findings = judge(Diagnosis("a", None, 0, {**GOOD, **changed}))
     [finding] = [each for each in findings if each.about == about]
     assert finding.level == level
     assert advice in finding.advice
@@ -66,10 +66,10 @@ def test_each_setting_that_loses_sessions_is_told(
 
 def test_what_cannot_be_seen_is_doubtful() -> None:
     """A server that does not show its settings to the user may be well or not."""
-    assert levels(Examined("a", None, 0, None))["store settings"] == "doubtful"
+    assert levels(Diagnosis("a", None, 0, None))["store settings"] == "doubtful"
 
 
 def test_a_server_of_no_use_is_all_there_is_to_say() -> None:
     """Why, and where to look."""
-    [finding] = judge(Examined("redis://a:1/0", "no use: it is away"))
+    [finding] = judge(Diagnosis("redis://a:1/0", "no use: it is away"))
     assert (finding.level, finding.found) == ("bad", "redis://a:1/0: no use: it is away")

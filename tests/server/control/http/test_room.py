@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from keystay_server.control import server as control_server
 from keystay_server.feed.subscriptions import Feed
-from keystay_server.sessions.service import Opening, Rules, Sessions
+from keystay_server.sessions.service import Rules, SessionRequest, Sessions
 from keystay_server.stores import open_store
 from keystay_server.stores.base import Retention
 from tests.support.event_source import listening
@@ -164,7 +164,7 @@ async def test_who_is_served_is_never_closed(door: Door) -> None:
     async with listening(door.url, API_KEY) as source:
         await source.begun()
         await door.peers(3 * PLACES)
-        await door.sessions.create(door.sessions.prepare(Opening("alice"))[1])
+        await door.sessions.create(door.sessions.prepare(SessionRequest("alice"))[1])
         assert (await source.event()).data["actorId"] == "alice"
 
 
@@ -175,7 +175,7 @@ async def test_what_comes_behind_a_request_costs_no_place(door: Door, behind: by
     peer.send(FEED + behind)
     await peer.until(b"\nid: ")
     await door.peers(3 * PLACES)
-    await door.sessions.create(door.sessions.prepare(Opening("alice"))[1])
+    await door.sessions.create(door.sessions.prepare(SessionRequest("alice"))[1])
     await peer.until(b'"actorId":"alice"')
 
 
@@ -195,7 +195,7 @@ async def test_where_all_are_served_one_more_is_told_to_come_again(door: Door) -
         for source in sources:
             await source.begun()
         assert await (await door.peer()).asks() == 503
-        await door.sessions.create(door.sessions.prepare(Opening("alice"))[1])
+        await door.sessions.create(door.sessions.prepare(SessionRequest("alice"))[1])
         for source in sources:
             assert (await source.event()).data["actorId"] == "alice"
 

@@ -19,8 +19,8 @@ from keystay_server.stores.base import (
 from tests.support.stores.installation import (
     EMPTY_MAP,
     Installation,
+    new_session,
     opened,
-    opening,
     sessions_of,
 )
 
@@ -37,7 +37,7 @@ async def changed(
 
 async def test_a_change_is_kept_and_told(installation: Installation) -> None:
     """Meta and language change on every node, and the event carries the new record."""
-    store, new = installation.store, opening(language="de", version="1.2")
+    store, new = installation.store, new_session(language="de", version="1.2")
     before = await opened(store, new)
     event = await changed(store, new.id, Changes(meta=NEW_META, language="fr-CA"))
     assert isinstance(event.change, SessionSet)
@@ -51,7 +51,7 @@ async def test_a_change_is_kept_and_told(installation: Installation) -> None:
 
 async def test_what_is_left_out_stays_as_it_is(store: Store) -> None:
     """A change names what is to change, and nothing else does."""
-    new = opening(meta=NEW_META, language="de")
+    new = new_session(meta=NEW_META, language="de")
     await opened(store, new)
     await changed(store, new.id, Changes(language="it"))
     record = await store.check("alice", new.digest)
@@ -63,7 +63,7 @@ async def test_what_is_left_out_stays_as_it_is(store: Store) -> None:
 
 async def test_a_change_does_not_extend(installation: Installation) -> None:
     """What a backend changes is no activity of the session's holder."""
-    store, new = installation.store, opening(ttl_ms=HOUR)
+    store, new = installation.store, new_session(ttl_ms=HOUR)
     await opened(store, new)
     before = await store.check("alice", new.digest)
     installation.pass_time(HOUR // 2)
@@ -73,7 +73,7 @@ async def test_a_change_does_not_extend(installation: Installation) -> None:
 
 async def test_revisions_count_changes(store: Store) -> None:
     """A session begins with 1; a change makes one more, and a restore none."""
-    new = opening()
+    new = new_session()
     await opened(store, new)
     assert (await store.check("alice", new.digest)).revision == 1
     await changed(store, new.id, Changes(meta=NEW_META), revision=1)
@@ -85,7 +85,7 @@ async def test_revisions_count_changes(store: Store) -> None:
 
 async def test_a_change_for_another_revision_is_refused(store: Store) -> None:
     """Whoever has not seen the newest revision changes nothing."""
-    new = opening()
+    new = new_session()
     await opened(store, new)
     last = await changed(store, new.id, Changes(language="de"))
     for revision in (1, 3, 0):
@@ -98,7 +98,7 @@ async def test_a_change_for_another_revision_is_refused(store: Store) -> None:
 
 async def test_of_changes_for_one_revision_one_is_made(installation: Installation) -> None:
     """Compare and set: nodes that change the same revision at once do not undo each other."""
-    nodes, new = installation.nodes, opening()
+    nodes, new = installation.nodes, new_session()
     await opened(nodes[0], new)
     answers = await asyncio.gather(
         *(changed(nodes[i % len(nodes)], new.id, Changes(meta=NEW_META), 1) for i in range(20)),
@@ -110,7 +110,7 @@ async def test_of_changes_for_one_revision_one_is_made(installation: Installatio
 
 async def test_what_is_not_live_cannot_be_changed(installation: Installation) -> None:
     """Neither a session that ended or expired, nor one that never was, nor another actor's."""
-    store, ended, expired = installation.store, opening(), opening(ttl_ms=1000)
+    store, ended, expired = installation.store, new_session(), new_session(ttl_ms=1000)
     await opened(store, ended)
     await opened(store, expired)
     await store.end("alice", ended.id, LogoutScope.THIS, "loggedOut")
@@ -118,7 +118,7 @@ async def test_what_is_not_live_cannot_be_changed(installation: Installation) ->
     for id_ in (ended.id, expired.id, "id-of-none"):
         with pytest.raises(NoSession):
             await changed(store, id_, Changes(meta=NEW_META))
-    other = opening("bob")
+    other = new_session("bob")
     await opened(store, other)
     with pytest.raises(NoSession):
         await changed(store, other.id, Changes(meta=NEW_META))
@@ -128,7 +128,7 @@ async def test_what_a_backend_says_is_an_event_of_the_actor(
     installation: Installation,
 ) -> None:
     """It has its place in the order, in the history and in the announcements."""
-    nodes, new = installation.nodes, opening()
+    nodes, new = installation.nodes, new_session()
     installation.listen("alice")
     first = await opened(nodes[0], new)
     to_actor = Emitted(None, "game.started", b"\x80")
@@ -156,7 +156,7 @@ async def test_data_comes_back_byte_by_byte(store: Store, data: bytes) -> None:
 
 async def test_nothing_can_be_said_to_a_session_that_is_not_live(store: Store) -> None:
     """NoSession, and no event."""
-    new = opening()
+    new = new_session()
     await opened(store, new)
     [last] = await store.end("alice", new.id, LogoutScope.THIS, "loggedOut")
     for id_ in (new.id, "id-of-none"):

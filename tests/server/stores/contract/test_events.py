@@ -20,7 +20,13 @@ from keystay_server.stores.base import (
     StoredEvent,
     next_cursor,
 )
-from tests.support.stores.installation import Heard, Installation, opened, opening, sessions_of
+from tests.support.stores.installation import (
+    Heard,
+    Installation,
+    new_session,
+    opened,
+    sessions_of,
+)
 
 MINUTE = 60_000
 
@@ -49,7 +55,7 @@ def test_a_cursor_is_the_clock_or_one_more() -> None:
 async def test_the_first_event_follows_on_none(store: Store) -> None:
     """Its cursor is the store's clock x 1024, and it names 0 as the one before."""
     before = time.time_ns() // 1_000_000
-    event = await opened(store, opening())
+    event = await opened(store, new_session())
     after = time.time_ns() // 1_000_000
     assert event.previous == 0
     assert before * 1024 <= event.cursor <= after * 1024
@@ -57,7 +63,7 @@ async def test_the_first_event_follows_on_none(store: Store) -> None:
 
 async def test_every_write_is_the_next_event(installation: Installation) -> None:
     """Create, change and each ended session make one event, chained to the one before."""
-    store, a, b = installation.store, opening(), opening()
+    store, a, b = installation.store, new_session(), new_session()
     events = [await opened(store, a), await opened(store, b)]
     events.append(await store.change("alice", a.id, Changes(language="fr"), None))
     installation.pass_time(1)
@@ -70,7 +76,10 @@ async def test_every_write_is_the_next_event(installation: Installation) -> None
 
 async def test_actors_have_histories_of_their_own(store: Store) -> None:
     """An actor's event says nothing about another actor's."""
-    alice, bob = await opened(store, opening("alice")), await opened(store, opening("bob"))
+    alice, bob = (
+        await opened(store, new_session("alice")),
+        await opened(store, new_session("bob")),
+    )
     assert bob.previous == 0
     assert (await store.history("alice", 0)).events == [alice]
     assert (await store.history("bob", 0)).events == [bob]
@@ -78,7 +87,7 @@ async def test_actors_have_histories_of_their_own(store: Store) -> None:
 
 async def test_what_is_refused_makes_no_event(store: Store) -> None:
     """A restore that fails and an end that ends nothing leave the history as it was."""
-    new = opening()
+    new = new_session()
     await opened(store, new)
     [last] = await store.end("alice", new.id, LogoutScope.THIS, "loggedOut")
     with suppress(SessionEnded):
@@ -86,12 +95,12 @@ async def test_what_is_refused_makes_no_event(store: Store) -> None:
     with suppress(NoSession):
         await store.end("alice", new.id, LogoutScope.THIS, "loggedOut")
     assert (await store.history("alice", last.cursor)).events == []
-    assert (await opened(store, opening())).previous == last.cursor
+    assert (await opened(store, new_session())).previous == last.cursor
 
 
 async def test_history_is_read_from_any_cursor(store: Store) -> None:
     """All events after the cursor, and complete from the actor's first one on."""
-    events = [await opened(store, opening()) for _ in range(5)]
+    events = [await opened(store, new_session()) for _ in range(5)]
     for i, event in enumerate(events):
         history = await store.history("alice", event.cursor)
         assert (history.events, history.complete) == (events[i + 1 :], True)
@@ -105,14 +114,14 @@ async def test_an_actor_nobody_remembers_has_no_complete_history(store: Store) -
 
 async def test_a_history_that_began_later_is_not_complete(store: Store) -> None:
     """A cursor from before the actor's first event is of a history that was lost."""
-    event = await opened(store, opening())
+    event = await opened(store, new_session())
     history = await store.history("alice", event.cursor - 2**20)
     assert (history.events, history.complete) == ([event], False)
 
 
 async def test_a_cursor_from_the_future_is_not_complete(store: Store) -> None:
     """A cursor beyond the newest event is of another history, as after a restored backup."""
-    event = await opened(store, opening())
+    event = await opened(store, new_session())
     history = await store.history("alice", event.cursor + 1)
     assert (history.events, history.complete) == ([], False)
 
@@ -120,7 +129,7 @@ async def test_a_cursor_from_the_future_is_not_complete(store: Store) -> None:
 @pytest.mark.parametrize("retention", [Retention(history_events=5)])
 async def test_a_history_has_a_length(store: Store) -> None:
     """Exactly `history_events` are kept; what says it is complete is."""
-    events = [await opened(store, opening()) for _ in range(8)]
+    events = [await opened(store, new_session()) for _ in range(8)]
     history = await store.history("alice", 0)
     assert (history.events, history.complete) == (events[3:], False)
     assert not (await store.history("alice", events[1].cursor)).complete
@@ -132,7 +141,7 @@ async def test_a_history_has_a_length(store: Store) -> None:
 async def test_one_write_can_pass_the_length(store: Store) -> None:
     """Ending more sessions than the history has room for keeps the newest events."""
     for _ in range(7):
-        await opened(store, opening())
+        await opened(store, new_session())
     events = await store.end("alice", None, LogoutScope.ALL, "revoked")
     assert_chained(events)
     history = await store.history("alice", events[3].cursor)
@@ -143,7 +152,7 @@ async def test_one_write_can_pass_the_length(store: Store) -> None:
 @pytest.mark.parametrize("retention", [Retention(history_ms=10 * MINUTE)])
 async def test_a_history_ends_with_its_newest_event(installation: Installation) -> None:
     """It is kept whole for `history_ms` after the newest event, and then forgotten whole."""
-    store, new = installation.store, opening(ttl_ms=60 * MINUTE)
+    store, new = installation.store, new_session(ttl_ms=60 * MINUTE)
     events = [await opened(store, new)]
     installation.pass_time(9 * MINUTE)
     events.append(await store.change("alice", new.id, Changes(language="fr"), None))
@@ -157,7 +166,7 @@ async def test_a_history_ends_with_its_newest_event(installation: Installation) 
 @pytest.mark.parametrize("retention", [Retention(history_ms=10 * MINUTE)])
 async def test_cursors_go_on_after_the_history(installation: Installation) -> None:
     """While the actor has a session, the next event still names the one before it."""
-    store, new = installation.store, opening(ttl_ms=60 * MINUTE)
+    store, new = installation.store, new_session(ttl_ms=60 * MINUTE)
     first = await opened(store, new)
     installation.pass_time(11 * MINUTE)
     history = await store.history("alice", first.cursor)
@@ -171,9 +180,9 @@ async def test_cursors_go_on_after_the_history(installation: Installation) -> No
 async def test_cursors_grow_when_the_clock_falls_back(installation: Installation) -> None:
     """A store moved to a machine whose clock is behind still orders its events."""
     store = installation.store
-    events = [await opened(store, opening())]
+    events = [await opened(store, new_session())]
     installation.pass_time(-5 * MINUTE)
-    events += [await opened(store, opening()) for _ in range(3)]
+    events += [await opened(store, new_session()) for _ in range(3)]
     assert_chained(events)
     history = await store.history("alice", events[0].cursor)
     assert (history.events, history.complete) == (events[1:], True)
@@ -182,12 +191,12 @@ async def test_cursors_grow_when_the_clock_falls_back(installation: Installation
 async def test_an_event_is_announced_on_each_node(installation: Installation) -> None:
     """Where the actor has connections: once and in order, whichever node wrote it."""
     installation.listen("alice")
-    a, b = opening(), opening()
+    a, b = new_session(), new_session()
     first, last = installation.nodes[0], installation.nodes[-1]
     events = [await opened(first, a), await opened(last, b)]
     events.append(await last.change("alice", a.id, Changes(language="fr"), None))
     events += await first.end("alice", b.id, LogoutScope.ALL, "loggedOut")
-    events.append(await opened(first, opening()))
+    events.append(await opened(first, new_session()))
     for listener in installation.heard:
         assert await heard(listener, len(events)) == events
 
@@ -198,12 +207,12 @@ async def test_only_the_listeners_actors_are_announced(installation: Installatio
     installation.listen("bob")
     for i in range(20):
         listener.actors.add(f"alice-{i}")
-        await opened(store, opening("carol"))
-        event = await opened(store, opening(f"alice-{i}"))
+        await opened(store, new_session("carol"))
+        event = await opened(store, new_session(f"alice-{i}"))
         assert await listener.event() == event
         listener.actors.discard(f"alice-{i}")
-        await opened(store, opening(f"alice-{i}"))
-        marker = await opened(store, opening("bob"))
+        await opened(store, new_session(f"alice-{i}"))
+        marker = await opened(store, new_session("bob"))
         assert await listener.event() == marker
 
 
@@ -211,7 +220,7 @@ async def test_concurrent_commands_have_one_order(installation: Installation) ->
     """A hundred commands on one actor from every node: one chain, the same for all."""
     nodes = installation.nodes
     installation.listen("alice")
-    news = [opening() for _ in range(100)]
+    news = [new_session() for _ in range(100)]
 
     async def live(i: int) -> list[StoredEvent]:
         node, other, new = nodes[i % len(nodes)], nodes[(i + 1) % len(nodes)], news[i]

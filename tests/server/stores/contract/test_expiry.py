@@ -14,8 +14,8 @@ from tests.support.stores.installation import (
     Installation,
     expire_all,
     held,
+    new_session,
     opened,
-    opening,
     sessions_of,
 )
 
@@ -35,7 +35,7 @@ async def expired(store: Store, actor_id: str = "alice") -> list[str]:
 
 async def test_a_session_ends_at_its_deadline(installation: Installation) -> None:
     """Not before; the end is an event of the actor."""
-    store, new = installation.store, opening()
+    store, new = installation.store, new_session()
     await opened(store, new)
     installation.pass_time(MINUTE - 9 * SECOND)
     assert await installation.end_what_is_due() == []
@@ -51,7 +51,7 @@ async def test_expire_returns_how_late_each_session_ended(installation: Installa
     """From its own deadline, by the store's clock."""
     store = installation.store
     for ttl_ms in (HOUR, 10 * SECOND, 50 * SECOND):
-        await opened(store, opening(ttl_ms=ttl_ms))
+        await opened(store, new_session(ttl_ms=ttl_ms))
     installation.pass_time(MINUTE)
     late_ms = await installation.end_what_is_due()
     for late, least in zip(sorted(late_ms), (10 * SECOND, 50 * SECOND), strict=True):
@@ -60,7 +60,7 @@ async def test_expire_returns_how_late_each_session_ended(installation: Installa
 
 async def test_a_maximum_age_is_a_deadline(installation: Installation) -> None:
     """A session ends at the earlier of ttl and maximum age."""
-    store, new = installation.store, opening(max_age_ms=10 * SECOND)
+    store, new = installation.store, new_session(max_age_ms=10 * SECOND)
     await opened(store, new)
     installation.pass_time(10 * SECOND)
     assert len(await installation.end_what_is_due()) == 1
@@ -76,7 +76,7 @@ async def test_nothing_is_due_in_an_empty_store(installation: Installation) -> N
 async def test_a_session_expires_once(installation: Installation) -> None:
     """However many nodes end what is due at the same time, each end is one event."""
     nodes, actors = installation.nodes, [f"actor-{i}" for i in range(8)]
-    news = [opening(actor_id) for actor_id in actors for _ in range(5)]
+    news = [new_session(actor_id) for actor_id in actors for _ in range(5)]
     await asyncio.gather(*map(nodes[0].create, news))
     installation.pass_time(MINUTE)
     assert len(await installation.end_what_is_due(*nodes * 10)) == len(news)
@@ -87,12 +87,12 @@ async def test_a_session_expires_once(installation: Installation) -> None:
 async def test_an_end_is_announced_on_each_node(installation: Installation) -> None:
     """Where the actor has connections: once and in order, whichever node ended it."""
     installation.listen("alice")
-    store, news = installation.store, [opening() for _ in range(3)]
+    store, news = installation.store, [new_session() for _ in range(3)]
     for new in news:
         await opened(store, new)
     installation.pass_time(MINUTE)
     await installation.end_what_is_due(*installation.nodes)
-    await opened(store, opening())
+    await opened(store, new_session())
     events = (await store.history("alice", 0)).events
     assert len(events) == 7
     assert_chained(events)
@@ -105,7 +105,7 @@ async def test_an_end_is_announced_on_each_node(installation: Installation) -> N
 async def test_an_extended_session_goes_on(installation: Installation, by: str) -> None:
     """What was extended ends at its new deadline, not at the old one."""
     first, last = installation.nodes[0], installation.nodes[-1]
-    new = opening()
+    new = new_session()
     await opened(first, new)
     for _ in range(3):
         installation.pass_time(50 * SECOND)
@@ -122,7 +122,7 @@ async def test_an_extended_session_goes_on(installation: Installation, by: str) 
 
 async def test_many_are_touched_at_once(installation: Installation) -> None:
     """All that a node holds goes into one call."""
-    store, news = installation.store, [opening(f"actor-{i}") for i in range(700)]
+    store, news = installation.store, [new_session(f"actor-{i}") for i in range(700)]
     await asyncio.gather(*map(store.create, news))
     installation.pass_time(50 * SECOND)
     await store.touch(held(*news))
@@ -134,7 +134,7 @@ async def test_many_are_touched_at_once(installation: Installation) -> None:
 
 async def test_what_has_ended_does_not_end_again(installation: Installation) -> None:
     """The deadline of a session that ended before means nothing, and the first reason stays."""
-    store, new = installation.store, opening()
+    store, new = installation.store, new_session()
     await opened(store, new)
     [last] = await store.end("alice", new.id, LogoutScope.THIS, "loggedOut")
     installation.pass_time(MINUTE)
@@ -146,11 +146,11 @@ async def test_what_has_ended_does_not_end_again(installation: Installation) -> 
 
 async def test_a_late_node_makes_up_for_it(installation: Installation) -> None:
     """What became due while nobody looked is ended as soon as somebody does."""
-    store, news = installation.store, [opening(), opening("bob", ttl_ms=HOUR)]
+    store, news = installation.store, [new_session(), new_session("bob", ttl_ms=HOUR)]
     for new in news:
         await opened(store, new)
     installation.pass_time(5 * HOUR)
-    await opened(store, opening())
+    await opened(store, new_session())
     assert len(await installation.end_what_is_due(installation.nodes[-1])) == 2
     for new in news:
         assert await expired(store, new.actor_id) == [new.id]
@@ -161,7 +161,7 @@ async def test_a_late_node_makes_up_for_it(installation: Installation) -> None:
 @pytest.mark.parametrize("actors", [1, 1000])
 async def test_many_end_in_the_same_second(installation: Installation, actors: int) -> None:
     """A thousand that are due at once all end, of one actor or of a thousand."""
-    store, news = installation.store, [opening(f"actor-{i % actors}") for i in range(1000)]
+    store, news = installation.store, [new_session(f"actor-{i % actors}") for i in range(1000)]
     await asyncio.gather(*map(store.create, news))
     installation.pass_time(MINUTE)
     assert len(await installation.end_what_is_due()) == len(news)
@@ -173,7 +173,7 @@ async def test_those_that_ended_do_not_hide_those_that_are_due(
     installation: Installation,
 ) -> None:
     """However many have logged out before their deadline, one call finds who is due."""
-    store, gone, due = installation.store, [opening() for _ in range(600)], opening()
+    store, gone, due = installation.store, [new_session() for _ in range(600)], new_session()
     await asyncio.gather(*map(store.create, gone))
     await store.end("alice", None, LogoutScope.ALL, "revoked")
     installation.pass_time(SECOND)
@@ -186,7 +186,7 @@ async def test_those_that_ended_do_not_hide_those_that_are_due(
 @pytest.mark.parametrize("retention", [Retention(tombstone_ms=HOUR)])
 async def test_an_expired_session_answers_so(installation: Installation) -> None:
     """Its key answers `expired` for `tombstone_ms` from its end; after that it is unknown."""
-    store, new = installation.store, opening()
+    store, new = installation.store, new_session()
     await opened(store, new)
     installation.pass_time(MINUTE)
     await installation.end_what_is_due()
@@ -203,7 +203,7 @@ async def test_an_expired_session_answers_so(installation: Installation) -> None
 
 async def test_an_expired_session_is_in_no_list(installation: Installation) -> None:
     """Those that are live stay listed, and a logout of all ends only them."""
-    store, over, live = installation.store, opening(), opening(ttl_ms=HOUR)
+    store, over, live = installation.store, new_session(), new_session(ttl_ms=HOUR)
     await opened(store, over)
     await opened(store, live)
     installation.pass_time(MINUTE)
@@ -225,7 +225,7 @@ async def test_in_a_grace_it_is_not_decided_whether_a_session_is_over(
     if not installation.grace_ms:
         return
     first, last = installation.nodes[0], installation.nodes[-1]
-    kept, left = opening(), opening()
+    kept, left = new_session(), new_session()
     for new in (kept, left):
         await opened(first, new)
     assert await first.expire() == []

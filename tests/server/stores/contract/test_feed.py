@@ -22,7 +22,13 @@ from keystay_server.stores.base import (
     Store,
 )
 from keystay_server.stores.position import Position
-from tests.support.stores.installation import EMPTY_MAP, SOON_S, Installation, opened, opening
+from tests.support.stores.installation import (
+    EMPTY_MAP,
+    SOON_S,
+    Installation,
+    new_session,
+    opened,
+)
 
 ALL_OF_IT = 10_000
 MINUTE = 60_000
@@ -31,7 +37,7 @@ MINUTE = 60_000
 async def now(store: Store) -> Position:
     """Where the feed ends, once it has been written up to here."""
     end = (await store.read_feed(None, 1)).position
-    await opened(store, opening("herald"))
+    await opened(store, new_session("herald"))
     entries, position = await read(store, end, 1)
     assert [entry.actor_id for entry in entries] == ["herald"]
     return position
@@ -75,7 +81,7 @@ async def test_each_change_of_a_session_is_in_the_feed(installation: Installatio
     """Creations, changes, ends by logout and by policy; no restores, and no other events."""
     store = installation.store
     start = await now(store)
-    first, second = opening(), opening()
+    first, second = new_session(), new_session()
     await opened(store, first)
     await store.create(second, Policy(limit=1))
     await store.restore("alice", second.digest)
@@ -96,7 +102,7 @@ async def test_an_end_at_the_deadline_is_in_the_feed(installation: Installation)
     """Whichever node sees to it."""
     store = installation.store
     start = await now(store)
-    news = [opening(f"actor-{i}") for i in range(20)]
+    news = [new_session(f"actor-{i}") for i in range(20)]
     await asyncio.gather(*map(store.create, news))
     installation.pass_time(MINUTE)
     await installation.end_what_is_due(*installation.nodes)
@@ -114,7 +120,7 @@ async def test_many_writers_on_every_node(installation: Installation) -> None:
     start = await now(store)
 
     async def live(number: int) -> None:
-        node, new = nodes[number % len(nodes)], opening(f"actor-{number % 30}")
+        node, new = nodes[number % len(nodes)], new_session(f"actor-{number % 30}")
         await opened(node, new)
         for turn in range(5):
             other = nodes[(number + turn) % len(nodes)]
@@ -135,7 +141,7 @@ async def test_it_is_read_on_from_every_entry(installation: Installation) -> Non
     """Pages of one entry each are the feed, and each position leads to the rest."""
     store = installation.store
     start = await now(store)
-    news = [opening(f"actor-{i}") for i in range(10)]
+    news = [new_session(f"actor-{i}") for i in range(10)]
     for new in news:
         await opened(store, new)
     whole, _ = await read(store, start, 10)
@@ -165,7 +171,7 @@ async def test_the_feed_is_bounded_in_length(installation: Installation) -> None
     """The newest entries are kept; who has not read the older ones is told."""
     store = installation.store
     start = await now(store)
-    new = opening()
+    new = new_session()
     await opened(store, new)
     for _ in range(600):
         await store.change("alice", new.id, Changes(language="fi"), None)
@@ -187,10 +193,10 @@ async def test_the_feed_is_bounded_in_age(installation: Installation) -> None:
     """An entry is gone when it is older than the history, but not the place where it was."""
     store = installation.store
     start = await now(store)
-    await opened(store, opening("before"))
+    await opened(store, new_session("before"))
     _, end = await read(store, start, 1)
     installation.pass_time(2 * MINUTE)
-    await opened(store, opening("after"))
+    await opened(store, new_session("after"))
     entries, _ = await read(store, end, 1)
     assert [entry.actor_id for entry in entries] == ["after"]
 
@@ -198,13 +204,13 @@ async def test_the_feed_is_bounded_in_age(installation: Installation) -> None:
 @pytest.mark.parametrize("retention", [Retention(feed_events=0)])
 async def test_no_feed_is_kept_where_none_is_wanted(installation: Installation) -> None:
     """Whoever asks for it is told; sessions do not mind."""
-    store, new = installation.store, opening()
+    store, new = installation.store, new_session()
     await opened(store, new)
     await store.restore("alice", new.digest)
     with pytest.raises(NoFeed):
         await store.read_feed(None, 1)
     with pytest.raises(NoSession):
-        await store.restore("alice", opening().digest)
+        await store.restore("alice", new_session().digest)
 
 
 async def test_one_node_has_a_lease(installation: Installation) -> None:

@@ -22,7 +22,13 @@ from keystay_server.stores.base import (
 )
 from tests.server.stores.contract.test_events import heard
 from tests.server.stores.contract.test_feed import now, read
-from tests.support.stores.installation import Installation, held, opened, opening, sessions_of
+from tests.support.stores.installation import (
+    Installation,
+    held,
+    new_session,
+    opened,
+    sessions_of,
+)
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE
@@ -31,7 +37,7 @@ MANY = 3 * END_STEP + END_STEP // 2
 
 async def many(store: Store, number: int, **fields: Any) -> list[NewSession]:
     """Create sessions of alice's at once; oldest first."""
-    news = [opening(**fields) for _ in range(number)]
+    news = [new_session(**fields) for _ in range(number)]
     created = await asyncio.gather(*(opened(store, new) for new in news))
     by_cursor = sorted(zip(created, news, strict=True), key=lambda pair: pair[0].cursor)
     return [new for _, new in by_cursor]
@@ -70,7 +76,7 @@ async def test_sessions_created_while_all_end_live_on(installation: Installation
     ending = asyncio.create_task(store.end("alice", None, LogoutScope.ALL, "revoked"))
     later: list[NewSession] = []
     while not ending.done():
-        later.append(opening())
+        later.append(new_session())
         await opened(installation.nodes[-1], later[-1])
     gone = {id_ for id_, _ in ends(ending.result())}
     assert gone >= {new.id for new in news}
@@ -110,7 +116,7 @@ async def test_a_limit_far_below_what_there_is_is_reached_in_steps(
     """All that are too many end as replaced by the new one, the oldest first."""
     installation.listen("alice")
     store, news = installation.store, await many(installation.store, MANY)
-    new = opening()
+    new = new_session()
     events = await installation.nodes[-1].create(new, Policy(2))
     assert isinstance(events[-1].change, SessionSet)
     created = events[-1].change.record
@@ -127,7 +133,7 @@ async def test_a_limit_is_exact_while_it_is_lowered(installation: Installation) 
     """Of logins at once, each under the new limit, the last ones live: no more, no fewer."""
     nodes = installation.nodes
     await many(nodes[0], MANY)
-    news = [opening() for _ in range(20)]
+    news = [new_session() for _ in range(20)]
     await asyncio.gather(
         *(nodes[i % len(nodes)].create(new, Policy(5)) for i, new in enumerate(news))
     )
@@ -146,7 +152,7 @@ async def test_overdue_sessions_take_no_place(
     over = await many(store, number, ttl_ms=MINUTE)
     [live] = await many(store, 1, ttl_ms=HOUR)
     installation.pass_time(MINUTE)
-    new = opening()
+    new = new_session()
     events = await store.create(new, Policy(2, is_strict=is_strict))
     assert ends(events) == []
     assert {record.id for record in await sessions_of(store)} == {live.id, new.id}
@@ -156,7 +162,7 @@ async def test_overdue_sessions_take_no_place(
             await store.check("alice", session.digest)
     if is_strict:
         with pytest.raises(SessionLimit):
-            await store.create(opening(), Policy(2, is_strict=True))
+            await store.create(new_session(), Policy(2, is_strict=True))
 
 
 async def test_an_overdue_session_that_is_held_takes_its_place(
@@ -168,15 +174,15 @@ async def test_an_overdue_session_that_is_held_takes_its_place(
     installation.pass_time(MINUTE)
     await store.touch(held(news[1]))
     with pytest.raises(SessionLimit):
-        await store.create(opening(), Policy(1, is_strict=True))
-    [replaced, _] = await store.create(opening(), Policy(1))
+        await store.create(new_session(), Policy(1, is_strict=True))
+    [replaced, _] = await store.create(new_session(), Policy(1))
     assert ends([replaced]) == [(news[1].id, "replaced")]
 
 
 @pytest.mark.parametrize("retention", [Retention(tombstones=20)])
 async def test_tombstones_of_an_actor_are_bounded(store: Store) -> None:
     """The oldest are forgotten first, and no other actor's."""
-    other = opening("bob")
+    other = new_session("bob")
     await opened(store, other)
     await store.end("bob", other.id, LogoutScope.THIS, "revoked")
     news = await many(store, 50)
@@ -194,7 +200,7 @@ async def test_tombstones_of_an_actor_are_bounded(store: Store) -> None:
 @pytest.mark.parametrize("retention", [Retention(tombstones=3)])
 async def test_a_loop_of_logins_leaves_few_tombstones(store: Store) -> None:
     """Under a limit of one, each login ends the one before."""
-    news = [opening() for _ in range(20)]
+    news = [new_session() for _ in range(20)]
     for new in news:
         await store.create(new, Policy(1))
     for new in news[:-4]:
@@ -211,7 +217,7 @@ async def test_what_became_due_long_ago_ends_as_anything_else(
     installation: Installation,
 ) -> None:
     """Longer than `tombstone_ms` while no node ran: event, tombstone and feed entry."""
-    store, new = installation.store, opening()
+    store, new = installation.store, new_session()
     installation.listen("alice")
     created = await opened(store, new)
     feed = await now(store)  # It leaves a session too.

@@ -17,7 +17,7 @@ from keystay_server.stores.base import (
     Store,
     Successor,
 )
-from tests.support.stores.installation import Installation, opened, opening, sessions_of
+from tests.support.stores.installation import Installation, new_session, opened, sessions_of
 
 SINGLE = Policy(1)
 MINUTE = 60_000
@@ -30,7 +30,7 @@ async def live(store: Store) -> list[str]:
 
 async def some(store: Store, count: int) -> list[NewSession]:
     """Open sessions that no policy bounds, one after another."""
-    news = [opening() for _ in range(count)]
+    news = [new_session() for _ in range(count)]
     for new in news:
         await opened(store, new)
     return news
@@ -39,7 +39,7 @@ async def some(store: Store, count: int) -> list[NewSession]:
 async def test_without_a_limit_no_session_ends(store: Store) -> None:
     """`many`: an actor may have any number of sessions."""
     news = await some(store, 5)
-    [event] = await store.create(opening(), UNLIMITED)
+    [event] = await store.create(new_session(), UNLIMITED)
     assert isinstance(event.change, SessionSet)
     assert (await live(store))[:5] == [new.id for new in news]
 
@@ -47,7 +47,7 @@ async def test_without_a_limit_no_session_ends(store: Store) -> None:
 async def test_one_more_takes_the_place_of_the_oldest(store: Store) -> None:
     """The oldest ends as `replaced`, before the new one opens, and is told by whom."""
     first, second = await some(store, 2)
-    new = opening()
+    new = new_session()
     unset, set_ = await store.create(new, Policy(2))
     assert isinstance(set_.change, SessionSet)
     by = Successor(new.id, set_.change.record.created_at)
@@ -62,13 +62,13 @@ async def test_one_more_takes_the_place_of_the_oldest(store: Store) -> None:
 async def test_below_the_limit_nothing_ends(store: Store) -> None:
     """A limit is how many there may be, the new one included."""
     await some(store, 2)
-    assert len(await store.create(opening(), Policy(3))) == 1
+    assert len(await store.create(new_session(), Policy(3))) == 1
 
 
 async def test_a_limit_that_came_down_ends_all_that_are_too_many(store: Store) -> None:
     """Where an actor has more than is allowed now, one login leaves what is allowed."""
     news = await some(store, 5)
-    new = opening()
+    new = new_session()
     *unsets, _ = await store.create(new, Policy(2))
     ended = [
         event.change.session_id for event in unsets if isinstance(event.change, SessionUnset)
@@ -81,7 +81,7 @@ async def test_a_strict_limit_refuses_one_more(store: Store) -> None:
     """`deny:N`: the new session is refused, and nothing changes."""
     news = await some(store, 2)
     before = (await store.history("alice", 0)).events
-    refused = opening()
+    refused = new_session()
     with pytest.raises(SessionLimit):
         await store.create(refused, Policy(2, is_strict=True))
     assert await live(store) == [new.id for new in news]
@@ -94,23 +94,23 @@ async def test_a_strict_limit_refuses_one_more(store: Store) -> None:
 async def test_a_session_that_is_over_takes_no_place(installation: Installation) -> None:
     """What has expired or ended counts neither for a limit nor against it."""
     store = installation.store
-    await opened(store, opening(ttl_ms=MINUTE))
+    await opened(store, new_session(ttl_ms=MINUTE))
     installation.pass_time(MINUTE)
-    [event] = await store.create(opening(), Policy(1, is_strict=True))
+    [event] = await store.create(new_session(), Policy(1, is_strict=True))
     assert isinstance(event.change, SessionSet)
 
 
 async def test_other_actors_do_not_count(store: Store) -> None:
     """A policy bounds one actor's sessions."""
-    await opened(store, opening("bob"))
-    [event] = await store.create(opening("alice"), SINGLE)
+    await opened(store, new_session("bob"))
+    [event] = await store.create(new_session("alice"), SINGLE)
     assert isinstance(event.change, SessionSet)
     assert len(await sessions_of(store, "bob")) == 1
 
 
 async def test_limits_are_exact_across_nodes(installation: Installation) -> None:
     """Of 100 logins at once on all nodes, the last three in the store's order live."""
-    nodes, news = installation.nodes, [opening() for _ in range(100)]
+    nodes, news = installation.nodes, [new_session() for _ in range(100)]
     told = await asyncio.gather(
         *(nodes[i % len(nodes)].create(new, Policy(3)) for i, new in enumerate(news))
     )
@@ -127,7 +127,7 @@ async def test_strict_limits_are_exact_across_nodes(installation: Installation) 
     """Of 100 logins at once on all nodes, three are let in."""
     nodes, policy = installation.nodes, Policy(3, is_strict=True)
     answers = await asyncio.gather(
-        *(nodes[i % len(nodes)].create(opening(), policy) for i in range(100)),
+        *(nodes[i % len(nodes)].create(new_session(), policy) for i in range(100)),
         return_exceptions=True,
     )
     assert sum(isinstance(answer, SessionLimit) for answer in answers) == 97

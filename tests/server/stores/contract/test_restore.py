@@ -23,8 +23,8 @@ from tests.support.stores.installation import (
     EMPTY_MAP,
     Installation,
     expire_all,
+    new_session,
     opened,
-    opening,
 )
 
 SECOND = 1_000
@@ -33,7 +33,7 @@ MINUTE = 60 * SECOND
 
 async def test_a_restore_is_silent(installation: Installation) -> None:
     """Extending or not, it is in no history and in no feed, and nobody is told."""
-    store, new = installation.store, opening()
+    store, new = installation.store, new_session()
     installation.listen("alice")
     event = await opened(store, new)
     feed = await now(store)
@@ -53,7 +53,7 @@ async def test_a_restore_returns_the_record_and_the_newest_cursor(
     installation: Installation,
 ) -> None:
     """On every node: as the session is now, and where its actor's events stand."""
-    store, new = installation.store, opening()
+    store, new = installation.store, new_session()
     event = await opened(store, new)
     assert isinstance(event.change, SessionSet)
     for node in installation.nodes:
@@ -73,7 +73,7 @@ async def test_a_restore_extends_when_a_third_of_the_ttl_is_gone(
 ) -> None:
     """Before that the deadline stays; after it, it is one ttl from now, on every node."""
     first, last = installation.nodes[0], installation.nodes[-1]
-    new = opening()
+    new = new_session()
     await opened(first, new)
     created = await first.check("alice", new.digest)
     installation.pass_time(15 * SECOND)
@@ -89,7 +89,7 @@ async def test_a_restore_extends_when_a_third_of_the_ttl_is_gone(
 @pytest.mark.parametrize("back", range(4))
 async def test_a_restore_returns_what_was_missed(store: Store, back: int) -> None:
     """The events after the cursor, up to the newest one: none, one or several."""
-    new = opening()
+    new = new_session()
     await opened(store, new)
     said = [await store.emit("alice", Emitted(None, f"app.{i}", EMPTY_MAP)) for i in range(5)]
     after = said[4 - back].cursor
@@ -101,7 +101,7 @@ async def test_a_restore_returns_what_was_missed(store: Store, back: int) -> Non
 @pytest.mark.parametrize("retention", [Retention(history_events=5, history_ms=MINUTE)])
 async def test_a_restore_says_that_more_was_missed(installation: Installation) -> None:
     """If the history does not reach back, is forgotten, or never had the cursor."""
-    store, new = installation.store, opening(ttl_ms=10 * MINUTE)
+    store, new = installation.store, new_session(ttl_ms=10 * MINUTE)
     first = await opened(store, new)
     said = [await store.emit("alice", Emitted(None, f"app.{i}", EMPTY_MAP)) for i in range(8)]
     for after in (0, first.cursor, said[0].cursor):
@@ -119,7 +119,7 @@ async def test_a_restore_says_that_more_was_missed(installation: Installation) -
 
 async def test_a_restore_that_is_refused_changes_nothing(installation: Installation) -> None:
     """Neither does the key of another actor, nor one that ended, is over, or never was."""
-    store, ended, over = installation.store, opening(), opening(ttl_ms=MINUTE // 2)
+    store, ended, over = installation.store, new_session(), new_session(ttl_ms=MINUTE // 2)
     for new in (ended, over):
         await opened(store, new)
     [last] = await store.end("alice", ended.id, LogoutScope.THIS, "loggedOut")
@@ -131,7 +131,7 @@ async def test_a_restore_that_is_refused_changes_nothing(installation: Installat
             await store.restore("alice", over.digest, after)
         for actor_id in ("alice", "bob", "nobody"):
             with pytest.raises(NoSession):
-                await store.restore(actor_id, opening().digest, after)
+                await store.restore(actor_id, new_session().digest, after)
         with pytest.raises(NoSession):
             await store.restore("bob", over.digest, after)
     assert (await store.history("alice", last.cursor)).events == []
@@ -141,7 +141,7 @@ async def test_a_restored_record_is_of_the_cursor_that_comes_with_it(
     installation: Installation,
 ) -> None:
     """While the session is changed all the time: missed, cursor and record are one moment."""
-    store, new = installation.store, opening()
+    store, new = installation.store, new_session()
     start = (await opened(store, new)).cursor
 
     async def change() -> None:
@@ -171,7 +171,7 @@ async def test_a_session_that_is_restored_again_and_again_goes_on(
     installation: Installation,
 ) -> None:
     """However short before the deadline it comes, an extension is one for every node."""
-    first, last, new = installation.nodes[0], installation.nodes[-1], opening()
+    first, last, new = installation.nodes[0], installation.nodes[-1], new_session()
     await opened(first, new)
     await first.expire()
     for _ in range(5):

@@ -29,8 +29,8 @@ from keystay_server.stores.base import (
 from tests.support.stores.installation import (
     EMPTY_MAP,
     Installation,
+    new_session,
     opened,
-    opening,
     sessions_of,
 )
 
@@ -74,7 +74,7 @@ def ended(events: list[StoredEvent]) -> list[str]:
 async def test_create_returns_the_session_as_it_is_kept(store: Store) -> None:
     """A new session has what it was given, and lives for its ttl from now on."""
     meta = pack({"tags": ["a", "b"], "name": "Ålice", "nothing": {}})
-    new = opening(meta=meta, language="de-AT", version="1.2.3", max_age_ms=HOUR)
+    new = new_session(meta=meta, language="de-AT", version="1.2.3", max_age_ms=HOUR)
     before = time.time_ns() // 1_000_000
     record = record_of(await opened(store, new))
     after = time.time_ns() // 1_000_000
@@ -96,7 +96,7 @@ async def test_create_returns_the_session_as_it_is_kept(store: Store) -> None:
 
 async def test_what_is_not_there_stays_not_there(store: Store) -> None:
     """No version and no maximum age are None; no version and an empty one are two things."""
-    new, versioned = opening(), opening(version="")
+    new, versioned = new_session(), new_session(version="")
     await opened(store, new)
     await opened(store, versioned)
     record = await store.check("alice", new.digest)
@@ -109,7 +109,7 @@ async def test_what_is_not_there_stays_not_there(store: Store) -> None:
 )
 async def test_meta_comes_back_byte_by_byte(store: Store, meta: bytes) -> None:
     """Stores do not look inside meta: an empty map stays a map, bytes stay bytes."""
-    new = opening(meta=meta)
+    new = new_session(meta=meta)
     event = await opened(store, new)
     history = await store.history("alice", 0)
     records = [record_of(told) for told in (event, *history.events)]
@@ -122,7 +122,7 @@ async def test_meta_comes_back_byte_by_byte(store: Store, meta: bytes) -> None:
 @pytest.mark.parametrize("actor_id", ODD_ACTORS)
 async def test_any_text_can_be_an_actor(installation: Installation, actor_id: str) -> None:
     """An actor id is any UTF-8 of up to 128 bytes, and is nobody else's."""
-    store, new = installation.store, opening(actor_id)
+    store, new = installation.store, new_session(actor_id)
     installation.listen(actor_id)
     event = await opened(store, new)
     assert (await store.check(actor_id, new.digest)).actor_id == actor_id
@@ -136,19 +136,19 @@ async def test_any_text_can_be_an_actor(installation: Installation, actor_id: st
 
 async def test_a_key_that_never_was_opens_nothing(store: Store) -> None:
     """An unknown key answers NoSession, whether or not there is such an actor."""
-    await opened(store, opening("alice"))
+    await opened(store, new_session("alice"))
     for actor_id in ("alice", "nobody"):
         with pytest.raises(NoSession):
-            await store.check(actor_id, opening().digest)
+            await store.check(actor_id, new_session().digest)
         with pytest.raises(NoSession):
-            await store.restore(actor_id, opening().digest)
+            await store.restore(actor_id, new_session().digest)
 
 
 async def test_another_actors_secret_opens_nothing(store: Store) -> None:
     """A digest belongs to the actor it was made for."""
-    new = opening("alice")
+    new = new_session("alice")
     await opened(store, new)
-    await opened(store, opening("bob"))
+    await opened(store, new_session("bob"))
     with pytest.raises(NoSession):
         await store.check("bob", new.digest)
     with pytest.raises(NoSession):
@@ -160,7 +160,7 @@ async def test_another_actors_secret_opens_nothing(store: Store) -> None:
 
 async def test_check_changes_nothing(installation: Installation) -> None:
     """A check neither extends the session nor makes an event."""
-    store, new = installation.store, opening()
+    store, new = installation.store, new_session()
     event = await opened(store, new)
     installation.pass_time(MINUTE // 2)
     assert await store.check("alice", new.digest) == record_of(event)
@@ -169,7 +169,7 @@ async def test_check_changes_nothing(installation: Installation) -> None:
 
 async def test_restore_extends_by_the_ttl(installation: Installation) -> None:
     """A restored session lasts one more ttl from now; the rest of it stays."""
-    store, new = installation.store, opening()
+    store, new = installation.store, new_session()
     created = record_of(await opened(store, new))
     installation.pass_time(50_000)
     restored = (await store.restore("alice", new.digest)).record
@@ -182,7 +182,7 @@ async def test_restore_extends_by_the_ttl(installation: Installation) -> None:
 
 async def test_nothing_outlives_its_maximum_age(installation: Installation) -> None:
     """`ends_at` never moves, and `expires_at` never passes it."""
-    store, new = installation.store, opening(max_age_ms=90_000)
+    store, new = installation.store, new_session(max_age_ms=90_000)
     created = record_of(await opened(store, new))
     installation.pass_time(50_000)
     restored = (await store.restore("alice", new.digest)).record
@@ -194,13 +194,13 @@ async def test_nothing_outlives_its_maximum_age(installation: Installation) -> N
 
 async def test_a_maximum_age_below_the_ttl_counts(store: Store) -> None:
     """A session whose maximum age is shorter than its ttl starts with the shorter."""
-    record = record_of(await opened(store, opening(max_age_ms=10)))
+    record = record_of(await opened(store, new_session(max_age_ms=10)))
     assert record.expires_at == record.ends_at == record.created_at + 10
 
 
 async def test_an_unused_session_expires(installation: Installation) -> None:
     """Past `expires_at` a session is never returned, restored or logged out: it is expired."""
-    store, new, other = installation.store, opening(), opening(ttl_ms=HOUR)
+    store, new, other = installation.store, new_session(), new_session(ttl_ms=HOUR)
     await opened(store, new)
     await opened(store, other)
     installation.pass_time(MINUTE)
@@ -218,7 +218,7 @@ async def test_an_unused_session_expires(installation: Installation) -> None:
 
 async def test_an_ended_session_answers_its_reason(installation: Installation) -> None:
     """Its key is told why, in the class of the reason, and later expiry does not matter."""
-    store, new = installation.store, opening()
+    store, new = installation.store, new_session()
     await opened(store, new)
     await store.end("alice", new.id, LogoutScope.THIS, "replaced")
     for _ in range(2):
@@ -230,7 +230,7 @@ async def test_an_ended_session_answers_its_reason(installation: Installation) -
 
 async def test_a_reason_can_be_any_word(store: Store) -> None:
     """A backend ends a session in its own word, and that is the code."""
-    new = opening()
+    new = new_session()
     await opened(store, new)
     await store.end("alice", new.id, LogoutScope.THIS, "gebühr:unbezahlt")
     with pytest.raises(SessionEnded) as refused:
@@ -241,7 +241,7 @@ async def test_a_reason_can_be_any_word(store: Store) -> None:
 @pytest.mark.parametrize("retention", [Retention(tombstone_ms=HOUR)])
 async def test_a_tombstone_is_kept_for_its_time(installation: Installation) -> None:
     """A key answers with the reason for `tombstone_ms`; after that it is unknown."""
-    store, left = installation.store, opening()
+    store, left = installation.store, new_session()
     await opened(store, left)
     await store.end("alice", left.id, LogoutScope.THIS, "loggedOut")
     installation.pass_time(HOUR - MINUTE)
@@ -265,8 +265,8 @@ async def test_a_logout_ends_what_its_scope_says(
     store: Store, scope: LogoutScope, over: list[int]
 ) -> None:
     """This one, the others, or all; oldest first; and no other actor's."""
-    alices = [opening("alice") for _ in range(3)]
-    for new in (*alices, opening("bob")):
+    alices = [new_session("alice") for _ in range(3)]
+    for new in (*alices, new_session("bob")):
         await opened(store, new)
     events = await store.end("alice", alices[1].id, scope, "loggedOut")
     assert ended(events) == [alices[i].id for i in over]
@@ -284,7 +284,7 @@ async def test_a_logout_ends_what_its_scope_says(
 async def test_a_backend_ends_all_sessions_of_an_actor(store: Store) -> None:
     """Without a session that asks, all are ended; none being live is no error."""
     assert await store.end("alice", None, LogoutScope.ALL, "revoked") == []
-    news = [opening() for _ in range(12)]
+    news = [new_session() for _ in range(12)]
     for new in news:
         await opened(store, new)
     events = await store.end("alice", None, LogoutScope.ALL, "revoked")
@@ -295,7 +295,7 @@ async def test_a_backend_ends_all_sessions_of_an_actor(store: Store) -> None:
 
 async def test_only_a_live_session_can_end_others(store: Store) -> None:
     """If the session that asks is not live: NoSession, and nothing is ended."""
-    gone, live = opening(), opening()
+    gone, live = new_session(), new_session()
     await opened(store, gone)
     await opened(store, live)
     await store.end("alice", gone.id, LogoutScope.THIS, "loggedOut")
@@ -310,7 +310,7 @@ async def test_only_a_live_session_can_end_others(store: Store) -> None:
 
 async def test_sessions_are_listed_oldest_first(installation: Installation) -> None:
     """The order is that of their creation, whatever is restored later and however fast."""
-    store, news = installation.store, [opening() for _ in range(20)]
+    store, news = installation.store, [new_session() for _ in range(20)]
     for new in news:
         await opened(store, new)
     installation.pass_time(1_000)
@@ -321,7 +321,7 @@ async def test_sessions_are_listed_oldest_first(installation: Installation) -> N
 
 async def test_sessions_are_read_in_pages(store: Store) -> None:
     """Each page begins after the last id of the one before; the newest can be asked for."""
-    ids = [new.id for new in [opening() for _ in range(12)] if await opened(store, new)]
+    ids = [new.id for new in [new_session() for _ in range(12)] if await opened(store, new)]
     await store.end("alice", ids.pop(4), LogoutScope.THIS, "loggedOut")
 
     async def page(most: int, after: str | None = None, *, newest: bool = False) -> list[str]:
@@ -342,11 +342,11 @@ async def test_a_page_after_a_session_that_is_not_live(installation: Installatio
     """NoSession: of one that ended, is over, never was, or is another actor's."""
     store, ended_, over, live = (
         installation.store,
-        opening(),
-        opening(ttl_ms=MINUTE // 2),
-        opening(),
+        new_session(),
+        new_session(ttl_ms=MINUTE // 2),
+        new_session(),
     )
-    other = opening("bob")
+    other = new_session("bob")
     for new in (ended_, over, live, other):
         await opened(store, new)
     await store.end("alice", ended_.id, LogoutScope.THIS, "loggedOut")
@@ -360,7 +360,7 @@ async def test_a_page_after_a_session_that_is_not_live(installation: Installatio
 
 async def test_a_session_is_found_by_its_id(installation: Installation) -> None:
     """While it is live, and as its own actor's only."""
-    store, new, over = installation.store, opening(), opening(ttl_ms=MINUTE // 2)
+    store, new, over = installation.store, new_session(), new_session(ttl_ms=MINUTE // 2)
     await opened(store, new)
     await opened(store, over)
     for node in installation.nodes:
@@ -380,7 +380,7 @@ async def test_a_session_is_found_by_its_id(installation: Installation) -> None:
 async def test_a_change_is_seen_on_every_node_at_once(installation: Installation) -> None:
     """What one node was answered, every node knows."""
     first, last = installation.nodes[0], installation.nodes[-1]
-    new = opening()
+    new = new_session()
     await opened(first, new)
     assert (await last.check("alice", new.digest)).id == new.id
     await last.end("alice", new.id, LogoutScope.THIS, "loggedOut")
@@ -390,7 +390,7 @@ async def test_a_change_is_seen_on_every_node_at_once(installation: Installation
 
 async def test_a_session_ends_once(installation: Installation) -> None:
     """Of any number of nodes that end the same sessions at once, one does it."""
-    nodes, news = installation.nodes, [opening() for _ in range(10)]
+    nodes, news = installation.nodes, [new_session() for _ in range(10)]
     await asyncio.gather(*(nodes[i % len(nodes)].create(new) for i, new in enumerate(news)))
     answers = await asyncio.gather(
         *(

@@ -13,8 +13,8 @@ from tests.support.stores.installation import (
     Installation,
     expire_all,
     held,
+    new_session,
     opened,
-    opening,
     sessions_of,
 )
 
@@ -25,7 +25,7 @@ HOUR = 60 * MINUTE
 
 async def test_a_touch_is_silent(installation: Installation) -> None:
     """It extends by the ttl, on every node, and is no event."""
-    store, new = installation.store, opening()
+    store, new = installation.store, new_session()
     installation.listen("alice")
     await opened(store, new)
     created = await store.check("alice", new.digest)
@@ -42,7 +42,7 @@ async def test_a_touch_is_silent(installation: Installation) -> None:
 
 async def test_a_touch_in_the_first_third_is_nothing(installation: Installation) -> None:
     """With more than two thirds of its ttl left, a session stays as it is."""
-    store, new = installation.store, opening()
+    store, new = installation.store, new_session()
     await opened(store, new)
     before = await store.check("alice", new.digest)
     installation.pass_time(15 * SECOND)
@@ -55,7 +55,7 @@ async def test_a_touch_in_the_first_third_is_nothing(installation: Installation)
 
 async def test_a_touch_never_passes_the_maximum_age(installation: Installation) -> None:
     """Who is held for ever ends at `ends_at`."""
-    store, new = installation.store, opening(max_age_ms=90 * SECOND)
+    store, new = installation.store, new_session(max_age_ms=90 * SECOND)
     await opened(store, new)
     for _ in range(2):
         installation.pass_time(40 * SECOND)
@@ -72,14 +72,14 @@ async def test_a_touch_never_passes_the_maximum_age(installation: Installation) 
 async def test_a_touch_revives_nothing(installation: Installation) -> None:
     """What has ended, or is past its maximum age, is passed over; the others are extended."""
     store = installation.store
-    over, left, live = opening(max_age_ms=10 * SECOND), opening(), opening("bob")
+    over, left, live = new_session(max_age_ms=10 * SECOND), new_session(), new_session("bob")
     for new in (over, left, live):
         await opened(store, new)
     await store.end("alice", left.id, LogoutScope.THIS, "loggedOut")
     before = await store.check("bob", live.digest)
     installation.pass_time(30 * SECOND)
     await store.touch([])
-    await store.touch(held(over, left, opening(), opening("nobody"), live))
+    await store.touch(held(over, left, new_session(), new_session("nobody"), live))
     with pytest.raises(Expired):
         await store.check("alice", over.digest)
     with pytest.raises(LoggedOut):
@@ -89,7 +89,7 @@ async def test_a_touch_revives_nothing(installation: Installation) -> None:
 
 async def test_an_overdue_session_that_is_held_goes_on(installation: Installation) -> None:
     """A touch extends it as long as nobody has ended it, however late; a restore does not."""
-    store, new = installation.store, opening()
+    store, new = installation.store, new_session()
     await opened(store, new)
     installation.pass_time(5 * HOUR)
     with pytest.raises(Expired):
@@ -107,7 +107,7 @@ async def test_an_overdue_session_beyond_its_maximum_age_ends(
     installation: Installation,
 ) -> None:
     """Past `ends_at` a touch changes nothing, also if the ttl was over before."""
-    store, new = installation.store, opening(ttl_ms=30 * SECOND, max_age_ms=MINUTE)
+    store, new = installation.store, new_session(ttl_ms=30 * SECOND, max_age_ms=MINUTE)
     await opened(store, new)
     installation.pass_time(MINUTE)
     await store.touch(held(new))
@@ -119,7 +119,7 @@ async def test_a_touch_and_an_end_at_the_same_time(
     installation: Installation, number: int
 ) -> None:
     """Of an overdue session one of them comes first: it has ended, or goes on for a ttl."""
-    store, news = installation.store, [opening(f"actor-{i % 9}") for i in range(number)]
+    store, news = installation.store, [new_session(f"actor-{i % 9}") for i in range(number)]
     await asyncio.gather(*map(store.create, news))
     await store.expire()
     installation.pass_time(MINUTE)
@@ -149,7 +149,7 @@ async def test_what_was_held_over_an_absence_goes_on(installation: Installation)
     What is touched then goes on, and what nobody holds ends after the grace. A
     store within one process has none: nobody else can have been there.
     """
-    store, kept, left = installation.store, opening(), opening()
+    store, kept, left = installation.store, new_session(), new_session()
     await opened(store, kept)
     await opened(store, left)
     assert await store.expire() == []
@@ -169,7 +169,7 @@ async def test_a_store_that_is_asked_all_the_time_has_no_grace(
     installation: Installation,
 ) -> None:
     """What becomes due between two calls ends with the second."""
-    store, new = installation.store, opening(ttl_ms=SECOND)
+    store, new = installation.store, new_session(ttl_ms=SECOND)
     assert await store.expire() == []
     await opened(store, new)
     installation.pass_time(SECOND)

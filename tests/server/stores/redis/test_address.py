@@ -17,7 +17,7 @@ from keystay_server.stores import open_store
 from keystay_server.stores.base import Retention, StoreError
 from keystay_server.stores.redis import RedisStore
 from keystay_server.stores.redis.address import Location
-from tests.support.stores.installation import opened, opening
+from tests.support.stores.installation import new_session, opened
 from tests.support.stores.proxy import proxy_to
 from tests.support.stores.redis_node import node
 from tests.support.valkey import Valkey
@@ -86,7 +86,7 @@ async def test_tls_is_spoken_and_verified(valkey: Valkey, prefix: str, tmp_path:
     context.load_cert_chain(certificate)
     async with proxy_to(valkey.port, tls=context) as proxy:
         url = f"rediss://127.0.0.1:{proxy.port}/0?prefix={prefix}"
-        new = opening()
+        new = new_session()
         async with node(f"{url}&ssl_ca_certs={certificate}") as (store, heard):
             heard.actors.add("alice")
             event = await opened(store, new)

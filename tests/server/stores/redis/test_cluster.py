@@ -13,7 +13,7 @@ from keystay_server.stores.redis import RedisStore
 from keystay_server.stores.redis.partitions import Partitions
 from keystay_server.stores.redis.slots import by_node, read_slots, slot_of
 from tests.support.asking import until
-from tests.support.stores.installation import SOON_S, opened, opening
+from tests.support.stores.installation import SOON_S, new_session, opened
 from tests.support.stores.redis_node import (
     QUICK,
     Follower,
@@ -122,15 +122,15 @@ async def test_a_master_that_dies_is_replaced(own_cluster: ValkeyCluster) -> Non
     lost, kept = actor_on(0), actor_on(1)
     async with node(own_cluster.url()) as (store, heard):
         heard.actors |= {lost, kept}
-        new = opening(lost)
+        new = new_session(lost)
         first = await opened(store, new)
         assert await heard.event() == first
         replicate(own_cluster.nodes[0])
         own_cluster.nodes[0].kill()
         with pytest.raises(Unavailable):
             async with asyncio.timeout(QUICK.link.deadline_s + 0.3):
-                await opened(store, opening(lost))
-        before = await opened(store, opening(kept))
+                await opened(store, new_session(lost))
+        before = await opened(store, new_session(kept))
         assert await heard.event() == before
         after = await until_served(store, lost)
         assert (await store.check(lost, new.digest)).id == new.id
@@ -159,7 +159,7 @@ async def test_nodes_that_are_not_there(caplog: pytest.LogCaptureFixture) -> Non
     async with node(f"redis+cluster://:secret@127.0.0.1:{free_port()}") as (store, _):
         for _ in range(3):
             with pytest.raises(Unavailable):
-                await opened(store, opening())
+                await opened(store, new_session())
     assert len(caplog.records) == 1
     assert "secret" not in caplog.text
 
@@ -179,7 +179,7 @@ async def test_a_node_is_no_single_server(
     try:
         async with node(cluster.nodes[1].url()) as (store, _):
             with pytest.raises(Unavailable):
-                await opened(store, opening(actor_on(2)))
+                await opened(store, new_session(actor_on(2)))
     except StoreError as error:
         said = str(error)
     assert "use redis+cluster://" in said + caplog.text

@@ -14,7 +14,7 @@ from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import NoSession
 from keystay_server.stores.base import Emitted, Holding, NewSession, Policy
 from keystay_server.stores.redis import RedisStore
-from tests.support.stores.installation import EMPTY_MAP, SOON_S, opened, opening
+from tests.support.stores.installation import EMPTY_MAP, SOON_S, new_session, opened
 from tests.support.stores.redis_node import UNPROBED, actors_in, node
 from tests.support.valkey import Valkey
 
@@ -49,7 +49,7 @@ async def costs(own_valkey: Valkey) -> AsyncIterator[Costs]:
 async def store(own_valkey: Valkey) -> AsyncIterator[RedisStore]:
     """A store that sends nothing unasked, and has loaded its scripts."""
     async with node(own_valkey.url(), tuning=UNPROBED) as (store, _):
-        new = opening("somebody")
+        new = new_session("somebody")
         await opened(store, new)
         await store.restore("somebody", new.digest)
         yield store
@@ -57,7 +57,7 @@ async def store(own_valkey: Valkey) -> AsyncIterator[RedisStore]:
 
 async def many(store: RedisStore, number: int, actor_id: str = "alice") -> list[NewSession]:
     """Open many sessions of one actor."""
-    news = [opening(actor_id, ttl_ms=600_000) for _ in range(number)]
+    news = [new_session(actor_id, ttl_ms=600_000) for _ in range(number)]
     for start in range(0, number, 500):
         await asyncio.gather(*map(store.create, news[start : start + 500]))
     return news
@@ -74,13 +74,13 @@ async def test_a_key_that_opens_nothing_costs_one_read(
         here = actors_in(3)
         connected, known, unknown = next(here), next(here), next(here)
         heard.actors.add(connected)
-        await opened(store, opening(connected))
-        await opened(store, opening(known))
+        await opened(store, new_session(connected))
+        await opened(store, new_session(known))
         execute: Any = admin.execute_command
         before = await admin.dbsize(), await execute("PUBSUB", "SHARDCHANNELS")
 
         for actor_id in (connected, known, unknown):
-            digest = opening().digest
+            digest = new_session().digest
             for after in (None, 17):
 
                 async def restore(
@@ -96,7 +96,7 @@ async def test_a_key_that_opens_nothing_costs_one_read(
 
 async def test_a_restore_is_one_read(store: RedisStore, costs: Costs) -> None:
     """It writes only if at least a third of the ttl is gone: the deadline, nothing else."""
-    new = opening()
+    new = new_session()
     event = await opened(store, new)
     read = {"evalsha": 1, "hmget": 1, "time": 1, "get": 1}
     assert await costs.of(lambda: store.restore("alice", new.digest)) == read
@@ -109,12 +109,12 @@ async def test_a_restore_is_one_read(store: RedisStore, costs: Costs) -> None:
 
 async def test_a_write_is_one_script(store: RedisStore, costs: Costs) -> None:
     """Create, change, emit and end: one EVALSHA each, and no command in vain."""
-    new = opening()
+    new = new_session()
     policy = Policy(limit=2)
     steps: list[Callable[[], Awaitable[object]]] = [
         lambda: store.create(new),
-        lambda: store.create(opening(), policy),
-        lambda: store.create(opening(), policy),
+        lambda: store.create(new_session(), policy),
+        lambda: store.create(new_session(), policy),
         lambda: store.emit("alice", Emitted(None, "app.said", EMPTY_MAP)),
         lambda: store.end("alice", None, LogoutScope.ALL, "revoked"),
     ]
@@ -154,7 +154,7 @@ async def test_asking_for_what_is_due_is_one_script(store: RedisStore, costs: Co
     assert await costs.of(store.expire) == asked
     store.shift_ms += 500
     assert await costs.of(store.expire) == asked | {"hset": 64, "xtrim": 64}
-    await opened(store, opening(ttl_ms=400))
+    await opened(store, new_session(ttl_ms=400))
     store.shift_ms += 450
     counts = await costs.of(store.expire)
     assert (counts["evalsha"], counts["spublish"]) == (2, 1)
@@ -172,11 +172,11 @@ async def test_no_script_blocks_the_server(own_valkey: Valkey) -> None:
         await admin.config_set("slowlog-log-slower-than", SLOW_US // 20)
         await admin.slowlog_reset()
         for new in news[:5]:
-            await opened(store, opening())
+            await opened(store, new_session())
             await store.restore("alice", new.digest, 0)
             await store.sessions("alice", 300, news[MANY // 2].id)
             await store.sessions("alice", 100, newest=True)
-        await store.create(opening(), Policy(limit=MANY - 500))
+        await store.create(new_session(), Policy(limit=MANY - 500))
         ended = await store.end("alice", news[-1].id, LogoutScope.OTHERS, "loggedOut")
         assert len(ended) == MANY - 500 - 1
         async with asyncio.timeout(SOON_S):
@@ -205,7 +205,7 @@ async def test_a_login_costs_the_same_with_many_sessions(
 ) -> None:
     """The commands of login, restore and logout do not depend on how many there are."""
     await many(store, others)
-    new = opening()
+    new = new_session()
     counts = [
         await costs.of(lambda: store.create(new)),
         await costs.of(lambda: store.restore("alice", new.digest)),

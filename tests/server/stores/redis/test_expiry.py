@@ -16,7 +16,7 @@ from keystay_server.stores.redis.slots import slot_of
 from keystay_server.stores.redis.tuning import ExpiryTuning
 from tests.server.stores.contract.test_expiry import expired
 from tests.support.asking import until
-from tests.support.stores.installation import SOON_S, opened, opening
+from tests.support.stores.installation import SOON_S, new_session, opened
 from tests.support.stores.redis_node import QUICK, actors_in, node, until_unavailable
 from tests.support.stores.valkey_cluster import ValkeyCluster
 from tests.support.valkey import Valkey
@@ -37,7 +37,7 @@ async def test_many_nodes_end_each_session_once(valkey: Valkey, prefix: str) -> 
         node(url, tuning=PATIENT) as (two, _),
         node(url, tuning=PATIENT) as (three, _),
     ):
-        news = [opening(f"actor-{i % 50}") for i in range(500)]
+        news = [new_session(f"actor-{i % 50}") for i in range(500)]
         await asyncio.gather(*map(one.create, news))
         heard.actors |= {new.actor_id for new in news}
         nodes = (one, two, three)
@@ -63,7 +63,7 @@ async def test_a_grace_is_shared_by_nodes(valkey: Valkey, prefix: str) -> None:
     """A node that asks in vain gives every other one the time to extend what it holds."""
     url = valkey.url(prefix)
     async with node(url) as (one, _), node(url) as (two, _):
-        held, left = opening(), opening()
+        held, left = new_session(), new_session()
         await opened(one, held)
         await opened(one, left)
         await one.expire()
@@ -83,7 +83,7 @@ async def test_a_grace_is_shared_by_nodes(valkey: Valkey, prefix: str) -> None:
 async def test_without_an_absence_there_is_no_grace(valkey: Valkey, prefix: str) -> None:
     """While nodes ask, a session ends at its deadline."""
     async with node(valkey.url(prefix)) as (store, _):
-        await opened(store, opening(ttl_ms=3_000))
+        await opened(store, new_session(ttl_ms=3_000))
         for _ in range(3):
             store.shift_ms += 900
             assert await store.expire() == []
@@ -95,12 +95,12 @@ async def test_without_an_absence_there_is_no_grace(valkey: Valkey, prefix: str)
 async def test_in_a_grace_sessions_count_for_a_policy(valkey: Valkey, prefix: str) -> None:
     """They may be held, so a login ends none as expired; one that is replaced is replaced."""
     async with node(valkey.url(prefix)) as (store, _):
-        held = [opening(), opening()]
+        held = [new_session(), new_session()]
         for new in held:
             await opened(store, new)
         await store.expire()
         store.shift_ms += MINUTE + ABSENT_MS
-        unset, _ = await store.create(opening(), Policy(limit=2))
+        unset, _ = await store.create(new_session(), Policy(limit=2))
         assert isinstance(unset.change, SessionUnset)
         assert (unset.change.session_id, unset.change.reason) == (held[0].id, "replaced")
         await store.touch([Holding("alice", held[1].digest)])
@@ -110,7 +110,7 @@ async def test_in_a_grace_sessions_count_for_a_policy(valkey: Valkey, prefix: st
 async def test_a_silent_redis_ends_nothing_that_is_held(own_valkey: Valkey) -> None:
     """Away for longer than the ttl: when it is back, nodes extend first what they hold."""
     async with node(own_valkey.url(), tuning=HASTY) as (store, _):
-        held, left = opening(ttl_ms=800), opening(ttl_ms=800)
+        held, left = new_session(ttl_ms=800), new_session(ttl_ms=800)
         await opened(store, held)
         await opened(store, left)
         assert await store.expire() == []
@@ -147,7 +147,7 @@ async def test_a_refusing_redis_ends_nothing_that_is_held(own_valkey: Valkey) ->
         node(own_valkey.url(), tuning=HASTY) as (store, _),
         Redis(port=own_valkey.port) as admin,
     ):
-        held = opening(ttl_ms=MINUTE)
+        held = new_session(ttl_ms=MINUTE)
         await opened(store, held)
         await store.expire()
         await admin.config_set("min-replicas-to-write", 1)
@@ -172,7 +172,7 @@ async def test_a_full_redis_keeps_and_ends_sessions(own_valkey: Valkey) -> None:
         node(own_valkey.url(), tuning=PATIENT) as (store, _),
         Redis(port=own_valkey.port) as admin,
     ):
-        kept, over = opening(), opening()
+        kept, over = new_session(), new_session()
         await opened(store, kept)
         await opened(store, over)
         await admin.config_set("maxmemory", 1)
@@ -192,7 +192,7 @@ async def test_a_session_that_somebody_deleted_blocks_no_other(
         node(valkey.url(prefix), partitions=1, tuning=PATIENT) as (store, _),
         Redis(port=valkey.port) as admin,
     ):
-        gone, over = opening(), opening()
+        gone, over = new_session(), new_session()
         await opened(store, gone)
         await opened(store, over)
         await admin.delete(f"{prefix}:{{0}}:session:{gone.digest.hex()}")
@@ -204,7 +204,7 @@ async def test_a_session_that_somebody_deleted_blocks_no_other(
 async def test_an_outage_of_one_node_holds_up_no_other(own_cluster: ValkeyCluster) -> None:
     """What is due on one master ends, whatever has happened to another."""
     async with node(own_cluster.url(), tuning=PATIENT) as (store, _):
-        news = [opening(next(actors_in(partition))) for partition in range(64)]
+        news = [new_session(next(actors_in(partition))) for partition in range(64)]
         await asyncio.gather(*map(store.create, news))
         store.shift_ms += MINUTE
         own_cluster.nodes[0].pause()
@@ -226,7 +226,7 @@ async def test_partitions_are_asked_while_a_slot_moves(
     here = [p for p, root in enumerate(roots) if slot_of(root) // 5462 == 1]
     slot, ids = slot_of(roots[here[0]]), cluster.ids()
     async with node(cluster.url(prefix), tuning=PATIENT) as (store, _):
-        news = [opening(next(actors_in(partition))) for partition in here]
+        news = [new_session(next(actors_in(partition))) for partition in here]
         await asyncio.gather(*map(store.create, news))
         store.shift_ms += MINUTE
         cluster.call(2, "CLUSTER", "SETSLOT", slot, "IMPORTING", ids[1])

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from keystay_server.stores.base import Changes, Emitted, FeedEntry, Retention, Store
 from keystay_server.stores.position import Position
 from tests.server.stores.redis.test_costs import Costs
-from tests.support.stores.installation import EMPTY_MAP, opened, opening
+from tests.support.stores.installation import EMPTY_MAP, new_session, opened
 from tests.support.stores.proxy import proxy_to
 from tests.support.stores.redis_node import UNPROBED, actors_in, node, until_unavailable
 from tests.support.valkey import Valkey
@@ -39,7 +39,7 @@ async def test_a_busy_partition_fills_a_page(own_valkey: Valkey) -> None:
     # Unprobed and without an announcement yet: all partitions are read.
     async with node(own_valkey.url(), tuning=UNPROBED) as (store, _):
         start, actors = await now(store), actors_in(7)
-        news = [opening(next(actors)) for _ in range(300)]
+        news = [new_session(next(actors)) for _ in range(300)]
         for new in news:
             await opened(store, new)
         page = await store.read_feed(start, 200)
@@ -59,7 +59,7 @@ async def test_entries_come_in_the_order_of_their_numbers(
         actors = [f"actor-{i}" for i in range(100)]
         heard.actors |= set(actors)
         for actor_id in actors:
-            await opened(store, opening(actor_id))
+            await opened(store, new_session(actor_id))
             await store.emit(actor_id, Emitted(None, "app.said", EMPTY_MAP))
         for _ in range(200):
             await heard.event()
@@ -74,7 +74,7 @@ async def test_what_backends_emit_does_not_stop_a_reader(valkey: Valkey, prefix:
     """However many events lie between two entries, the reader gets past them."""
     retention = Retention(feed_events=200_000)
     async with node(valkey.url(prefix), retention, partitions=1) as (store, heard):
-        start, new = await now(store), opening()
+        start, new = await now(store), new_session()
         heard.actors.add("alice")
         await opened(store, new)
         for _ in range(1_100):
@@ -119,7 +119,7 @@ async def test_what_is_not_announced_yet_is_read(valkey: Valkey, prefix: str) ->
         await heard_of(store, heard)
         before = await now(store)
         assert proxy.swallow(b"SSUBSCRIBE") == 1
-        unheard = await opened(store, opening())
+        unheard = await opened(store, new_session())
         end = await now(store)
         page = await store.read_feed(before, 100)
         assert [entry.cursor for entry in page.entries] == [unheard.cursor]
@@ -128,7 +128,7 @@ async def test_what_is_not_announced_yet_is_read(valkey: Valkey, prefix: str) ->
 
 async def heard_of(store: Store, heard: Any) -> None:
     """Open a session of alice's, and wait until this node has heard of it."""
-    event = await opened(store, opening())
+    event = await opened(store, new_session())
     assert await heard.event() == event
 
 
@@ -143,12 +143,12 @@ async def test_a_redis_that_is_away_has_no_end(own_valkey: Valkey) -> None:
 async def test_a_feed_that_was_wiped_out_is_another_one(valkey: Valkey, prefix: str) -> None:
     """A position from before is told that something is missing, and leads to what is there."""
     async with node(valkey.url(prefix)) as (store, heard), Redis(port=valkey.port) as admin:
-        await opened(store, opening())
+        await opened(store, new_session())
         start = await now(store)
         keys = [key async for key in admin.scan_iter(f"{prefix}:*")]
         await admin.delete(*keys)
         heard.actors.add("alice")
-        event = await opened(store, opening())
+        event = await opened(store, new_session())
         assert await heard.event() == event
         page = await store.read_feed(start, 100)
         assert not page.is_complete
@@ -162,7 +162,7 @@ async def test_without_a_feed_the_log_has_no_data(valkey: Valkey, prefix: str) -
         node(valkey.url(prefix), Retention(feed_events=0), partitions=1) as (store, _),
         Redis(port=valkey.port) as admin,
     ):
-        event = await opened(store, opening())
+        event = await opened(store, new_session())
         xrange: Any = admin.xrange
         [(id_, fields)] = await xrange(f"{prefix}:{{0}}:log")
     assert id_ == f"{event.cursor}-0".encode()

@@ -15,7 +15,7 @@ from keystay_server.stores.redis import RedisStore
 from keystay_server.stores.redis.gaps import Gap, Gaps
 from keystay_server.stores.redis.tuning import SubscriptionTuning
 from tests.support.asking import until
-from tests.support.stores.installation import EMPTY_MAP, Heard, opened, opening
+from tests.support.stores.installation import EMPTY_MAP, Heard, new_session, opened
 from tests.support.stores.losses import Losses
 from tests.support.stores.proxy import proxy_to
 from tests.support.stores.redis_node import QUICK, node
@@ -148,7 +148,7 @@ async def test_a_lost_last_announcement_shows_with_a_probe(valkey: Valkey, prefi
     ):
         heard.actors |= {"alice", "bob"}
         deaf.loses(True)
-        await opened(other, opening("alice"))
+        await opened(other, new_session("alice"))
         assert await heard.loss() == {"alice"}
 
 
@@ -204,7 +204,7 @@ async def test_a_flushed_redis_is_noticed(own_valkey: Valkey) -> None:
     """After FLUSHALL every actor with connections here may have missed something."""
     async with node(own_valkey.url()) as (store, heard), Redis(port=own_valkey.port) as admin:
         for actor_id in ("alice", "bob"):
-            await opened(store, opening(actor_id))
+            await opened(store, new_session(actor_id))
         heard.actors |= {"alice", "bob"}
         await admin.flushall()
         missed: set[str] = set()
@@ -242,7 +242,7 @@ async def test_a_listener_that_fails_costs_no_announcement(
     store, heard = RedisStore.from_url(valkey.url(prefix), Retention()), Faulty()
     await store.start(heard)
     heard.actors.add("alice")
-    event = await opened(store, opening())
+    event = await opened(store, new_session())
     assert await heard.event() == event
     assert await heard.loss() == {"alice"}
     assert "a bug" in caplog.text

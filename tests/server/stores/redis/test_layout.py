@@ -16,7 +16,7 @@ from keystay_server.stores import open_store
 from keystay_server.stores.base import Retention, StoreError
 from keystay_server.stores.redis.partitions import Partitions
 from tests.support.asking import until
-from tests.support.stores.installation import opened, opening
+from tests.support.stores.installation import new_session, opened
 from tests.support.stores.redis_node import node, until_served
 from tests.support.stores.valkey_cluster import ValkeyCluster
 from tests.support.valkey import Valkey
@@ -62,7 +62,7 @@ async def test_another_number_of_partitions_is_refused(
 ) -> None:
     """In one line that has both numbers, and says what to do."""
     async with node(valkey.url(prefix)) as (store, _):
-        await opened(store, opening())
+        await opened(store, new_session())
     told = (
         f"the store has 64 partitions, --partitions says {other}: "
         "start with --partitions 64, or use another prefix"
@@ -121,7 +121,7 @@ async def test_a_mismatch_that_shows_later_is_logged_once(
             await asyncio.to_thread(server.start)
             for _ in range(20):
                 with pytest.raises(Unavailable):
-                    await opened(store, opening())
+                    await opened(store, new_session())
                 await asyncio.sleep(0)
             async with Redis(port=server.port) as admin:
                 assert await admin.keys("*") == [b"ks:layout"]
@@ -135,7 +135,7 @@ async def test_a_layout_that_changes_is_noticed(
 ) -> None:
     """A backup of another installation is restored: it is logged once, and heals if undone."""
     async with node(own_valkey.url()) as (store, _), Redis(port=own_valkey.port) as admin:
-        await opened(store, opening())
+        await opened(store, new_session())
         await admin.set("ks:layout", "2 16")
 
         async def is_unavailable() -> bool:

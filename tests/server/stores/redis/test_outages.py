@@ -18,7 +18,7 @@ from keystay_server.stores.redis.gaps import Gaps
 from keystay_server.stores.redis.partitions import Partitions
 from keystay_server.stores.redis.server import Server
 from tests.support.asking import until
-from tests.support.stores.installation import SOON_S, Heard, opened, opening
+from tests.support.stores.installation import SOON_S, Heard, new_session, opened
 from tests.support.stores.proxy import proxy_to
 from tests.support.stores.redis_node import QUICK, node, until_announced_or_missed, until_served
 from tests.support.valkey import Valkey
@@ -28,7 +28,7 @@ QUICKLY_S = QUICK.link.deadline_s + 0.3
 
 async def assert_unavailable(store: RedisStore) -> None:
     """Every method says so, soon, when to try again, and nothing about the server."""
-    new = opening()
+    new = new_session()
     calls = [
         store.create(new),
         store.check("alice", new.digest),
@@ -50,8 +50,8 @@ async def assert_unavailable(store: RedisStore) -> None:
 async def test_a_killed_redis_is_unavailable_and_comes_back(own_valkey: Valkey) -> None:
     """While it is gone everything is Unavailable; then it serves, and losses are told."""
     async with node(own_valkey.url()) as (store, heard):
-        await opened(store, opening("alice"))
-        await opened(store, opening("bob"))
+        await opened(store, new_session("alice"))
+        await opened(store, new_session("bob"))
         own_valkey.kill()
         await assert_unavailable(store)
         heard.actors.add("alice")
@@ -65,7 +65,7 @@ async def test_a_silent_redis_is_unavailable_and_comes_back(own_valkey: Valkey) 
     """A Redis that takes commands and answers none fails them by their deadline."""
     async with node(own_valkey.url()) as (store, heard):
         heard.actors.add("alice")
-        first = await opened(store, opening())
+        first = await opened(store, new_session())
         assert await heard.event() == first
         own_valkey.pause()
         try:
@@ -74,7 +74,7 @@ async def test_a_silent_redis_is_unavailable_and_comes_back(own_valkey: Valkey) 
         finally:
             own_valkey.resume()
         unheard = await until_served(store)
-        event = await opened(store, opening())
+        event = await opened(store, new_session())
         assert event in (await store.history("alice", unheard.cursor)).events
         # Of the creates that failed, some may have been carried out.
         await until_announced_or_missed(heard, event)
@@ -103,7 +103,7 @@ async def test_a_redis_that_is_not_there_yet(
         await until_logged(caplog, "reached redis")
         assert [record.levelno for record in caplog.records] == [logging.WARNING, logging.INFO]
         heard.actors.add("alice")
-        event = await opened(store, opening())
+        event = await opened(store, new_session())
         assert await heard.event() == event
 
 
@@ -112,7 +112,7 @@ async def test_scripts_that_redis_lost_are_loaded_again(own_valkey: Valkey) -> N
     async with node(own_valkey.url()) as (store, _), Redis(port=own_valkey.port) as admin:
         for _ in range(3):
             await admin.script_flush()
-            news = [opening() for _ in range(10)]
+            news = [new_session() for _ in range(10)]
             events = await asyncio.gather(*map(store.create, news))
             assert len({event.cursor for [event] in events}) == 10
             assert [record.id for record in await store.sessions("alice", 10, newest=True)] == [
@@ -123,13 +123,13 @@ async def test_scripts_that_redis_lost_are_loaded_again(own_valkey: Valkey) -> N
 async def test_a_flushed_redis_is_another_history(own_valkey: Valkey) -> None:
     """After FLUSHALL cursors grow on, and no history claims to be complete."""
     async with node(own_valkey.url()) as (store, _), Redis(port=own_valkey.port) as admin:
-        new = opening()
+        new = new_session()
         before = await opened(store, new)
         await admin.flushall()
         with pytest.raises(NoSession):
             await store.check("alice", new.digest)
         assert not (await store.history("alice", before.cursor)).complete
-        after = await opened(store, opening())
+        after = await opened(store, new_session())
         assert after.cursor > before.cursor
         assert after.previous == 0
         history = await store.history("alice", before.cursor)
@@ -143,13 +143,13 @@ async def test_a_dead_subscription_is_noticed(valkey: Valkey, prefix: str) -> No
         node(f"redis://127.0.0.1:{proxy.port}?prefix={prefix}") as (store, heard),
     ):
         heard.actors |= {"alice", "bob"}
-        seen = await opened(store, opening("alice"))
+        seen = await opened(store, new_session("alice"))
         assert await heard.event() == seen
         assert proxy.swallow(b"SSUBSCRIBE") == 1
-        unheard = await opened(store, opening("alice"))
+        unheard = await opened(store, new_session("alice"))
         assert await heard.loss() == {"alice"}
         assert (await store.history("alice", seen.cursor)).events == [unheard]
-        event = await opened(store, opening("bob"))
+        event = await opened(store, new_session("bob"))
         assert await heard.event() == event
 
 
@@ -165,7 +165,7 @@ async def test_sessions_need_no_subscription(
         proxy.refuses = b"SSUBSCRIBE"
         assert proxy.cut(b"SSUBSCRIBE") == 1
         await until_logged(caplog, "lost redis")
-        new = opening()
+        new = new_session()
         await opened(store, new)
         assert (await store.restore("alice", new.digest)).record.id == new.id
         proxy.refuses = None
@@ -187,11 +187,11 @@ async def test_a_dead_command_connection_is_replaced(valkey: Valkey, prefix: str
         proxy_to(valkey.port) as proxy,
         node(f"redis://127.0.0.1:{proxy.port}?prefix={prefix}") as (store, _),
     ):
-        await opened(store, opening())
+        await opened(store, new_session())
         assert proxy.swallow(b"EVALSHA") >= 1
         with pytest.raises(Unavailable):
             async with asyncio.timeout(QUICKLY_S):
-                await opened(store, opening())
+                await opened(store, new_session())
         await until_served(store)
 
 
@@ -203,7 +203,7 @@ async def test_a_write_of_unknown_fate_is_not_repeated(valkey: Valkey, prefix: s
     ):
         await store.sessions("alice", 1)
         proxy.swallow(b"EVALSHA")
-        new = opening()
+        new = new_session()
         with pytest.raises(Unavailable):
             await opened(store, new)
         await until_served(store)
@@ -216,19 +216,19 @@ async def test_closed_connections_cost_no_command(valkey: Valkey, prefix: str) -
         heard.actors.add("alice")
         for kind in ("normal", "pubsub"):
             await admin.client_kill_filter(_type=kind, skipme=True)
-        event = await opened(store, opening())
+        event = await opened(store, new_session())
         await until_announced_or_missed(heard, event)
 
 
 async def test_a_stopped_store_is_unavailable(valkey: Valkey, prefix: str) -> None:
     """What is called after the end is refused, and nobody waits for ever."""
     async with node(valkey.url(prefix)) as (store, _):
-        pending = [asyncio.create_task(store.create(opening())) for _ in range(5)]
+        pending = [asyncio.create_task(store.create(new_session())) for _ in range(5)]
         await asyncio.sleep(0)
     for create in pending:
         assert await create
     with pytest.raises(Unavailable):
-        await opened(store, opening())
+        await opened(store, new_session())
 
 
 async def test_a_subscription_stops_while_its_line_breaks(valkey: Valkey, prefix: str) -> None:

@@ -13,7 +13,7 @@ from redis.exceptions import ResponseError
 
 from keystay_protocol.errors import Unavailable
 from keystay_server.stores.redis.partitions import Partitions
-from tests.support.stores.installation import opened, opening
+from tests.support.stores.installation import new_session, opened
 from tests.support.stores.redis_node import node, until_announced_or_missed, until_served
 from tests.support.stores.valkey_cluster import until
 from tests.support.valkey import Valkey, free_port, replicate
@@ -69,13 +69,13 @@ async def test_a_master_that_dies_is_replaced(trio: tuple[Valkey, Valkey, Valkey
     url = f"redis+sentinel://{nobody},127.0.0.1:{sentinel.port}/keystay/2?prefix=s"
     async with node(url) as (store, heard):
         heard.actors.add("alice")
-        new = opening("alice")
+        new = new_session("alice")
         event = await opened(store, new)
         assert await heard.event() == event
         replicate(master)
         master.kill()
         with pytest.raises(Unavailable):
-            await opened(store, opening("alice"))
+            await opened(store, new_session("alice"))
         event = await until_served(store)
         assert (await store.check("alice", new.digest)).id == new.id
         await until_announced_or_missed(heard, event)
@@ -86,7 +86,7 @@ async def test_a_master_that_is_demoted_is_left(trio: tuple[Valkey, Valkey, Valk
     master, replica, sentinel = trio
     async with node(f"redis+sentinel://127.0.0.1:{sentinel.port}/keystay") as (store, heard):
         heard.actors.add("alice")
-        new = opening("alice")
+        new = new_session("alice")
         await opened(store, new)
         replicate(master)
         until(lambda: fails_over(sentinel))
@@ -104,5 +104,5 @@ async def test_sentinels_that_know_no_master(caplog: pytest.LogCaptureFixture) -
     """A store waits for a master that no sentinel tells it of, and says so."""
     async with node(f"redis+sentinel://127.0.0.1:{free_port()}/keystay") as (store, _):
         with pytest.raises(Unavailable):
-            await opened(store, opening())
+            await opened(store, new_session())
     assert "no sentinel knows a master called keystay" in caplog.text

@@ -23,11 +23,11 @@ from keystay_server.stores.base import (
     StoreError,
 )
 from keystay_server.stores.digest import digest_of
-from keystay_server.stores.idempotency import Once
+from keystay_server.stores.idempotency import IdempotencyRecord
 from keystay_server.stores.redis import RedisStore
 from keystay_server.stores.redis.partitions import Partitions
 from tests.server.stores.contract.test_sessions import ODD_ACTORS
-from tests.support.stores.installation import EMPTY_MAP, opened, opening
+from tests.support.stores.installation import EMPTY_MAP, new_session, opened
 from tests.support.stores.redis_node import node
 from tests.support.valkey import Valkey
 
@@ -71,7 +71,7 @@ async def test_no_key_is_in_redis(valkey: Valkey, admin: Redis, prefix: str) -> 
     """Redis holds the digest of a key: neither the key nor its secret, anywhere."""
     key = new_key("alice")
     async with node(valkey.url(prefix)) as (store, _):
-        new = opening(digest=digest_of(key))
+        new = new_session(digest=digest_of(key))
         await opened(store, new)
         await store.restore("alice", new.digest)
     dump = repr(await everything(admin, prefix))
@@ -96,9 +96,9 @@ async def test_a_partition_is_in_one_hash_slot(
     """Whatever is in an actor's id: each key names its partition, and so does the channel."""
     async with node(valkey.url(prefix)) as (store, _):
         for actor_id in ODD_ACTORS:
-            new = opening(actor_id, once=Once("{a}:b", "content"))
+            new = new_session(actor_id, idempotency=IdempotencyRecord("{a}:b", "content"))
             await opened(store, new)
-            await opened(store, opening(actor_id))
+            await opened(store, new_session(actor_id))
             await store.end(actor_id, new.id, LogoutScope.THIS, "loggedOut")
         channels: list[bytes] = await admin.execute_command("PUBSUB", "SHARDCHANNELS")  # type: ignore[no-untyped-call]
     partitions = Partitions(prefix, 64)
@@ -119,7 +119,10 @@ async def test_nothing_of_a_live_session_expires(
 ) -> None:
     """However long no node runs. What is over goes in its time, and no sooner."""
     async with node(valkey.url(prefix), Retention(tombstone_ms=HOUR)) as (store, _):
-        left, kept = opening(once=Once("name", "content")), opening()
+        left, kept = (
+            new_session(idempotency=IdempotencyRecord("name", "content")),
+            new_session(),
+        )
         await opened(store, left)
         await opened(store, kept)
         await store.end("alice", left.id, LogoutScope.THIS, "loggedOut")
@@ -142,7 +145,7 @@ async def test_a_node_that_was_away_for_long_still_ends_sessions(
     valkey: Valkey, admin: Redis, prefix: str
 ) -> None:
     """Longer than tombstones are kept: the end has its event, tombstone and feed entry."""
-    new = opening()
+    new = new_session()
     async with node(valkey.url(prefix)) as (store, _):
         await opened(store, new)
         await store.expire()
@@ -171,7 +174,7 @@ async def test_tombstones_of_an_actor_are_bounded(
 ) -> None:
     """The oldest are forgotten first; but not a session that was created with such a key."""
     async with node(valkey.url(prefix), Retention(tombstones=tombstones)) as (store, _):
-        news = [opening() for _ in range(8)]
+        news = [new_session() for _ in range(8)]
         for new in news:
             await store.create(new, Policy(limit=1))
         for i, new in enumerate(news[:-1]):
@@ -187,14 +190,14 @@ async def test_a_session_with_the_key_of_an_old_tombstone_stays(
 ) -> None:
     """A tombstone that Redis has deleted is still in the list when its key is used again."""
     async with node(valkey.url(prefix), Retention(tombstones=2)) as (store, _):
-        again = opening()
+        again = new_session()
         await opened(store, again)
         await store.end("alice", again.id, LogoutScope.THIS, "loggedOut")
         root = Partitions(prefix, 64).root_of("alice")
         await admin.delete(f"{root}:session:{again.digest.hex()}")
         await opened(store, again)
         for _ in range(3):
-            new = opening()
+            new = new_session()
             await opened(store, new)
             await store.end("alice", new.id, LogoutScope.THIS, "loggedOut")
         assert (await store.check("alice", again.digest)).id == again.id
@@ -206,19 +209,19 @@ async def test_prefixes_keep_installations_apart(valkey: Valkey, prefix: str) ->
         node(valkey.url(prefix)) as (store, _),
         node(valkey.url(prefix + "-other")) as (other, other_heard),
     ):
-        new = opening()
+        new = new_session()
         other_heard.actors.add("alice")
         await opened(store, new)
         with pytest.raises(NoSession):
             await other.check("alice", new.digest)
-        event = await opened(other, opening())
+        event = await opened(other, new_session())
         assert await other_heard.event() == event
 
 
 async def test_databases_keep_sessions_apart(valkey: Valkey, admin: Redis, prefix: str) -> None:
     """The number in the URL is the database that is used."""
     async with node(valkey.url(prefix).replace("/0?", "/3?")) as (store, _):
-        await opened(store, opening())
+        await opened(store, new_session())
     assert not await everything(admin, prefix)
 
 
@@ -227,7 +230,7 @@ async def test_what_was_answered_survives_a_killed_redis(tmp_path: Path) -> None
     server = Valkey(tmp_path, "--appendonly", "yes", "--appendfsync", "always")
     server.start()
     try:
-        kept, left = opening(), opening()
+        kept, left = new_session(), new_session()
         async with node(server.url()) as (store, _):
             await opened(store, kept)
             await opened(store, left)
@@ -258,11 +261,11 @@ async def test_a_full_redis_still_logs_out(own_valkey: Valkey) -> None:
         node(own_valkey.url()) as (store, _),
         Redis(port=own_valkey.port) as admin,
     ):
-        new = opening()
+        new = new_session()
         await opened(store, new)
         await admin.config_set("maxmemory", 1)
         with pytest.raises(Unavailable):
-            await opened(store, opening())
+            await opened(store, new_session())
         assert (await store.check("alice", new.digest)).id == new.id
         assert len(await store.end("alice", new.id, LogoutScope.THIS, "loggedOut")) == 1
         with pytest.raises(LoggedOut):
@@ -324,7 +327,7 @@ async def test_a_user_needs_no_more_than_this(
     async with node(own_valkey.url(userinfo="app:pw%3A%40%2F@")) as (store, heard):
         assert not caplog.records
         heard.actors.add("alice")
-        new = opening(once=Once("name", "content"))
+        new = new_session(idempotency=IdempotencyRecord("name", "content"))
         event = await opened(store, new)
         assert await heard.event() == event
         assert (await store.restore("alice", new.digest, event.cursor)).missed
@@ -334,12 +337,12 @@ async def test_a_user_needs_no_more_than_this(
         assert len(await store.sessions("alice", 10)) == 1
         assert len((await store.read_feed((0,) * 64, 10)).entries) == 1
         assert (await store.history("alice", event.cursor)).complete
-        assert len(await store.create(opening(), Policy(limit=1))) == 2
+        assert len(await store.create(new_session(), Policy(limit=1))) == 2
         assert len(await store.end("alice", None, LogoutScope.ALL, "revoked")) == 1
         await store.lease("webhook", "node", 1000)
         await store.report("topic", "node", b"", 1000)
         assert await store.reports("topic") == {"node": b""}
-        await opened(store, opening())
+        await opened(store, new_session())
         store.shift_ms += HOUR
         await ended(store, 1)
 

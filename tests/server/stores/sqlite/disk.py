@@ -9,7 +9,7 @@ from keystay_protocol.errors import CommandError
 from keystay_server.stores.base import NewSession, Record, Retention
 from keystay_server.stores.sqlite import SqliteStore
 from keystay_server.stores.sqlite.store import unix_ms
-from tests.support.stores.installation import Heard, opened, opening
+from tests.support.stores.installation import Heard, new_session, opened
 
 
 class Clock:
@@ -44,7 +44,7 @@ class Disk:
 
     async def create(self, actor_id: str = "alice", **fields: Any) -> NewSession:
         """Create a session."""
-        new = opening(actor_id, **fields)
+        new = new_session(actor_id, **fields)
         await opened(self.store, new)
         return new
 

@@ -14,7 +14,7 @@ from keystay_protocol.errors import SessionLimit, Unavailable
 from keystay_server.stores.base import Changes, NewSession, Policy, SessionSet, SessionUnset
 from tests.server.stores.sqlite.disk import Disk
 from tests.server.stores.sqlite.full_disk import full_disk
-from tests.support.stores.installation import held, opening, sessions_of
+from tests.support.stores.installation import held, new_session, sessions_of
 
 EXTENSIONS = ["restore", "touch"]
 
@@ -114,8 +114,8 @@ async def test_an_end_at_the_deadline_does_not_overtake_an_extension(disk: Disk)
     disk.clock.passed_ms += 20_000
     # The file has deadlines that have passed, and memory has not.
     with pytest.raises(SessionLimit):
-        await disk.store.create(opening(), Policy(3, is_strict=True))
-    replaced = (await disk.store.create(opening(), Policy(3)))[0]
+        await disk.store.create(new_session(), Policy(3, is_strict=True))
+    replaced = (await disk.store.create(new_session(), Policy(3)))[0]
     assert isinstance(replaced.change, SessionUnset)
     assert (replaced.change.session_id, replaced.change.reason) == (news[0].id, "replaced")
     changed = await disk.store.change("alice", news[1].id, Changes(language="fi"), None)
@@ -157,7 +157,7 @@ async def test_a_restore_needs_no_disk(disk: Disk) -> None:
 
 async def test_many_extensions_are_written_in_steps(disk: Disk) -> None:
     """More than one transaction takes, all with one `expire`."""
-    news = [opening(f"actor-{i}") for i in range(1200)]
+    news = [new_session(f"actor-{i}") for i in range(1200)]
     await asyncio.gather(*map(disk.store.create, news))
     disk.clock.passed_ms += 50_000
     await disk.store.touch(held(*news))

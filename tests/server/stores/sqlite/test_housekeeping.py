@@ -16,14 +16,14 @@ import pytest
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import LoggedOut, NoSession
 from keystay_server.stores.base import Emitted, Policy, Retention
-from keystay_server.stores.idempotency import ONCE_MS, Once
+from keystay_server.stores.idempotency import IDEMPOTENCY_MS, IdempotencyRecord
 from keystay_server.stores.sqlite import housekeeping
 from keystay_server.stores.sqlite.changes import write_change
 from keystay_server.stores.sqlite.operations import Operations
 from keystay_server.stores.sqlite.schema import connect
 from keystay_server.stores.sqlite.store import unix_ms
 from tests.server.stores.sqlite.disk import Disk
-from tests.support.stores.installation import EMPTY_MAP, Heard, opened, opening
+from tests.support.stores.installation import EMPTY_MAP, Heard, new_session, opened
 
 log = logging.getLogger("keystay.tests")
 
@@ -63,12 +63,12 @@ class Tables:
 def test_everything_that_is_over_goes() -> None:
     """Tombstones, histories, names of requests, the feed but for its newest row, and actors."""
     tables = Tables()
-    once = Once("name", "")
+    once = IdempotencyRecord("name", "")
     for i in range(SOME):
-        tables.operations.create(NOW, opening(f"actor-{i}", once=once), Policy())
+        tables.operations.create(NOW, new_session(f"actor-{i}", idempotency=once), Policy())
     while tables.operations.expire(NOW + DAY).events:
         pass
-    later = NOW + DAY + max(tables.retention.tombstone_ms, ONCE_MS)
+    later = NOW + DAY + max(tables.retention.tombstone_ms, IDEMPOTENCY_MS)
     assert len(tables.keep_house(later)) == SOME
     counts = {name: tables.count(name) for name in ("sessions", "actors", "events", "once")}
     assert counts == {"sessions": 0, "actors": 0, "events": 0, "once": 0}
@@ -79,7 +79,7 @@ def test_everything_that_is_over_goes() -> None:
 def test_what_is_not_over_stays() -> None:
     """Live sessions whenever they are due, fresh histories, and actors that have either."""
     tables = Tables()
-    live, emitted = opening("live"), Emitted(None, "app.said", EMPTY_MAP)
+    live, emitted = new_session("live"), Emitted(None, "app.said", EMPTY_MAP)
     tables.operations.create(NOW, live, Policy())
     tables.operations.emit(NOW, "quiet", emitted, None)
     tables.operations.emit(NOW + 9 * MINUTE, "fresh", emitted, None)
@@ -113,7 +113,7 @@ def test_nothing_is_written_when_nothing_is_over() -> None:
     """A pass over tables in which nothing is too old changes no row."""
     tables = Tables()
     for i in range(100):
-        tables.operations.create(NOW, opening(f"actor-{i}"), Policy())
+        tables.operations.create(NOW, new_session(f"actor-{i}"), Policy())
     tables.keep_house(NOW + 11 * MINUTE)
     before = tables.db.total_changes
     assert tables.keep_house(NOW + 12 * MINUTE) == []
@@ -188,7 +188,7 @@ async def test_no_write_waits_long_for_housekeeping(tmp_path: Path) -> None:
     until = time.monotonic() + 30
     while time.monotonic() < until:
         began = time.perf_counter()
-        await opened(disk.store, opening(f"new-{len(waits) % 100}"))
+        await opened(disk.store, new_session(f"new-{len(waits) % 100}"))
         waits.append((time.perf_counter() - began) * 1000)
         await asyncio.sleep(0.002)
     await disk.store.stop()

@@ -15,11 +15,11 @@ from keystay_server.stores.base import (
     Policy,
     Retention,
 )
-from keystay_server.stores.idempotency import Once
+from keystay_server.stores.idempotency import IdempotencyRecord
 from keystay_server.stores.sqlite import feed, housekeeping
 from keystay_server.stores.sqlite.operations import Ending, Operations
 from keystay_server.stores.sqlite.schema import connect
-from tests.support.stores.installation import EMPTY_MAP, opening
+from tests.support.stores.installation import EMPTY_MAP, new_session
 
 NOW = 1_800_000_000_000
 HOUR = 3_600_000
@@ -37,7 +37,7 @@ class Tables:
 
     def create(self, number: int, actor_id: str = "alice") -> list[NewSession]:
         """Create sessions."""
-        news = [opening(actor_id) for _ in range(number)]
+        news = [new_session(actor_id) for _ in range(number)]
         for new in news:
             self.operations.create(NOW, new, Policy())
         return news
@@ -45,13 +45,17 @@ class Tables:
     def every_operation(self) -> None:
         """Run each operation that a command, a node or housekeeping runs."""
         operations, news = self.operations, self.create(8)
-        once = Once("name", "content")
+        once = IdempotencyRecord("name", "content")
         digest, last = news[0].digest, news[-1]
-        operations.create(NOW, opening(once=once), Policy(5))
-        operations.create(NOW, opening(once=once, actor_id="bob"), Policy(5, is_strict=True))
+        operations.create(NOW, new_session(idempotency=once), Policy(5))
+        operations.create(
+            NOW, new_session(idempotency=once, actor_id="bob"), Policy(5, is_strict=True)
+        )
         operations.change(NOW, news[-1].digest, Changes(language="fi"), None)
         operations.emit(NOW, "alice", Emitted(last.id, "app.said", EMPTY_MAP), last.digest)
-        operations.emit(NOW, "alice", Emitted(None, "app.said", EMPTY_MAP, Once("b", "")), None)
+        operations.emit(
+            NOW, "alice", Emitted(None, "app.said", EMPTY_MAP, IdempotencyRecord("b", "")), None
+        )
         operations.write_deadlines([(digest, NOW + HOUR)])
         operations.touch_overdue(NOW, [digest])
         for after in (0, NOW * 1024):
@@ -127,6 +131,6 @@ def test_a_login_costs_the_same_among_thousands(is_strict: bool) -> None:
             _, rest = tables.operations.end(NOW, rest)
         tables.create(number)
         limit = number + 1 if is_strict else number
-        costs.append(work_of(tables, opening(), Policy(limit, is_strict)))
+        costs.append(work_of(tables, new_session(), Policy(limit, is_strict)))
         tables.db.close()
     assert max(costs) <= 1.2 * min(costs), costs

@@ -20,7 +20,7 @@ from keystay_server.stores.sqlite.schema import APPLICATION_ID, MIGRATIONS, conn
 from keystay_server.stores.sqlite.store import unix_ms
 from tests.support.raw_client import connected
 from tests.support.server_process import serving
-from tests.support.stores.installation import EMPTY_MAP, Heard, opening
+from tests.support.stores.installation import EMPTY_MAP, Heard, new_session
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_a_new_file_is_of_the_newest_version(path: Path) -> None:
 
 
 def test_a_file_is_opened_again_as_it_was(path: Path) -> None:
-    """Opening changes nothing that is there."""
+    """SessionRequest changes nothing that is there."""
     connect(str(path)).close()
     db = connect(str(path))
     db.execute("INSERT INTO actors (actor_id, last, floor) VALUES ('alice', 2, 1)")
@@ -173,7 +173,7 @@ def old_session(db: sqlite3.Connection, new: NewSession, **columns: Any) -> None
 async def test_a_file_of_the_schema_before_is_migrated(path: Path) -> None:
     """Sessions, tombstones, histories and counts are what they were; overdue ones end."""
     db = old_file(path, 4)
-    live, ended, over = opening(), opening(), opening("bob")
+    live, ended, over = new_session(), new_session(), new_session("bob")
     old_session(db, live)
     old_session(db, ended, reason="loggedOut", ended_at=unix_ms())
     # It would have been deleted without an event by the server before.
@@ -194,7 +194,7 @@ async def test_a_file_of_the_schema_before_is_migrated(path: Path) -> None:
     with pytest.raises(LoggedOut):
         await store.check("alice", ended.digest)
     with pytest.raises(SessionLimit):
-        await store.create(opening(), Policy(1, is_strict=True))
+        await store.create(new_session(), Policy(1, is_strict=True))
     [late_ms] = await store.expire()
     assert late_ms >= 100 * 24 * 3_600_000
     with pytest.raises(Expired):

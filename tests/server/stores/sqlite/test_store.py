@@ -22,7 +22,7 @@ from keystay_server.stores.base import (
 from keystay_server.stores.sqlite import writer
 from tests.server.stores.sqlite.disk import Disk
 from tests.server.stores.sqlite.full_disk import full_disk
-from tests.support.stores.installation import EMPTY_MAP, held, opened, opening, sessions_of
+from tests.support.stores.installation import EMPTY_MAP, held, new_session, opened, sessions_of
 
 SCOPES = list(LogoutScope)
 
@@ -142,7 +142,7 @@ async def assert_refused(disk: Disk, new: NewSession) -> None:
 
 async def test_an_unwritten_logout_of_many_is_refused_whole(disk: Disk) -> None:
     """However many steps it would have taken; they are written in steps too."""
-    news = [opening() for _ in range(2 * END_STEP + 20)]
+    news = [new_session() for _ in range(2 * END_STEP + 20)]
     await asyncio.gather(*(opened(disk.store, new) for new in news))
     await fail_to_log_out(disk, news[0], LogoutScope.ALL)
     assert {await disk.state(new) for new in news} == {LoggedOut}

@@ -41,11 +41,11 @@ SWEEP = _script("sweep", "clock", "sweep")
 RESTORE = _script("restore", *_READ, "extend", "history")
 TOUCH = _script("touch", *_READ, "extend")
 
-CREATE = _script("create", *_WRITE, "overdue", "once")
+CREATE = _script("create", *_WRITE, "overdue", "idempotency")
 EXPIRE = _script("expire", *_WRITE, "sweep", "overdue")
 END = _script("end", *_WRITE)
 CHANGE = _script("change", *_WRITE)
-EMIT = _script("emit", *_WRITE, "once")
+EMIT = _script("emit", *_WRITE, "idempotency")
 BROADCAST = _script("broadcast", *_WRITE)
 
 REPORT = _script("report", "clock")

@@ -10,29 +10,36 @@ from keystay_protocol.codec import pack
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import NoSession, SessionLimit
 from keystay_server.stores.base import Emitted, NewSession, Policy, Store
-from keystay_server.stores.idempotency import ONCE_MS, AskedBefore, Once, OnceReused
-from tests.support.stores.installation import Installation, opened, opening, sessions_of
+from keystay_server.stores.idempotency import (
+    IDEMPOTENCY_MS,
+    AlreadyApplied,
+    IdempotencyConflict,
+    IdempotencyRecord,
+)
+from tests.support.stores.installation import Installation, new_session, opened, sessions_of
 
-ONCE = Once("request-1", "what was asked")
+ONCE = IdempotencyRecord("request-1", "what was asked")
 
 
-def saying(once: Once | None = ONCE, session_id: str | None = None) -> Emitted:
+def saying(
+    idempotency: IdempotencyRecord | None = ONCE, session_id: str | None = None
+) -> Emitted:
     """Something that a backend says."""
-    return Emitted(session_id, "mail", pack("hello"), once)
+    return Emitted(session_id, "mail", pack("hello"), idempotency)
 
 
 def again(new: NewSession) -> NewSession:
-    """The same opening once more, as a retry makes it: only the id is another."""
-    return opening(digest=new.digest, once=new.once)
+    """The same request once more, as a retry makes it: only the id is another."""
+    return new_session(digest=new.digest, idempotency=new.idempotency)
 
 
 async def test_a_session_is_opened_once(installation: Installation) -> None:
     """The second time, on whichever node, nothing is opened, ended or announced."""
     first, last = installation.nodes[0], installation.nodes[-1]
-    new = opening(once=ONCE)
+    new = new_session(idempotency=ONCE)
     event = await opened(first, new)
     for policy in (Policy(), Policy(1), Policy(1, is_strict=True)):
-        with pytest.raises(AskedBefore) as refused:
+        with pytest.raises(AlreadyApplied) as refused:
             await last.create(again(new), policy)
         assert refused.value.cursor == event.cursor
     assert [record.id for record in await sessions_of(first, "alice")] == [new.id]
@@ -42,28 +49,28 @@ async def test_a_session_is_opened_once(installation: Installation) -> None:
 async def test_of_many_at_once_one_is_opened(installation: Installation) -> None:
     """Retries that overtake the first attempt are no second one."""
     nodes = [installation.nodes[0], installation.nodes[-1]] * 10
-    new = opening(once=ONCE)
+    new = new_session(idempotency=ONCE)
     results = await asyncio.gather(
         *(node.create(again(new)) for node in nodes), return_exceptions=True
     )
     assert sum(isinstance(result, list) for result in results) == 1
-    assert sum(isinstance(result, AskedBefore) for result in results) == 19
+    assert sum(isinstance(result, AlreadyApplied) for result in results) == 19
     assert len(await sessions_of(installation.store, "alice")) == 1
 
 
 async def test_a_session_that_ended_is_not_opened_again(store: Store) -> None:
     """A retry never brings back what has ended meanwhile."""
-    new = opening(once=ONCE)
+    new = new_session(idempotency=ONCE)
     await opened(store, new)
     await store.end("alice", new.id, LogoutScope.THIS, "banned")
-    with pytest.raises(AskedBefore):
+    with pytest.raises(AlreadyApplied):
         await store.create(again(new))
     assert await sessions_of(store, "alice") == []
 
 
 async def test_a_refused_opening_can_be_tried_again(store: Store) -> None:
     """What was not done is not remembered."""
-    one, other = opening(), opening(once=ONCE)
+    one, other = new_session(), new_session(idempotency=ONCE)
     await opened(store, one)
     with pytest.raises(SessionLimit):
         await store.create(other, Policy(1, is_strict=True))
@@ -74,22 +81,24 @@ async def test_a_refused_opening_can_be_tried_again(store: Store) -> None:
 
 async def test_another_content_under_the_same_name_is_refused(store: Store) -> None:
     """Also when it is another kind of request; what was done stays done."""
-    otherwise = Once(ONCE.name, "something else")
-    await opened(store, opening(once=ONCE))
-    with pytest.raises(OnceReused):
-        await store.create(opening(once=otherwise))
-    with pytest.raises(OnceReused):
+    otherwise = IdempotencyRecord(ONCE.name, "something else")
+    await opened(store, new_session(idempotency=ONCE))
+    with pytest.raises(IdempotencyConflict):
+        await store.create(new_session(idempotency=otherwise))
+    with pytest.raises(IdempotencyConflict):
         await store.emit("alice", saying(otherwise))
     assert len(await sessions_of(store, "alice")) == 1
 
 
 async def test_names_are_the_actors_own(store: Store) -> None:
     """Two actors, or two names, are two requests; without a name each is a new one."""
-    await opened(store, opening("alice", once=ONCE))
-    await opened(store, opening("bob", once=ONCE))
-    await opened(store, opening("alice", once=Once("request-2", ONCE.content)))
+    await opened(store, new_session("alice", idempotency=ONCE))
+    await opened(store, new_session("bob", idempotency=ONCE))
+    await opened(
+        store, new_session("alice", idempotency=IdempotencyRecord("request-2", ONCE.content))
+    )
     for _ in range(2):
-        await opened(store, opening("alice"))
+        await opened(store, new_session("alice"))
         await store.emit("alice", saying(None))
     assert len(await sessions_of(store, "alice")) == 4
 
@@ -99,7 +108,7 @@ async def test_an_event_is_said_once(installation: Installation) -> None:
     first, last = installation.nodes[0], installation.nodes[-1]
     event = await first.emit("alice", saying())
     for node in (first, last):
-        with pytest.raises(AskedBefore) as refused:
+        with pytest.raises(AlreadyApplied) as refused:
             await node.emit("alice", saying())
         assert refused.value.cursor == event.cursor
     assert (await last.history("alice", 0)).events == [event]
@@ -107,27 +116,27 @@ async def test_an_event_is_said_once(installation: Installation) -> None:
 
 async def test_an_event_for_a_session_is_said_once(store: Store) -> None:
     """A retry is told so even after the session's end; a first attempt is refused then."""
-    new = opening()
+    new = new_session()
     await opened(store, new)
     await store.emit("alice", saying(session_id=new.id))
     await store.end("alice", new.id, LogoutScope.THIS, "loggedOut")
-    with pytest.raises(AskedBefore):
+    with pytest.raises(AlreadyApplied):
         await store.emit("alice", saying(session_id=new.id))
     with pytest.raises(NoSession):
-        await store.emit("alice", saying(Once("request-2", ""), new.id))
+        await store.emit("alice", saying(IdempotencyRecord("request-2", ""), new.id))
 
 
 async def test_names_are_remembered_for_a_day(installation: Installation) -> None:
     """After that a name is as good as new, but for a session that is still known."""
-    store, new = installation.store, opening(ttl_ms=3 * ONCE_MS, once=ONCE)
+    store, new = installation.store, new_session(ttl_ms=3 * IDEMPOTENCY_MS, idempotency=ONCE)
     await opened(store, new)
     await store.emit("bob", saying())
-    installation.pass_time(ONCE_MS - 1000)
-    with pytest.raises(AskedBefore):
+    installation.pass_time(IDEMPOTENCY_MS - 1000)
+    with pytest.raises(AlreadyApplied):
         await store.emit("bob", saying())
     installation.pass_time(1000)
     await store.emit("bob", saying())
-    with pytest.raises(AskedBefore):
+    with pytest.raises(AlreadyApplied):
         await store.create(again(new))
-    await store.create(opening(once=Once(ONCE.name, "something else")))
+    await store.create(new_session(idempotency=IdempotencyRecord(ONCE.name, "something else")))
     assert len(await sessions_of(store, "alice")) == 2
