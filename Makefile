@@ -7,9 +7,11 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # What client_js is developed with, and what it is built into.
 NODE_MODULES := client_js/node_modules/.package-lock.json
+# The parser that checks protocol/asyncapi.json.
+ASYNCAPI_PARSER := tests/support/asyncapi/node_modules/.package-lock.json
 JS_DIST := client_js/dist/keystay.min.js
 
-.PHONY: help run test test-long soak fuzz-api check client-js bench bench-propagation configuration format lock clean
+.PHONY: help run test test-long soak fuzz-api check client-js bench bench-propagation configuration asyncapi format lock clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -31,7 +33,7 @@ run: .venv/server  ## Start a server to try things on, and its demo: anonymous l
 	@echo
 	@$(BIN)/keystay serve --dev --store memory:// --activity none
 
-test: .venv/dev $(JS_DIST)  ## Run the tests.
+test: .venv/dev $(JS_DIST) $(ASYNCAPI_PARSER)  ## Run the tests.
 	@$(BIN)/python -m pytest --numprocesses 4 --dist loadfile
 	@PYTHON=$(CURDIR)/$(BIN)/python $(BIN)/node --test --test-timeout=60000 tests/client_js/*.test.js
 
@@ -66,6 +68,9 @@ client-js: $(JS_DIST)  ## Build the JavaScript client into client_js/dist, and f
 configuration: .venv/dev  ## Make docs/configuration.md from the schema.
 	@$(BIN)/python -m keystay_server.settings.page > docs/configuration.md
 
+asyncapi: .venv/dev  ## Make protocol/asyncapi.json from the command table.
+	@$(BIN)/python -m keystay_server.gateway.asyncapi > protocol/asyncapi.json
+
 format: .venv/dev  ## Put the code into shape.
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
@@ -87,8 +92,8 @@ clean:  ## Remove what the other targets made.
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(NODE_MODULES): client_js/package-lock.json | .venv/dev
-	@$(BIN)/npm --prefix client_js ci --loglevel=error >/dev/null
+%/node_modules/.package-lock.json: %/package-lock.json | .venv/dev
+	@$(BIN)/npm --prefix $* ci --loglevel=error >/dev/null
 	@touch $@
 
 $(JS_DIST): $(NODE_MODULES) client_js/build.mjs client_js/tsconfig.json $(wildcard client_js/src/*.ts)
