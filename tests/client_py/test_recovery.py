@@ -25,7 +25,7 @@ async def change(server: ServerProcess, key: str, *, times: int) -> None:
     async with keystay.connect(server.url, key=key) as holder, backend(server) as control:
         assert holder.session is not None
         for number in range(times):
-            await control.change_session(holder.session.id, meta={"number": number})
+            await control.update_session(holder.session.id, meta={"number": number})
 
 
 async def until(events: Stream[Event], name: str) -> list[Told]:

@@ -63,7 +63,7 @@ async def test_the_second_run_hears_what_happened_in_between(
     """Every event of the session since the first run ended, in order, and each once."""
     async with backend(server) as control:
         for number in range(3):
-            await control.change_session(stored.id, meta={"number": number})
+            await control.update_session(stored.id, meta={"number": number})
     _, heard = await start_again(server.url, store)
     assert [event.data.meta for event in heard[:3]] == [{"number": n} for n in range(3)]
     assert [event.name for event in heard[3:]] == ["session.set", SESSION_RECOVERED]
@@ -95,7 +95,7 @@ async def test_a_second_run_that_comes_too_late(store: FileSessionStore) -> None
             session = await client.login("anonymous")
         async with backend(server) as control:
             for number in range(3):
-                await control.change_session(session.id, meta={"number": number})
+                await control.update_session(session.id, meta={"number": number})
         client, heard = await start_again(server.url, store)
     assert client.session is not None
     assert client.recovered is False

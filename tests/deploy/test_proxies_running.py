@@ -98,7 +98,7 @@ async def test_clients_on_both_nodes_are_told(
             heard = [client.events("session.unset") for client in (one, two)]
             connections = await here.backends[1].connections("player:7")
             assert len({connection.node for connection in connections}) == 2
-            await here.backends[0].end_session(session.id, reason="banned")
+            await here.backends[0].revoke_session(session.id, reason="banned")
             async with asyncio.timeout(SOON_S):
                 told = [(await anext(events)).data["reason"] for events in heard]
             assert told == ["banned", "banned"]
@@ -184,9 +184,9 @@ async def test_a_killed_node_loses_its_clients_nothing(
             heard = client.events("mail")
             held_by = await here.node_of("player:7")
             left = here.backends[1 - held_by]
-            await left.emit("player:7", "mail.new", 1)
+            await left.emit_to_actor("player:7", "mail.new", 1)
             await here.nodes[held_by].kill()
-            await left.emit("player:7", "mail.new", 2)
+            await left.emit_to_actor("player:7", "mail.new", 2)
             async with asyncio.timeout(SOON_S):
                 assert [(await anext(heard)).data for _ in range(2)] == [1, 2]
 

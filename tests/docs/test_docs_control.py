@@ -107,7 +107,7 @@ async def test_a_wrong_password_with_curl(tmp_path: Path) -> None:
             output, _ = await backend.communicate()
         assert (backend.returncode, output) == (1, b"")
         async with keystay.Control(server.control, API_KEY) as control:
-            assert [session async for session in control.sessions("user:ada")] == []
+            assert [session async for session in control.list_sessions("user:ada")] == []
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")

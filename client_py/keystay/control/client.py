@@ -117,7 +117,7 @@ class Control:
         answer = await self._door.ask(post("/v1/sessions", fields, idempotency_key))
         return _read_session(answer)
 
-    async def session(self, session_id: str) -> ControlSession:
+    async def get_session(self, session_id: str) -> ControlSession:
         """
         Return a live session.
 
@@ -127,7 +127,7 @@ class Control:
         answer = await self._door.ask(get(_session(session_id)))
         return _read_session(answer)
 
-    async def change_session(
+    async def update_session(
         self,
         session_id: str,
         *,
@@ -169,7 +169,7 @@ class Control:
         answer = await self._door.ask(post(path, {"actorId": actor_id}, idempotency_key))
         return _read_session(answer)
 
-    async def end_session(self, session_id: str, *, reason: str | None = None) -> None:
+    async def revoke_session(self, session_id: str, *, reason: str | None = None) -> None:
         """
         End a session; its holders are told the reason, `revoked` if none is given.
 
@@ -178,7 +178,7 @@ class Control:
         """
         await self._door.ask(delete(_session(session_id), query=given(reason=reason).items()))
 
-    async def sessions(self, actor_id: str) -> AsyncIterator[ControlSession]:
+    async def list_sessions(self, actor_id: str) -> AsyncIterator[ControlSession]:
         """Iterate over the actor's live sessions, oldest first, each once."""
         told: set[str] = set()
         after: str | None = None
@@ -207,7 +207,7 @@ class Control:
         sessions = [_read_session(entry) for entry in entries]
         return sessions, next_ if isinstance(next_, str) else None
 
-    async def end_sessions(self, actor_id: str, *, reason: str | None = None) -> int:
+    async def revoke_sessions(self, actor_id: str, *, reason: str | None = None) -> int:
         """
         End all sessions of an actor; return how many there were.
 
@@ -218,7 +218,7 @@ class Control:
         with understood():
             return field_of(answer, "ended", int)
 
-    async def emit(
+    async def emit_to_actor(
         self,
         actor_id: str,
         name: str,
@@ -247,7 +247,7 @@ class Control:
         idempotency_key: str | None = None,
     ) -> int:
         """
-        Say something to one session; otherwise as `emit`.
+        Say something to one session; otherwise as `emit_to_actor`.
 
         Raises:
             NoSession: If there is no live session with this id.

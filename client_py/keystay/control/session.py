@@ -14,7 +14,7 @@ class ControlSession(Session):
     """
     A `Session`, and how often it was changed.
 
-    `revision` is for `Control.change_session`. `key` is there in the one answer
+    `revision` is for `Control.update_session`. `key` is there in the one answer
     that opens a session, and None in all others.
     """
 

@@ -55,7 +55,7 @@ async def test_the_client_restores_what_the_backend_opened(
 async def test_a_session_is_shown_without_its_key(control: keystay.Control) -> None:
     """Nobody but whoever opened it gets a key."""
     opened = await control.create_session("shown")
-    shown = await control.session(opened.id)
+    shown = await control.get_session(opened.id)
     assert (shown.id, shown.key, shown.revision) == (opened.id, None, 1)
 
 
@@ -66,7 +66,7 @@ async def test_a_change_reaches_the_client(
     opened = await control.create_session("changed", meta={"level": 1})
     await client.restore(opened.key)
     events = client.events("session.set")
-    changed = await control.change_session(
+    changed = await control.update_session(
         opened.id, meta={"level": 2}, language="fr", revision=opened.revision
     )
     assert (changed.meta, changed.language, changed.revision) == ({"level": 2}, "fr", 2)
@@ -76,10 +76,10 @@ async def test_a_change_reaches_the_client(
 async def test_a_change_of_another_revision_is_refused(control: keystay.Control) -> None:
     """Nobody else's change is overwritten unseen."""
     opened = await control.create_session("conflict")
-    await control.change_session(opened.id, language="fr")
+    await control.update_session(opened.id, language="fr")
     with pytest.raises(keystay.RevisionConflict):
-        await control.change_session(opened.id, language="de", revision=opened.revision)
-    assert (await control.session(opened.id)).language == "fr"
+        await control.update_session(opened.id, language="de", revision=opened.revision)
+    assert (await control.get_session(opened.id)).language == "fr"
 
 
 async def test_a_session_is_given_to_another_actor(
@@ -100,9 +100,9 @@ async def test_a_session_is_ended(control: keystay.Control, client: keystay.Clie
     opened = await control.create_session("ended")
     await client.restore(opened.key)
     events = client.events("session.unset")
-    await control.end_session(opened.id, reason="banned")
+    await control.revoke_session(opened.id, reason="banned")
     assert (await anext(events)).data["reason"] == "banned"
-    for asked in (control.session(opened.id), control.end_session(opened.id)):
+    for asked in (control.get_session(opened.id), control.revoke_session(opened.id)):
         with pytest.raises(keystay.NoSession):
             await asked
     with pytest.raises(keystay.SessionEnded, match="banned"):
@@ -113,22 +113,22 @@ async def test_a_session_is_ended(control: keystay.Control, client: keystay.Clie
 async def test_an_actor_may_be_called_anything(control: keystay.Control, actor_id: str) -> None:
     """Whatever is in an actor id, paths lead to this actor and no other."""
     opened = [await control.create_session(actor_id) for _ in range(2)]
-    assert await control.emit(actor_id, "chat.line", "hello") > 0
-    assert [session.id async for session in control.sessions(actor_id)] == [
+    assert await control.emit_to_actor(actor_id, "chat.line", "hello") > 0
+    assert [session.id async for session in control.list_sessions(actor_id)] == [
         session.id for session in opened
     ]
-    assert await control.end_sessions(actor_id) == 2
-    assert [session async for session in control.sessions(actor_id)] == []
+    assert await control.revoke_sessions(actor_id) == 2
+    assert [session async for session in control.list_sessions(actor_id)] == []
 
 
 async def test_the_reason_that_ends_all_is_told(
     control: keystay.Control, client: keystay.Client
 ) -> None:
-    """`end_sessions` tells every holder why."""
+    """`revoke_sessions` tells every holder why."""
     opened = await control.create_session("all")
     await client.restore(opened.key)
     events = client.events("session.unset")
-    assert await control.end_sessions("all", reason="shutdown") == 1
+    assert await control.revoke_sessions("all", reason="shutdown") == 1
     assert (await anext(events)).data["reason"] == "shutdown"
 
 
@@ -142,7 +142,7 @@ async def test_events_reach_those_they_are_for(
         await holder.restore(session.key)
     heard, heard_by_other = client.events("chat"), other.events("chat")
     cursors = [
-        await control.emit("told", "chat.line", {"text": "to both"}),
+        await control.emit_to_actor("told", "chat.line", {"text": "to both"}),
         await control.emit_to_session(one.id, "chat.line", "to one"),
     ]
     await control.broadcast("chat.line", "to all")
@@ -192,7 +192,7 @@ async def test_what_cannot_be_accepted_is_refused(
 
 async def test_an_actor_that_is_no_text_is_refused(control: keystay.Control) -> None:
     """A lone surrogate is nobody's name."""
-    for asked in (control.create_session("\ud800"), control.emit("\ud800", "x")):
+    for asked in (control.create_session("\ud800"), control.emit_to_actor("\ud800", "x")):
         with pytest.raises(keystay.InvalidParams):
             await asked
 
@@ -225,7 +225,7 @@ async def test_the_actors_sessions_come_in_pages() -> None:
         http_peer(*pages) as peer,
         keystay.Control(peer.url, API_KEY) as control,
     ):
-        sessions = control.sessions("alice")
+        sessions = control.list_sessions("alice")
         await anext(sessions)
         assert len(peer.asked) == 1
         assert len([session async for session in sessions]) == 2
@@ -244,7 +244,7 @@ async def test_a_page_whose_last_session_has_ended_since() -> None:
         answer(200, {"sessions": [one, three], "next": None}),
     ]
     async with http_peer(*pages) as peer, keystay.Control(peer.url, API_KEY) as control:
-        told = [session.id async for session in control.sessions("alice")]
+        told = [session.id async for session in control.list_sessions("alice")]
         assert told == ["YQ.0", "YQ.1", "YQ.2"]
 
 
@@ -267,7 +267,7 @@ async def test_a_server_below_a_path(server: ServerProcess) -> None:
         http_peer(answer(200, SESSION)) as peer,
         keystay.Control(f"{peer.url}/keystay/", API_KEY) as control,
     ):
-        await control.session("YQ.1")
+        await control.get_session("YQ.1")
         assert peer.asked[0].target == "/keystay/v1/sessions/YQ.1"
         assert repr(control) == f"<keystay.Control {peer.url}/keystay>"
 

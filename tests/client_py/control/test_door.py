@@ -31,16 +31,16 @@ SECRET = "ksa_" + "S3cret" * 8
 Call = Callable[[keystay.Control], Coroutine[Any, Any, Any]]
 
 REPEATABLE: dict[str, Call] = {
-    "session": lambda control: control.session("YQ.1"),
-    "end_session": lambda control: control.end_session("YQ.1"),
-    "change_session": lambda control: control.change_session("YQ.1", language="fr"),
+    "get_session": lambda control: control.get_session("YQ.1"),
+    "revoke_session": lambda control: control.revoke_session("YQ.1"),
+    "update_session": lambda control: control.update_session("YQ.1", language="fr"),
     "create_session": lambda control: control.create_session("alice"),
     "reassign_session": lambda control: control.reassign_session("YQ.1", "bob"),
-    "emit": lambda control: control.emit("alice", "chat.line"),
+    "emit_to_actor": lambda control: control.emit_to_actor("alice", "chat.line"),
     "emit_to_session": lambda control: control.emit_to_session("YQ.1", "chat.line"),
 }
 ONCE: dict[str, Call] = {
-    "change_session": lambda control: control.change_session("YQ.1", language="fr", revision=1),
+    "update_session": lambda control: control.update_session("YQ.1", language="fr", revision=1),
     "broadcast": lambda control: control.broadcast("chat.line"),
 }
 FINE = answer(200, {**SESSION, "cursor": 7})
@@ -89,7 +89,7 @@ async def test_what_is_safe_is_tried_again(call: str, trouble: str) -> None:
         assert first == second
 
 
-POSTED = ["create_session", "reassign_session", "emit", "emit_to_session"]
+POSTED = ["create_session", "reassign_session", "emit_to_actor", "emit_to_session"]
 
 
 @pytest.mark.parametrize("call", POSTED)
@@ -158,7 +158,7 @@ async def test_attempts_are_bounded() -> None:
     """A server that is always busy is asked five times, and then the program is told."""
     async with http_peer(problem(503, code="unavailable")) as peer, trying(peer.url) as control:
         with pytest.raises(keystay.Unavailable):
-            await control.session("YQ.1")
+            await control.get_session("YQ.1")
         assert len(peer.asked) == QUICK.max_attempts
 
 
@@ -167,7 +167,7 @@ async def test_a_wait_beyond_the_deadline_is_not_waited() -> None:
     async with http_peer(problem(429, retryAfter=60)) as peer, trying(peer.url) as control:
         async with asyncio.timeout(WAIT_S / 2):
             with pytest.raises(keystay.RateLimited) as caught:
-                await control.session("YQ.1")
+                await control.get_session("YQ.1")
         assert caught.value.retry_after_s == 60
         assert len(peer.asked) == 1
 
@@ -177,7 +177,7 @@ async def test_retry_after_of_a_proxy() -> None:
     busy = answer(503, b"", Retry_After="60")
     async with http_peer(busy) as peer, trying(peer.url) as control:
         with pytest.raises(keystay.Unavailable) as caught:
-            await control.session("YQ.1")
+            await control.get_session("YQ.1")
         assert caught.value.retry_after_s == 60
 
 
@@ -187,7 +187,7 @@ async def test_all_attempts_share_one_deadline(act: Act) -> None:
     async with http_peer(act, keep_silent) as peer, trying(peer.url, timeout_s=0.2) as control:
         async with asyncio.timeout(WAIT_S):
             with pytest.raises(keystay.Timeout):
-                await control.session("YQ.1")
+                await control.get_session("YQ.1")
 
 
 async def test_a_server_that_answers_slowly() -> None:
@@ -199,7 +199,7 @@ async def test_a_server_that_answers_slowly() -> None:
 
     async with http_peer(drip) as peer, trying(peer.url, timeout_s=0.2) as control:
         with pytest.raises(keystay.Timeout):
-            await control.session("YQ.1")
+            await control.get_session("YQ.1")
 
 
 async def test_nobody_listens() -> None:
@@ -216,29 +216,29 @@ async def test_an_answer_without_end_is_not_taken(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(door, "MAX_ANSWER_BYTES", 1000)
     async with http_peer(answer(200, b"x" * 5000)) as peer, trying(peer.url) as control:
         with pytest.raises(keystay.UnexpectedAnswer, match="1000 bytes"):
-            await control.session("YQ.1")
+            await control.get_session("YQ.1")
 
 
 async def test_a_cancelled_call_lets_go() -> None:
     """Whoever cancels is not kept waiting, and others are served on."""
     async with http_peer(keep_silent, FINE) as peer, trying(peer.url, timeout_s=60) as control:
-        call = asyncio.create_task(control.session("YQ.1"))
+        call = asyncio.create_task(control.get_session("YQ.1"))
         await peer.has_been_asked.wait()
         call.cancel()
         async with asyncio.timeout(WAIT_S):
             with pytest.raises(asyncio.CancelledError):
                 await call
-            assert (await control.session("YQ.1")).actor_id == "alice"
+            assert (await control.get_session("YQ.1")).actor_id == "alice"
 
 
 async def test_after_the_end() -> None:
     """A closed backend does nothing."""
     async with http_peer(FINE) as peer:
         control = trying(peer.url)
-        await control.session("YQ.1")
+        await control.get_session("YQ.1")
         await control.close()
         with pytest.raises(keystay.ClientClosed):
-            await control.session("YQ.1")
+            await control.get_session("YQ.1")
         assert len(peer.asked) == 1
 
 
@@ -248,7 +248,7 @@ async def test_many_calls_at_once(server: ServerProcess) -> None:
     async with trying(server.control, timeout_s=30) as control:
         opened = await asyncio.gather(*(control.create_session("crowd") for _ in range(300)))
         assert len({session.id for session in opened}) == 300
-        assert await control.end_sessions("crowd") == 300
+        assert await control.revoke_sessions("crowd") == 300
 
 
 async def test_an_end_whose_answer_is_lost(server: ServerProcess) -> None:
@@ -259,10 +259,10 @@ async def test_an_end_whose_answer_is_lost(server: ServerProcess) -> None:
         trying(f"http://127.0.0.1:{proxy.port}") as control,
     ):
         opened = await direct.create_session("lost-end")
-        await control.end_session(opened.id)
-        assert [session async for session in direct.sessions("lost-end")] == []
+        await control.revoke_session(opened.id)
+        assert [session async for session in direct.list_sessions("lost-end")] == []
         with pytest.raises(keystay.NoSession):
-            await control.end_session(opened.id)
+            await control.revoke_session(opened.id)
 
 
 async def test_a_session_whose_answer_is_lost(server: ServerProcess) -> None:
@@ -291,8 +291,8 @@ async def test_a_change_whose_answer_is_lost(server: ServerProcess) -> None:
     ):
         opened = await direct.create_session("lost-change")
         with pytest.raises(keystay.ConnectionLost):
-            await control.change_session(opened.id, language="fr", revision=opened.revision)
-        assert (await control.session(opened.id)).language == "fr"
+            await control.update_session(opened.id, language="fr", revision=opened.revision)
+        assert (await control.get_session(opened.id)).language == "fr"
 
 
 async def test_no_proxy_gets_the_key(
@@ -315,7 +315,7 @@ async def test_no_redirect_is_followed() -> None:
         trying(peer.url) as control,
     ):
         with pytest.raises(keystay.UnexpectedAnswer) as caught:
-            await control.session("YQ.1")
+            await control.get_session("YQ.1")
         assert caught.value.status == 307
         assert elsewhere.asked == []
 
@@ -336,13 +336,13 @@ async def test_the_key_is_in_no_error(trouble: str) -> None:
         trying(peer.url, timeout_s=0.2, key=SECRET) as control,
     ):
         with pytest.raises(keystay.KeystayError) as caught:
-            await control.session("YQ.1")
+            await control.get_session("YQ.1")
         shown = "".join(
             traceback.TracebackException.from_exception(
                 caught.value, capture_locals=True
             ).format()
         )
-        assert "control.session" in shown
+        assert "control.get_session" in shown
         assert SECRET not in shown
         assert caught.value.__context__ is None or SECRET not in repr(caught.value.__context__)
 

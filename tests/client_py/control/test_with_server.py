@@ -35,7 +35,9 @@ async def test_a_lost_answer_leaves_one_session(server: ServerProcess) -> None:
         keystay.Control(f"http://127.0.0.1:{proxy.port}", API_KEY, options=QUICK) as control,
     ):
         opened = await control.create_session("lost-once")
-        assert [session.id async for session in control.sessions("lost-once")] == [opened.id]
+        assert [session.id async for session in control.list_sessions("lost-once")] == [
+            opened.id
+        ]
 
 
 async def test_a_lost_answer_leaves_one_event(
@@ -50,8 +52,8 @@ async def test_a_lost_answer_leaves_one_event(
         proxy_to(control_port(server), new_sieve=loses_the_first_answer()) as proxy,
         keystay.Control(f"http://127.0.0.1:{proxy.port}", API_KEY, options=QUICK) as lossy,
     ):
-        cursor = await lossy.emit("told-once", "chat.line", "once")
-    await control.emit("told-once", "chat.line", "next")
+        cursor = await lossy.emit_to_actor("told-once", "chat.line", "once")
+    await control.emit_to_actor("told-once", "chat.line", "next")
     told = [await anext(heard) for _ in range(2)]
     assert [event.data for event in told] == ["once", "next"]
     assert told[0].cursor == cursor
@@ -60,7 +62,7 @@ async def test_a_lost_answer_leaves_one_event(
 async def test_all_pages(control: keystay.Control) -> None:
     """An actor with more sessions than a page has them all listed, oldest first."""
     opened = [(await control.create_session("pages")).id for _ in range(230)]
-    assert [session.id async for session in control.sessions("pages")] == opened
+    assert [session.id async for session in control.list_sessions("pages")] == opened
 
 
 async def test_the_feed_over_lines_that_break(
@@ -76,7 +78,7 @@ async def test_the_feed_over_lines_that_break(
         for _ in range(5):
             session = await control.create_session("fed")
             relay.cut()
-            await control.end_session(session.id, reason="banned")
+            await control.revoke_session(session.id, reason="banned")
             relay.mend()
             expected += [(keystay.SessionSet, session.id), (keystay.SessionUnset, session.id)]
         heard: list[tuple[type, str]] = []

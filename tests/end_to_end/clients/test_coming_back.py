@@ -38,7 +38,7 @@ async def test_a_network_that_breaks(
         await lose_line(program, relay)
         for number in range(1, 6):
             await backend.emit_to_session(session["id"], "n", number)
-        await backend.change_session(session["id"], meta={"level": 2})
+        await backend.update_session(session["id"], meta={"level": 2})
         waiting = [program.give("list"), program.give("isValid", "no key")]
         relay.mend()
         assert await program.until("session.recovered") == {"recovered": True}
@@ -67,7 +67,7 @@ async def test_a_history_that_does_not_reach_back(
         program = await run(relay.url, paths=["session", "n"])
         session = await program.call("login", "anonymous")
         await lose_line(program, relay)
-        await backend.change_session(session["id"], meta={"level": 2})
+        await backend.update_session(session["id"], meta={"level": 2})
         for number in range(6):
             await backend.emit_to_session(session["id"], "n", number)
         relay.mend()
@@ -85,7 +85,7 @@ async def test_a_session_that_ended_meanwhile(
         program = await run(relay.url)
         session = await program.call("login", "anonymous")
         await lose_line(program, relay)
-        await backend.end_session(session["id"], reason="banned")
+        await backend.revoke_session(session["id"], reason="banned")
         relay.mend()
         assert await program.until("session.unset") == {"reason": "banned", "id": session["id"]}
         assert await code_of(program.call("list")) == "noSession"

@@ -27,7 +27,7 @@ async def key_of(program: Program) -> str:
 async def ended(backend: keystay.Control, reason: str) -> str:
     """The key of a session that a backend ended for this reason."""
     session = await backend.create_session("ended")
-    await backend.end_session(session.id, reason=reason)
+    await backend.revoke_session(session.id, reason=reason)
     return str(session.key)
 
 
@@ -81,7 +81,7 @@ async def test_a_session_that_ended_while_the_program_did_not_run(
     program = await run(server.url)
     session = await program.call("login", "anonymous")
     await program.stop()
-    await backend.end_session(session["id"], reason="banned")
+    await backend.revoke_session(session["id"], reason="banned")
     await program.start_again()
     assert await program.until("session.unset") == {"reason": "banned", "id": None}
     assert (await program.look())["key"] is None
@@ -149,7 +149,7 @@ async def test_a_reason_of_the_backends_own(
     program = await run(server.url)
     session = await program.call("login", "anonymous")
     key = await key_of(program)
-    await backend.end_session(session["id"], reason="banned")
+    await backend.revoke_session(session["id"], reason="banned")
     assert await program.until("session.unset") == {"reason": "banned", "id": session["id"]}
     assert (await program.look())["session"] is None
     assert await code_of(program.call("restore", key)) == "banned"
@@ -161,7 +161,7 @@ async def test_a_backend_changes_a_session(
     """The program hears the session as it is now, and holds that."""
     program = await run(server.url)
     session = await program.call("login", "anonymous")
-    await backend.change_session(session["id"], meta={"plan": "gold"}, language="de-CH")
+    await backend.update_session(session["id"], meta={"plan": "gold"}, language="de-CH")
     changed = await program.until("session.set", 2)
     assert changed == session | {"meta": {"plan": "gold"}, "language": "de-CH"}
     assert (await program.look())["session"] == changed
@@ -179,12 +179,12 @@ async def test_what_a_backend_says(
     data = {"list": [1, 2.5, None, True], "name": "Zoë"}
     await backend.emit_to_session(session.id, "shop.sold.one", data)
     await backend.emit_to_session(session.id, "shops", "nobody hears this")
-    await backend.emit(actor_id, "shop", 2)
-    await backend.emit(actor_id, "shop.session-news", 3)
-    await backend.emit("somebody-else", "shop", 4)
+    await backend.emit_to_actor(actor_id, "shop", 2)
+    await backend.emit_to_actor(actor_id, "shop.session-news", 3)
+    await backend.emit_to_actor("somebody-else", "shop", 4)
     await backend.broadcast("shop.open", 5)
     await program.until("shop.open")
-    await backend.emit(actor_id, "end.of.all")
+    await backend.emit_to_actor(actor_id, "end.of.all")
     await program.until("end.of.all")
     assert program.heard == [
         ("shop.sold.one", data),
@@ -245,7 +245,7 @@ async def test_asking_whether_a_key_is_valid(
     assert await program.call("isValid", session.key) is None
     assert await code_of(program.call("list")) == "noSession"
     assert program.heard == []
-    assert await backend.session(session.id) == replace(session, key=None)
+    assert await backend.get_session(session.id) == replace(session, key=None)
 
 
 async def test_callbacks(run: Run, server: ServerProcess, backend: keystay.Control) -> None:

@@ -31,13 +31,13 @@ async def give(server: ServerProcess, *items: str) -> None:
     """Give things to ada, in this order."""
     async with backend_of(server) as backend:
         for item in items:
-            await backend.emit(ADA, "inventory.added", {"item": item})
+            await backend.emit_to_actor(ADA, "inventory.added", {"item": item})
 
 
 async def sessions(server: ServerProcess) -> list[str]:
     """The ids of ada's sessions."""
     async with backend_of(server) as backend:
-        return [session.id async for session in backend.sessions(ADA)]
+        return [session.id async for session in backend.list_sessions(ADA)]
 
 
 def same_port(server: ServerProcess) -> tuple[str, str]:
@@ -113,7 +113,7 @@ async def test_a_session_that_ended_between_two_runs(server: ServerProcess, file
     async with playing(server.url, file):
         pass
     async with backend_of(server) as backend:
-        await backend.end_sessions(ADA)
+        await backend.revoke_sessions(ADA)
     async with playing(server.url, file) as stage:
         await give(server, "rope")
         last = await stage.until(lambda now: now.bag == ("rope",))
@@ -132,6 +132,6 @@ async def test_a_history_that_is_too_short(server: ServerProcess, file: Path) ->
 async def test_a_reason_of_the_backend(server: ServerProcess, file: Path) -> None:
     """It is told, and ends the game."""
     async with playing(server.url, file) as stage, backend_of(server) as backend:
-        await backend.end_sessions(ADA, reason="banned")
+        await backend.revoke_sessions(ADA, reason="banned")
         over = await stage.until_status("logged out")
         assert over.farewell == "You were logged out: banned."
