@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from keystay_server.app import App
     from keystay_server.gateway.login.authenticators import Authenticator, Identity
-    from keystay_server.settings.config import Config, ConfigError
+    from keystay_server.settings.config import Config
+    from keystay_server.settings.errors import ConfigError
 
 __all__ = ["App", "Authenticator", "Config", "ConfigError", "Identity"]
 
@@ -23,7 +24,7 @@ _HOMES = {
     "App": "keystay_server.app",
     "Authenticator": "keystay_server.gateway.login.authenticators",
     "Config": "keystay_server.settings.config",
-    "ConfigError": "keystay_server.settings.config",
+    "ConfigError": "keystay_server.settings.errors",
     "Identity": "keystay_server.gateway.login.authenticators",
 }
 

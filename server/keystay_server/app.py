@@ -37,8 +37,11 @@ from keystay_server.node.heartbeat import Heartbeat
 from keystay_server.node.reload import Reloading
 from keystay_server.node.tls import Certificate
 from keystay_server.sessions.expiry import Activity, Expiry
+from keystay_server.sessions.policy import parse_policy
 from keystay_server.sessions.service import Rules, Sessions
-from keystay_server.settings.config import Config, ConfigError, parse_address, parse_policy
+from keystay_server.settings.addresses import parse_address
+from keystay_server.settings.config import Config
+from keystay_server.settings.errors import ConfigError
 from keystay_server.settings.masking import without_secrets
 from keystay_server.stores import open_store
 from keystay_server.stores.base import FEED_EVENTS, Retention, Store, StoreError

@@ -8,7 +8,8 @@ from typing import Any
 
 import yaml
 
-from keystay_server.settings.config import Config, parse_address
+from keystay_server.settings.addresses import parse_address
+from keystay_server.settings.config import Config
 from tests.support.deploy.files import (
     BACKENDS,
     CLIENTS,

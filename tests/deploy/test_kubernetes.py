@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from keystay_server.settings.config import parse_address
+from keystay_server.settings.addresses import parse_address
 from tests.support.deploy.files import (
     BACKENDS,
     CLIENTS,

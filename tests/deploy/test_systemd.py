@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from keystay_server.settings.config import Config, load
+from keystay_server.settings.config import Config
+from keystay_server.settings.sources import load
 from tests.support.deploy.files import DEPLOY, drained_after_s, text
 from tests.support.server.shell import keystay
 

@@ -9,7 +9,8 @@ import jwt
 import pytest
 
 from keystay_server.app import App
-from keystay_server.settings.config import ConfigError, load
+from keystay_server.settings.errors import ConfigError
+from keystay_server.settings.sources import load
 from tests.support.raw_client import connected
 from tests.support.server.flood import raw
 from tests.support.server.raw_peer import BINARY, command, frame, request

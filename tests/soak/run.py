@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from redis.asyncio import Redis
 
 from keystay_protocol.errors import Unavailable
-from keystay_server.settings.config import parse_policy
+from keystay_server.sessions.policy import parse_policy
 from keystay_server.stores.base import Retention
 from tests.soak.backend import Backend
 from tests.soak.checker import check

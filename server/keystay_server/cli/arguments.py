@@ -14,7 +14,8 @@ from typing import Any, NoReturn
 from keystay_server.cli.client import DEFAULT_URL, URL_VARIABLE, ControlClient
 from keystay_server.cli.screen import show, show_json
 from keystay_server.cli.text import Answer
-from keystay_server.settings.config import Config, ConfigError
+from keystay_server.settings.config import Config
+from keystay_server.settings.errors import ConfigError
 from keystay_server.settings.suggestions import did_you_mean, nearest
 
 Command = Callable[[ControlClient, argparse.Namespace], Answer]

@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import SplitResult, quote, urlsplit
 
 from keystay_server.control.auth.api_key import FILE_NAME, VARIABLE, read_api_key
-from keystay_server.settings.config import ConfigError
+from keystay_server.settings.errors import ConfigError
 from keystay_server.settings.masking import without_secrets
 
 DEFAULT_URL = "http://127.0.0.1:8331"

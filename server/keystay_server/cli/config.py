@@ -15,8 +15,9 @@ from keystay_server.cli.arguments import (
 )
 from keystay_server.cli.screen import show
 from keystay_server.cli.text import Answer, Table, printable
-from keystay_server.settings.config import Config, Sourced, configured, sourced
+from keystay_server.settings.config import Config
 from keystay_server.settings.masking import shown
+from keystay_server.settings.sources import Sourced, configured, sourced
 
 DEFAULT = "default"
 

@@ -18,7 +18,8 @@ from keystay_server.cli import config, doctor, emit, session, stats, watch
 from keystay_server.cli.arguments import Parser, add_settings, commands_of, settings_of
 from keystay_server.cli.client import Refused
 from keystay_server.node.systemd import notify
-from keystay_server.settings.config import ConfigError, load
+from keystay_server.settings.errors import ConfigError
+from keystay_server.settings.sources import load
 from keystay_server.telemetry.logging import configure_logging
 
 

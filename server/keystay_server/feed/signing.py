@@ -8,7 +8,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable
 from pathlib import Path
 
-from keystay_server.settings.config import ConfigError
+from keystay_server.settings.errors import ConfigError
 
 SETTING = "webhook_secret_file"
 PREFIX = "whsec_"

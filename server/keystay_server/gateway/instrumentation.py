@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 from keystay_protocol import __version__
 from keystay_server.gateway.commands import COMMANDS
 from keystay_server.gateway.commands.signature import Row
-from keystay_server.settings.config import Config, ConfigError
+from keystay_server.settings.config import Config
+from keystay_server.settings.errors import ConfigError
 from keystay_server.stores import EMBEDDED
 from keystay_server.stores.base import Store
 from keystay_server.telemetry.counts import Counts

@@ -10,7 +10,7 @@ import logging
 import signal
 from collections.abc import Callable
 
-from keystay_server.settings.config import ConfigError
+from keystay_server.settings.errors import ConfigError
 
 log = logging.getLogger("keystay.reloading")
 

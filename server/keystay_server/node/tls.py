@@ -9,7 +9,7 @@ import hashlib
 import ssl
 from pathlib import Path
 
-from keystay_server.settings.config import ConfigError
+from keystay_server.settings.errors import ConfigError
 
 
 class Certificate:

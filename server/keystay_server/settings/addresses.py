@@ -1,12 +1,30 @@
 """
-Which names and addresses mean this machine, for every door.
+Addresses in settings and URLs: HOST:PORT, and which hosts are loopback.
 """
 
 from ipaddress import ip_address
 
+from keystay_server.settings.errors import ConfigError
+from keystay_server.settings.masking import without_secrets
+
+
+def parse_address(name: str, address: str) -> tuple[str, int]:
+    """
+    Split HOST:PORT; an IPv6 host is in brackets, a URL's scheme is ignored.
+
+    Raises:
+        ConfigError: If it is not of that form.
+    """
+    host, colon, port = address.rpartition("://")[2].rstrip("/").rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    is_port = port.isascii() and port.isdigit() and int(port) <= 65535
+    if not colon or not host or "@" in host or not is_port:
+        raise ConfigError(name, f"{without_secrets(address)!r} is not HOST:PORT")
+    return host, int(port)
+
 
 def is_loopback(host: str | None) -> bool:
-    """Tell whether a host, as it stands in a URL or a setting, is this machine itself."""
+    """Tell whether a host, as written in a URL or a setting, is this machine itself."""
     if not host:
         return False
     name = host.lower()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from keystay_server.cli.client import ControlClient, Refused
-from keystay_server.settings.config import ConfigError
+from keystay_server.settings.errors import ConfigError
 from tests.support.certificate import make_certificate
 from tests.support.server.shell import keystay
 from tests.support.server_process import serving

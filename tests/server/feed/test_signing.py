@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from keystay_server.feed.signing import Signer, read_secrets
-from keystay_server.settings.config import ConfigError
+from keystay_server.settings.errors import ConfigError
 
 # The example of standardwebhooks.com, as its own libraries sign it.
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

@@ -14,7 +14,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 from keystay_server.gateway.commands import COMMANDS
 from keystay_server.gateway.instrumentation import instruments_for
 from keystay_server.gateway.traced_commands import traced_table
-from keystay_server.settings.config import Config, ConfigError
+from keystay_server.settings.config import Config
+from keystay_server.settings.errors import ConfigError
 from keystay_server.stores import open_store
 from keystay_server.stores.base import Retention, Store
 from keystay_server.telemetry.operations import around, operations_of

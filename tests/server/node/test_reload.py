@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from keystay_server.node.reload import Reloading
-from keystay_server.settings.config import ConfigError
+from keystay_server.settings.errors import ConfigError
 from tests.support.server.shell import SOON_S, running
 
 

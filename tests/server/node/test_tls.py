@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from keystay_server.node.tls import Certificate
-from keystay_server.settings.config import ConfigError
+from keystay_server.settings.errors import ConfigError
 from tests.support.certificate import content_of, make_certificate
 
 

@@ -9,13 +9,11 @@ from typing import Any
 
 import pytest
 
-from keystay_server.settings.config import (
-    Config,
-    ConfigError,
-    load,
-    parse_address,
-    parse_policy,
-)
+from keystay_server.sessions.policy import parse_policy
+from keystay_server.settings.addresses import parse_address
+from keystay_server.settings.config import Config
+from keystay_server.settings.errors import ConfigError
+from keystay_server.settings.sources import load
 from keystay_server.stores.base import Policy
 
 

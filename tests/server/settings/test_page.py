@@ -7,8 +7,9 @@ import tomllib
 from dataclasses import fields
 from pathlib import Path
 
-from keystay_server.settings.config import Config, load
+from keystay_server.settings.config import Config
 from keystay_server.settings.page import page
+from keystay_server.settings.sources import load
 from tests.support.paths import ROOT
 
 

@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from keystay_server.settings.config import Config, load
+from keystay_server.settings.config import Config
+from keystay_server.settings.sources import load
 from tests.support.paths import ROOT
 
 DEPLOY = ROOT / "deploy"

@@ -23,7 +23,9 @@ from keystay_server.cli.doctor.machine import (
 from keystay_server.cli.doctor.store import judge
 from keystay_server.cli.screen import BAD, GOOD, WORSE, show, waiting
 from keystay_server.cli.text import Answer, Table, printable
-from keystay_server.settings.config import Config, ConfigError, load
+from keystay_server.settings.config import Config
+from keystay_server.settings.errors import ConfigError
+from keystay_server.settings.sources import load
 from keystay_server.stores import EMBEDDED, open_store
 from keystay_server.stores.base import Retention, StoreError
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from keystay_server.cli.doctor.findings import Finding
 from keystay_server.node.tls import Certificate
-from keystay_server.settings.config import Config, ConfigError
+from keystay_server.settings.config import Config
+from keystay_server.settings.errors import ConfigError
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate as Issued

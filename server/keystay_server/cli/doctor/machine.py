@@ -19,7 +19,8 @@ from keystay_server.control.auth.api_key import (
     is_short,
     read_api_key,
 )
-from keystay_server.settings.config import Config, ConfigError
+from keystay_server.settings.config import Config
+from keystay_server.settings.errors import ConfigError
 
 SPARE_FILES = 1200
 """Beside a file for each client: 1024 for backends, and the store, the log, the libraries."""

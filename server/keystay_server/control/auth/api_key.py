@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from keystay_server.settings.config import ConfigError
+from keystay_server.settings.errors import ConfigError
 
 VARIABLE = "KEYSTAY_API_KEY"
 FILE_NAME = "keystay.key"

@@ -28,7 +28,7 @@ from keystay_server.control.auth.api_key import (
     read_api_key,
 )
 from keystay_server.control.auth.rights import Right
-from keystay_server.settings.config import ConfigError
+from keystay_server.settings.errors import ConfigError
 
 log = logging.getLogger("keystay.control")
 

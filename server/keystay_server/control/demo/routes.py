@@ -18,7 +18,7 @@ from keystay_server.control.demo.holder import OurPage, check_is_on_this_machine
 from keystay_server.control.http.files import Assets, Page
 from keystay_server.control.schema.operation import Operation
 from keystay_server.sessions.service import Sessions
-from keystay_server.settings.config import parse_address
+from keystay_server.settings.addresses import parse_address
 
 HOME = "/demo"
 

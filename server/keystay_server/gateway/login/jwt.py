@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from keystay_protocol.errors import InvalidParams, LoginFailed
 from keystay_server.gateway.login.authenticators import Identity
-from keystay_server.settings.config import Config, ConfigError
+from keystay_server.settings.config import Config
+from keystay_server.settings.errors import ConfigError
 
 
 class Jwt:

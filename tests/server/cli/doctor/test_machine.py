@@ -22,7 +22,8 @@ from keystay_server.cli.doctor.machine import (
     check_secrets,
     check_settings,
 )
-from keystay_server.settings.config import Config, ConfigError
+from keystay_server.settings.config import Config
+from keystay_server.settings.errors import ConfigError
 
 LONG, DEFAULT = "k" * 40, "d" * 40
 

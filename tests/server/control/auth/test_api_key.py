@@ -14,7 +14,7 @@ from keystay_server.control.auth.api_key import (
     read_api_key,
     read_or_make_api_key,
 )
-from keystay_server.settings.config import ConfigError
+from keystay_server.settings.errors import ConfigError
 from tests.support.server_process import serving
 
 

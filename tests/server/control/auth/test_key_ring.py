@@ -9,7 +9,7 @@ import pytest
 
 from keystay_server.control.auth.key_ring import MAX_KEYS, KeyRing, read_keys
 from keystay_server.control.auth.rights import Right
-from keystay_server.settings.config import ConfigError
+from keystay_server.settings.errors import ConfigError
 
 DIGEST = hashlib.sha256(b"shop-key").hexdigest()
 
