@@ -1,15 +1,22 @@
 """
-The Python SDK of Keystay: sessions that are pushed, over one connection.
+The Python SDK of Keystay: one connection, over which changes of the session are pushed.
 
     async with keystay.connect("ws://127.0.0.1:8330") as client:
         session = await client.login("anonymous")
 
-`client` is what a program holds; `link` is the conversation without I/O.
-A backend holds a `Control` instead, which speaks HTTP: `control`.
+Start reading in `client`, the interface of a program. `_conversation` is the protocol
+without I/O, `_connection` reconnects. Backends use a `Control`, over HTTP: `control`.
+
+Public: this package, `client`, `options`, `errors`, `session_store` and `control`.
+Modules whose name begins with an underscore may change in any version.
 """
 
+from keystay._connection import ConnectionState
+from keystay._conversation import SESSION_RECOVERED
+from keystay._handlers import EVENTS_LOST, Handler
+from keystay._pending_calls import Callback
+from keystay._stream import Stream
 from keystay.client import Client, connect
-from keystay.connection import ConnectionState
 from keystay.control.client import Control
 from keystay.control.events import (
     FeedEvent,
@@ -37,13 +44,8 @@ from keystay.errors import (
     Unauthorized,
     UnexpectedAnswer,
 )
-from keystay.file_session_store import FileSessionStore
-from keystay.handlers import EVENTS_LOST, Handler
-from keystay.link import SESSION_RECOVERED
 from keystay.options import ControlOptions, Options
-from keystay.questions import Callback
-from keystay.session_store import SessionStore, StoredSession
-from keystay.stream import Stream
+from keystay.session_store import FileSessionStore, SessionStore, StoredSession
 from keystay_protocol import __version__
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import (

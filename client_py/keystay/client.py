@@ -7,16 +7,16 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Literal, TypeVar, overload
 
-from keystay.connection import Connection, ConnectionState
+from keystay._connection import Connection, ConnectionState
+from keystay._conversation import Link
+from keystay._handlers import Handler, Handlers, call
+from keystay._pending_calls import Callback
+from keystay._session_saver import Keeper
+from keystay._stream import Feed, Stream
+from keystay._tasks import Tasks
 from keystay.errors import ClientClosed
-from keystay.handlers import Handler, Handlers, call
-from keystay.keeper import Keeper
-from keystay.link import Link
 from keystay.options import Options
-from keystay.questions import Callback
 from keystay.session_store import SessionStore
-from keystay.stream import Feed, Stream
-from keystay.tasks import Tasks
 from keystay_protocol.codec import FROM_SERVER
 from keystay_protocol.commands import CommandName, LogoutScope
 from keystay_protocol.errors import KeystayError, NoSession

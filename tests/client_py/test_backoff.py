@@ -2,7 +2,7 @@
 
 import pytest
 
-from keystay.backoff import Backoff, may_return, slot_s
+from keystay._backoff import Backoff, may_return, slot_s
 
 
 def test_the_bound_doubles_up_to_the_cap() -> None:

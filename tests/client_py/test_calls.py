@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from keystay.calls import Call, Calls
+from keystay._calls import Call, Calls
 from keystay.errors import QueueFull
 from keystay_protocol.codec import decode_command
 from keystay_protocol.commands import CommandName

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from keystay.handlers import Handlers, call
-from keystay.stream import Feed
+from keystay._handlers import Handlers, call
+from keystay._stream import Feed
 from keystay_protocol.frames import Event
 
 

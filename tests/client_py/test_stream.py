@@ -6,8 +6,8 @@ import weakref
 
 import pytest
 
+from keystay._stream import Feed
 from keystay.errors import ClientClosed, EventsLost
-from keystay.stream import Feed
 
 
 async def test_a_stream_hears_from_the_moment_it_was_made() -> None:

@@ -1,10 +1,10 @@
 """
-What a backend holds: the control plane of a server, over HTTP.
+The client of a backend: the control port of a server, over HTTP.
 
-Start reading in `client`, a method for each endpoint. `door` carries a
-`request`, as often as `retries` says; `answer` reads what came back. `feed`
-listens, to messages taken apart by `sse`. `events`, `session` and `stats` are
-what is told; `webhooks` checks what a server posts.
+Start reading in `client`, which has a method for each operation. `_transport` sends a
+`_request`, as often as `_retries` allows; `_answer` reads the response. `feed` receives
+events, from messages parsed by `_sse`. `events`, `session` and `stats` are the values
+returned; `webhooks` verifies what a server posts.
 
-Everything but `door` is without I/O, and only `door` needs httpx.
+Only `_transport` does I/O, and only it needs httpx.
 """

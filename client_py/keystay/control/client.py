@@ -7,16 +7,16 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from keystay.control.answer import field_of, understood
+from keystay.control._answer import field_of, understood
+from keystay.control._request import delete, get, given, patch, post, post_once, segment
 from keystay.control.feed import FeedStream
-from keystay.control.request import delete, get, given, patch, post, post_once, segment
 from keystay.control.session import ControlSession
 from keystay.control.stats import BoundConnection, Stats
 from keystay.options import ControlOptions
 from keystay_protocol.errors import InvalidParams, NoSession
 
 if TYPE_CHECKING:
-    from keystay.control.door import Door
+    from keystay.control._transport import Door
 
 
 class Control:
@@ -306,7 +306,7 @@ class Control:
 
 def _door(url: str, api_key: str, timeout_s: float, options: ControlOptions) -> "Door":
     try:
-        from keystay.control.door import Door
+        from keystay.control._transport import Door
     except ModuleNotFoundError as error:
         if error.name != "httpx":
             raise

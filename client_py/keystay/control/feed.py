@@ -11,17 +11,17 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from keystay.backoff import Backoff
-from keystay.control.answer import Failure
+from keystay._backoff import Backoff
+from keystay.control._answer import Failure
+from keystay.control._request import Request, get
+from keystay.control._sse import Message, Messages
 from keystay.control.events import FeedEvent, FeedLost, read_event
-from keystay.control.request import Request, get
-from keystay.control.sse import Message, Messages
 from keystay.errors import ClientClosed, UnexpectedAnswer
 from keystay.options import ControlOptions
 from keystay_protocol.errors import MalformedFrame
 
 if TYPE_CHECKING:  # It needs httpx, which whoever only has the types need not have.
-    from keystay.control.door import Door, Listening
+    from keystay.control._transport import Door, Listening
 
 _log = logging.getLogger("keystay.control")
 

@@ -5,7 +5,7 @@ What a backend is told of the nodes, and of who is connected to them.
 from dataclasses import dataclass
 from typing import Any
 
-from keystay.control.answer import field_of
+from keystay.control._answer import field_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import keystay
-from keystay.control.answer import Answer, Failure, document_of, failure_of, field_of
+from keystay.control._answer import Answer, Failure, document_of, failure_of, field_of
 from keystay_protocol.errors import BY_CODE, MalformedFrame
 
 

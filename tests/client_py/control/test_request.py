@@ -3,7 +3,7 @@
 import pytest
 
 import keystay
-from keystay.control.request import delete, get, given, patch, post, post_once, segment
+from keystay.control._request import delete, get, given, patch, post, post_once, segment
 
 
 @pytest.mark.parametrize(

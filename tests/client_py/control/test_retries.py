@@ -2,8 +2,8 @@
 
 import pytest
 
-from keystay.control.answer import Failure
-from keystay.control.retries import Retries
+from keystay.control._answer import Failure
+from keystay.control._retries import Retries
 from keystay.errors import ConnectionLost
 from keystay.options import ControlOptions
 

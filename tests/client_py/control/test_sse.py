@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keystay.control.sse import MAX_MESSAGE_BYTES, Message, Messages
+from keystay.control._sse import MAX_MESSAGE_BYTES, Message, Messages
 from keystay_protocol.errors import MalformedFrame
 
 STREAM = (

@@ -10,7 +10,7 @@ import pytest
 
 import keystay
 from tests.client_py.control.conftest import API_KEY, QUICK
-from tests.client_py.control.test_door import control_port, loses_the_first_answer
+from tests.client_py.control.test_transport import control_port, loses_the_first_answer
 from tests.support.certificate import make_certificate
 from tests.support.client_py.http_peer import WAIT_S, answer, http_peer
 from tests.support.client_py.relay import relay_to

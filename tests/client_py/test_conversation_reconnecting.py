@@ -2,8 +2,8 @@
 
 import pytest
 
+from keystay._conversation import Link
 from keystay.errors import ClientClosed, ConnectionLost
-from keystay.link import Link
 from keystay_protocol.commands import CommandName
 from keystay_protocol.errors import (
     InvalidParams,
@@ -11,6 +11,7 @@ from keystay_protocol.errors import (
     UnknownRefusal,
 )
 from keystay_protocol.frames import Event
+from tests.support.client_py.conversations import bound_link, lines, open_link, sent
 from tests.support.client_py.golden import (
     AFTER,
     CURSOR,
@@ -21,7 +22,6 @@ from tests.support.client_py.golden import (
     refused,
     session_set,
 )
-from tests.support.client_py.links import bound_link, lines, open_link, sent
 
 
 class TestReconnecting:

@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
-from keystay.link import Answer, Link
+from keystay._conversation import Answer, Link
 from keystay_protocol.codec import encode
 from keystay_protocol.commands import CommandName
 from keystay_protocol.errors import Expired, InvalidSessionKey, MalformedFrame, NoSession
 from keystay_protocol.frames import Event
+from tests.support.client_py.conversations import bound_link, lines, open_link, sent
 from tests.support.client_py.golden import (
     CURSOR,
     KEY,
@@ -22,7 +23,6 @@ from tests.support.client_py.golden import (
     vector,
     wire_session,
 )
-from tests.support.client_py.links import bound_link, lines, open_link, sent
 
 
 class TestTheSession:

@@ -12,8 +12,8 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from keystay._stream import Stream
 from keystay.errors import EventsLost
-from keystay.stream import Stream
 from keystay_protocol.errors import KeystayError
 from keystay_protocol.events import matches
 from keystay_protocol.frames import Event

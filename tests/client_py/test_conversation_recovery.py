@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 
-from keystay.link import SESSION_RECOVERED, Link
+from keystay._conversation import SESSION_RECOVERED, Link
 from keystay.session_store import StoredSession
 from keystay_protocol.codec import encode
 from keystay_protocol.commands import CommandName
 from keystay_protocol.errors import InvalidSessionKey, MalformedFrame
 from keystay_protocol.frames import Event, Reply
+from tests.support.client_py.conversations import bound_link, lines, open_link, sent
 from tests.support.client_py.golden import (
     AFTER,
     CURSOR,
@@ -22,7 +23,6 @@ from tests.support.client_py.golden import (
     session_unset,
     wire_session,
 )
-from tests.support.client_py.links import bound_link, lines, open_link, sent
 
 
 def told(*, recovered: bool) -> list[Event]:

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from keystay.calls import Call
+from keystay._calls import Call
+from keystay._conversation import Answer, Link
+from keystay._handlers import call
 from keystay.errors import ClientClosed, ClientError
-from keystay.handlers import call
-from keystay.link import Answer, Link
 from keystay_protocol.commands import CommandName
 from keystay_protocol.errors import CommandError, KeystayError, Timeout
 

@@ -19,7 +19,7 @@ from websockets.exceptions import (
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
-from keystay.backoff import may_return
+from keystay._backoff import may_return
 from keystay.errors import ClosedByServer, ConnectFailed, ConnectionLost
 from keystay.options import Options
 from keystay_protocol import SUBPROTOCOL

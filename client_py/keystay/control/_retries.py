@@ -4,8 +4,8 @@ Whether a request is sent once more, and when. No clock and no randomness of its
 
 from collections.abc import Callable
 
-from keystay.backoff import Backoff
-from keystay.control.answer import Failure
+from keystay._backoff import Backoff
+from keystay.control._answer import Failure
 from keystay.options import ControlOptions
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import keystay
-from keystay.control import door
+from keystay.control import _transport
 from tests.client_py.control.conftest import API_KEY, QUICK
 from tests.support.client_py.http_peer import (
     SESSION,
@@ -213,7 +213,7 @@ async def test_nobody_listens() -> None:
 
 async def test_an_answer_without_end_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     """What answers cannot fill the program's memory."""
-    monkeypatch.setattr(door, "MAX_ANSWER_BYTES", 1000)
+    monkeypatch.setattr(_transport, "MAX_ANSWER_BYTES", 1000)
     async with http_peer(answer(200, b"x" * 5000)) as peer, trying(peer.url) as control:
         with pytest.raises(keystay.UnexpectedAnswer, match="1000 bytes"):
             await control.get_session("YQ.1")

@@ -16,7 +16,7 @@ from websockets.http11 import Request, Response
 
 import keystay
 from keystay import Options
-from keystay.line import Hangup, Line, check_url
+from keystay._transport import Hangup, Line, check_url
 from tests.support.client_py.peer import FAST, listening
 
 

@@ -11,14 +11,14 @@ import logging
 import random
 from enum import StrEnum
 
-from keystay.backoff import Backoff, slot_s
+from keystay._backoff import Backoff, slot_s
+from keystay._conversation import Answer, Link
+from keystay._pending_calls import Questions
+from keystay._session_saver import Keeper
+from keystay._stream import Feed, Stream
+from keystay._transport import Hangup, Line, check_url
 from keystay.errors import ClientClosed, ClosedByServer, ConnectFailed, ConnectionLost
-from keystay.keeper import Keeper
-from keystay.line import Hangup, Line, check_url
-from keystay.link import Answer, Link
 from keystay.options import Options
-from keystay.questions import Questions
-from keystay.stream import Feed, Stream
 from keystay_protocol.errors import (
     CloseCode,
     CommandError,

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from keystay._conversation import Answer, Link
 from keystay.errors import ClientClosed
-from keystay.link import Answer, Link
 from keystay_protocol.codec import encode
 from keystay_protocol.commands import CommandName
 from keystay_protocol.errors import (
@@ -14,6 +14,7 @@ from keystay_protocol.errors import (
     MalformedFrame,
 )
 from keystay_protocol.frames import Command, Event
+from tests.support.client_py.conversations import bound_link, open_link, sent
 from tests.support.client_py.golden import (
     CURSOR,
     KEY,
@@ -25,7 +26,6 @@ from tests.support.client_py.golden import (
     vector,
     wire_session,
 )
-from tests.support.client_py.links import bound_link, open_link, sent
 
 
 class TestCommands:

@@ -11,7 +11,7 @@ are as they were, and `session` is what the server said last.
 from dataclasses import dataclass, replace
 from typing import Any
 
-from keystay.calls import Call, Calls, can_be_sent
+from keystay._calls import Call, Calls, can_be_sent
 from keystay.errors import ConnectionLost
 from keystay.session_store import StoredSession, is_cursor
 from keystay_protocol.codec import FROM_SERVER, Limits, decode

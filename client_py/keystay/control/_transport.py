@@ -15,9 +15,9 @@ from typing import Any
 
 import httpx
 
-from keystay.control.answer import Answer, Failure, document_of, failure_of
-from keystay.control.request import Request
-from keystay.control.retries import Retries
+from keystay.control._answer import Answer, Failure, document_of, failure_of
+from keystay.control._request import Request
+from keystay.control._retries import Retries
 from keystay.errors import ClientClosed, ConnectFailed, ConnectionLost, UnexpectedAnswer
 from keystay.options import ControlOptions
 from keystay_protocol import __version__

@@ -4,7 +4,7 @@ Links in the states that tests begin with, and what they have to say.
 
 from typing import Any
 
-from keystay.link import Link
+from keystay._conversation import Link
 from keystay_protocol.codec import decode_command
 from keystay_protocol.commands import CommandName
 from keystay_protocol.frames import Command

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from keystay import Options, StoredSession
-from keystay.keeper import Keeper
+from keystay._session_saver import Keeper
 from tests.support.client_py.golden import KEY
 from tests.support.client_py.peer import WAIT_S
 
