@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.closed_loop import Caller, run
 from benchmarks.report import ratio, show
-from benchmarks.servers import PEER, Server, running, split_cores
+from benchmarks.servers import FLOOR, NODE, PEER, PEERS, Server, running, split_cores
 from benchmarks.wire import Client, command, logged_in
 
 STORES = ("memory", "sqlite", "redis")
@@ -55,8 +55,8 @@ class Result:
     cpu_us: float
     least: float
     most: float
-    ratio: float | None
-    """To the peer's `session.isValid`, for that command."""
+    ratio: float
+    """To the `session.isValid` of the first peer."""
     busy: float
     """The part of the time that the server was at work: near 1 if the clients were fast."""
 
@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> None:
     _, core = split_cores()
     with ExitStack() as cleanup:
         cases: list[Case] = []
-        for name in (PEER, *options.stores.split(",")):
+        for name in (*options.peers.split(","), *options.stores.split(",")):
             server = cleanup.enter_context(running(name, core, pings=False))
             opened = cleanup.enter_context(logged_in(server.address, options.connections))
             cases += _cases(server, opened)
@@ -95,15 +95,20 @@ def _parser() -> argparse.ArgumentParser:
         default="memory,sqlite",
         help=f"of {','.join(STORES)}; redis runs a Valkey on the core of the clients",
     )
+    parser.add_argument(
+        "--peers",
+        default=f"{FLOOR},{PEER}",
+        help=f"of {','.join((FLOOR, PEER, NODE))}; ratios are to the first",
+    )
     parser.add_argument("--json", action="store_true", help="for programs")
     return parser
 
 
 def _cases(server: Server, opened: list[tuple[Client, str]]) -> list[Case]:
     calls: dict[str, Callable[[str], tuple[Any, ...]]] = {"session.isValid": lambda key: (key,)}
-    if server.name != PEER:
+    if server.name not in PEERS:
         calls["time.now"] = lambda key: ()
-    if server.name not in (PEER, "memory"):
+    if server.name not in (*PEERS, "memory"):
         calls["session.restore"] = lambda key: (key,)
         calls["session.login"] = lambda key: ("anonymous",)
     return [
@@ -141,7 +146,7 @@ RIGHT = {"session.isValid": _is_empty_reply, "time.now": _is_time}
 
 
 def _results(cases: list[Case]) -> list[Result]:
-    [peer] = [case for case in cases if case.server.name == PEER]
+    peer = cases[0]
     return [
         Result(
             command=case.method,
@@ -149,7 +154,7 @@ def _results(cases: list[Case]) -> list[Result]:
             cpu_us=median(case.cpu_us),
             least=min(case.cpu_us),
             most=max(case.cpu_us),
-            ratio=ratio(case.cpu_us, peer.cpu_us) if case.method == peer.method else None,
+            ratio=ratio(case.cpu_us, peer.cpu_us),
             busy=median(case.busy),
         )
         for case in cases

