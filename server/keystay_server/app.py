@@ -76,9 +76,10 @@ class App:
         instruments = instruments_for(config, _store(config))
         self._store, counts = instruments.store, instruments.counts
         self._loop_lag = instruments.loop_lag
-        self._heartbeat = Heartbeat(self._store, counts, secrets.token_hex(6))
+        node_id = secrets.token_hex(6)
+        self._heartbeat = Heartbeat(self._store, counts, node_id)
         self._hub = Hub(self._store, frame, config.max_outbox_bytes // 2, counts)
-        self._directory = ConnectionDirectory(self._store, self._hub, self._heartbeat.node_id)
+        self._directory = ConnectionDirectory(self._store, self._hub, node_id)
         self._expiry = Expiry(self._store, self._hub, Activity(config.activity), counts)
         self._sessions = Sessions(self._store, _rules(config), self._expiry.extend_held)
         services = Services(
@@ -103,7 +104,7 @@ class App:
             ConnectionLimits(config.max_connections, config.max_connections_per_address),
         )
         self._feed = Feed(self._store, counts)
-        self._webhooks = _webhooks(config, self._store, counts, self._reloading)
+        self._webhooks = _webhooks(config, self._store, node_id, counts, self._reloading)
         self._control = ControlServer(
             self._sessions,
             self._hub,
@@ -248,16 +249,17 @@ def _authenticators(config: Config) -> dict[str, Authenticator]:
 
 
 def _webhooks(
-    config: Config, store: Store, counts: Counts, reloading: Reloading
+    config: Config, store: Store, node_id: str, counts: Counts, reloading: Reloading
 ) -> "Webhooks | None":
     if not config.webhook_url:
         return None
     # Imported late: who has no webhook needs no HTTP client in memory.
-    from keystay_server.feed.webhooks import Webhooks
+    from keystay_server.feed.webhooks import Endpoint, Webhooks
 
     signer = Signer(partial(read_secrets, config.webhook_secret_file))
     reloading.add(signer.reload)
-    return Webhooks(store, config.webhook_url, signer, config.webhook_timeout_s, counts)
+    endpoint = Endpoint(config.webhook_url, signer, config.webhook_timeout_s)
+    return Webhooks(store, node_id, endpoint, counts)
 
 
 def _tls(reloading: Reloading, settings: str, cert: str, key: str) -> ssl.SSLContext | None:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from keystay_protocol.errors import Unavailable
 from keystay_server.delivery.bindings import Stream
+from keystay_server.timing.tasks import Background
 
 REPAIRS_AT_ONCE = 64
 RETRY_S = 0.5
@@ -30,17 +31,15 @@ class Gaps:
         self._repair = repair
         self._queue: dict[Stream, None] = {}
         self._is_more = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._running = Background(self._run, "repair gaps")
 
     def start(self) -> None:
         """Begin to repair."""
-        self._task = asyncio.create_task(self._run(), name="repair gaps")
+        self._running.start()
 
     async def stop(self) -> None:
         """Stop; gaps stay as they are."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._running.stop()
 
     def request_repair(self, stream: Stream, wanted: int) -> asyncio.Future[None]:
         """

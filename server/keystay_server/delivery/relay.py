@@ -20,7 +20,7 @@ from keystay_protocol.frames import Event
 from keystay_server.delivery.bindings import Binding, Peer, Stream
 from keystay_server.delivery.gaps import Gaps
 from keystay_server.delivery.payloads import data_of, is_about, name_of
-from keystay_server.stores.base import SessionSet, SessionUnset, Store, StoredEvent
+from keystay_server.stores.base import SessionSet, SessionUnset, Store, StoredEvent, moment_of
 from keystay_server.stores.digest import digest_of
 from keystay_server.telemetry.counts import Counts
 
@@ -130,8 +130,7 @@ class Relay:
 
     def _fan_out(self, stream: Stream, event: StoredEvent) -> None:
         stream.append(event)
-        # A cursor is the store's milliseconds x 1024, or a little more.
-        self._counts.propagation.add(max(0.0, time.time() - event.cursor / 1_024_000))
+        self._counts.propagation.add(max(0.0, time.time() - moment_of(event.cursor) / 1000))
         frames: dict[str, bytes] = {}
         for binding in stream.concerned(event):
             if binding.peer.moving_in is not stream:

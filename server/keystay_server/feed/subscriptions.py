@@ -25,6 +25,7 @@ from keystay_server.stores.base import (
     SessionSet,
     SessionUnset,
     Store,
+    moment_of,
 )
 from keystay_server.stores.position import Position, has_read, moved_to
 from keystay_server.telemetry.counts import Counts
@@ -72,8 +73,7 @@ def json_of(entry: FeedEntry) -> dict[str, Any]:
     head = {
         "actorId": entry.actor_id,
         "cursor": entry.cursor,
-        # What every cursor is made of (`StoredEvent`).
-        "at": entry.cursor // 1024,
+        "at": moment_of(entry.cursor),
     }
     match entry.change:
         case SessionSet(record):

@@ -12,12 +12,10 @@ import asyncio
 import hashlib
 import json
 import logging
-import random
 import ssl
 import time
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from secrets import token_hex
 
 import httpx
 
@@ -27,6 +25,8 @@ from keystay_server.feed.subscriptions import FEED_LOST, json_of, name_of
 from keystay_server.stores.base import FeedPage, NoFeed, Store, moment_of
 from keystay_server.stores.position import Position, write_position
 from keystay_server.telemetry.counts import Counts
+from keystay_server.timing.backoff import backoff_s
+from keystay_server.timing.tasks import Repeating
 
 LEASE = "webhook"
 LEASE_S = 4.0
@@ -52,36 +52,42 @@ class Batch:
     after: Position
 
 
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """The application that takes the events."""
+
+    url: str
+    signer: Signer
+    timeout_s: float
+    """For one POST, its answer included."""
+
+
 class Webhooks:
-    """Delivers the feed to a URL, while this node has the lease."""
+    """Delivers the feed to an endpoint while this node has the lease."""
 
     def __init__(
         self,
         store: Store,
-        url: str,
-        signer: Signer,
-        timeout_s: float,
+        node_id: str,
+        endpoint: Endpoint,
         counts: Counts | None = None,
     ) -> None:
         self._counts = counts or Counts()
         self._store = store
-        self._url = url
-        self._signer = signer
-        self._timeout_s = timeout_s
-        self._node_id = token_hex(8)
-        self._task: asyncio.Task[None] | None = None
+        self._endpoint = endpoint
+        self._node_id = node_id
+        self._running = Repeating(
+            self._hold_lease, "deliver webhooks", pause_s=RENEW_EVERY_S, jitter=0.5
+        )
         self._is_refused = False
 
     def start(self) -> None:
         """Begin."""
-        self._task = asyncio.create_task(self._run(), name="deliver webhooks")
+        self._running.start()
 
     async def stop(self) -> None:
         """Stop; another node goes on at once."""
-        if self._task is None:
-            return
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await self._running.stop()
         if self._has_lease:
             try:
                 async with asyncio.timeout(RENEW_EVERY_S):
@@ -89,28 +95,24 @@ class Webhooks:
             except (Unavailable, TimeoutError):
                 pass  # It runs out by itself.
 
-    async def _run(self) -> None:
-        while True:
-            delivering: asyncio.Task[None] | None = None
-            had_lease = self._has_lease
-            try:
-                if await self._renew():
-                    if not had_lease:
-                        # Until the feed is read, nothing older is known to wait.
-                        self._counts.webhook_taken_until = time.time()
-                    delivering = asyncio.create_task(self._deliver(), name="POST webhooks")
-                while delivering is not None and not delivering.done():
-                    await asyncio.wait({delivering}, timeout=RENEW_EVERY_S)
-                    await self._renew()
-                    if not self._has_lease:
-                        break
-            except Exception:
-                log.exception("webhooks are not delivered for a moment")
-            finally:
-                if delivering is not None:
-                    delivering.cancel()
-                    await asyncio.gather(delivering, return_exceptions=True)
-            await asyncio.sleep(RENEW_EVERY_S * random.uniform(0.5, 1.0))  # noqa: S311
+    async def _hold_lease(self) -> None:
+        """Deliver while this node has the lease, if it can have it."""
+        had_lease = self._has_lease
+        if not await self._renew():
+            return
+        if not had_lease:
+            # Until the feed is read, nothing older is known to wait.
+            self._counts.webhook_taken_until = time.time()
+        delivering = asyncio.create_task(self._deliver(), name="POST webhooks")
+        try:
+            while not delivering.done():
+                await asyncio.wait({delivering}, timeout=RENEW_EVERY_S)
+                await self._renew()
+                if not self._has_lease:
+                    break
+        finally:
+            delivering.cancel()
+            await asyncio.gather(delivering, return_exceptions=True)
 
     @property
     def _has_lease(self) -> bool:
@@ -131,8 +133,8 @@ class Webhooks:
         async with httpx.AsyncClient(
             trust_env=False,
             follow_redirects=False,
-            timeout=self._timeout_s,
-            verify=_context_for(self._url),
+            timeout=self._endpoint.timeout_s,
+            verify=_context_for(self._endpoint.url),
         ) as client:
             try:
                 position = await self._begin()
@@ -181,11 +183,12 @@ class Webhooks:
         self, client: httpx.AsyncClient, batch: Batch, attempt: int
     ) -> float | None:
         """Send it once. Return None if it was taken, or how long to wait."""
-        headers = self._signer.headers(batch.id, round(time.time()), batch.body)
+        endpoint = self._endpoint
+        headers = endpoint.signer.headers(batch.id, round(time.time()), batch.body)
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(endpoint.timeout_s):
                 async with client.stream(
-                    "POST", self._url, content=batch.body, headers=headers
+                    "POST", endpoint.url, content=batch.body, headers=headers
                 ) as answer:
                     status, asked = answer.status_code, answer.headers.get("retry-after")
                     if 200 <= status < 300:
@@ -238,9 +241,8 @@ def _batch(position: Position, page: FeedPage) -> Batch:
 
 def _wait(attempt: int, asked: str | None) -> float:
     """Full jitter; no sooner than the receiver asked for, within reason."""
-    longest = min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2 ** min(attempt, 16))
-    jitter = random.uniform(0, longest)  # noqa: S311
-    return max(jitter, min(_seconds(asked), BACKOFF_CAP_S))
+    pause_s = backoff_s(attempt, BACKOFF_BASE_S, BACKOFF_CAP_S)
+    return max(pause_s, min(_seconds(asked), BACKOFF_CAP_S))
 
 
 def _seconds(retry_after: str | None) -> float:

@@ -2,26 +2,23 @@
 Each node leaves word of itself in the store every second, and reads that of the others.
 """
 
-import asyncio
-import logging
-import random
 import time
 from dataclasses import dataclass
 from typing import Any
 
 from keystay_protocol import __version__
 from keystay_protocol.codec import pack, unpack
-from keystay_protocol.errors import MalformedFrame, Unavailable
+from keystay_protocol.errors import MalformedFrame
 from keystay_server.stores.base import Store
 from keystay_server.telemetry.counts import Counts
 from keystay_server.telemetry.recent import Recent
+from keystay_server.timing.tasks import Repeating
 
 TOPIC = "nodes"
 BEAT_EVERY_S = 1.0
+JITTER = 0.2
 FORGOTTEN_AFTER_S = 5.0
 """A node that says nothing for so long is not listed any more."""
-
-log = logging.getLogger("keystay.heartbeat")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +38,7 @@ class Heartbeat:
         self._counts = counts
         self._recent = Recent()
         self._names = Names(node_id, "", _now_ms())
-        self._wakes = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._beating = Repeating(self._beat, "heartbeat", pause_s=BEAT_EVERY_S, jitter=JITTER)
 
     @property
     def node_id(self) -> str:
@@ -57,18 +53,16 @@ class Heartbeat:
             listen: Where this node's clients connect.
         """
         self._names = Names(self._names.id, listen, self._names.started_at)
-        self._task = asyncio.create_task(self._beat_for_ever(), name="heartbeat")
+        self._beating.start()
 
     def drain(self) -> None:
         """Say at once that this node is going away; go on until it has gone."""
         self._counts.is_draining = True
-        self._wakes.set()
+        self._beating.wake()
 
     async def stop(self) -> None:
         """Fall silent."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._beating.stop()
 
     async def nodes(self) -> list[dict[str, Any]]:
         """
@@ -104,27 +98,10 @@ class Heartbeat:
             "p99Ms": self._recent.quantile_ms(commands, 0.99),
         }
 
-    async def _beat_for_ever(self) -> None:
-        while True:
-            self._recent.beat(self._counts.each_method().values())
-            try:
-                ttl_ms = round(FORGOTTEN_AFTER_S * 1000)
-                await self._store.report(TOPIC, self.node_id, pack(self.word()), ttl_ms)
-            except Unavailable:
-                pass  # The store says in the log when it is away, and when it is back.
-            except Exception:
-                log.exception("this node is not heard of for a moment")
-            await self._pause()
-
-    async def _pause(self) -> None:
-        # At times that differ from node to node.
-        pause_s = BEAT_EVERY_S * random.uniform(0.9, 1.1)  # noqa: S311
-        try:
-            async with asyncio.timeout(pause_s):
-                await self._wakes.wait()
-        except TimeoutError:
-            return
-        self._wakes.clear()
+    async def _beat(self) -> None:
+        self._recent.beat(self._counts.each_method().values())
+        ttl_ms = round(FORGOTTEN_AFTER_S * 1000)
+        await self._store.report(TOPIC, self.node_id, pack(self.word()), ttl_ms)
 
 
 def _read(data: bytes) -> dict[str, Any] | None:

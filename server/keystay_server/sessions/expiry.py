@@ -12,11 +12,9 @@ store could not take is tried again as long as the session is bound.
 """
 
 import asyncio
-import logging
 import math
-import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 from keystay_protocol.errors import Unavailable
@@ -26,14 +24,14 @@ from keystay_server.stores.base import Holding, Store
 from keystay_server.stores.digest import digest_of
 from keystay_server.telemetry.counts import Counts
 from keystay_server.telemetry.durations import clock
+from keystay_server.timing.backoff import jittered_s
+from keystay_server.timing.tasks import Background, attempt
 
 STEP_EVERY_S = 0.25
 AT_ONCE = 500
 BATCHES_AT_ONCE = 8
 STOPPED_S = 1.0
 """A step that took longer may have been interrupted: the process was stopped."""
-
-log = logging.getLogger("keystay.expiry")
 
 
 class Activity(StrEnum):
@@ -60,18 +58,16 @@ class Expiry:
         self._overdue: set[Binding] = set()
         self._wake = asyncio.Event()
         self._clocks_apart_s = time.time() - time.monotonic()
-        self._task: asyncio.Task[None] | None = None
+        self._running = Background(self._run, "extend and expire sessions")
 
     def start(self) -> None:
         """Begin. What became due while no node was running is ended at once."""
         self._counts.none_overdue_at = clock()
-        self._task = asyncio.create_task(self._run(), name="extend and expire sessions")
+        self._running.start()
 
     async def stop(self) -> None:
         """Stop."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._running.stop()
 
     def on_activity(self, peer: Peer) -> None:
         """Extend the session at once if it is time: its connection sent a command."""
@@ -102,17 +98,17 @@ class Expiry:
     async def _run(self) -> None:
         while True:
             begun = time.time()
-            await _attempt(self._extend)
+            await attempt(self._extend, self._running.name)
             if time.time() - begun > STOPPED_S:
                 # What was not due when it was looked at may be over by now.
-                await _attempt(self._extend)
-            await _attempt(self._expire)
+                await attempt(self._extend, self._running.name)
+            await attempt(self._expire, self._running.name)
             await self._pause()
 
     async def _pause(self) -> None:
         """Wait, at times that differ from node to node; extend meanwhile what is active."""
         loop = asyncio.get_running_loop()
-        until = loop.time() + STEP_EVERY_S * random.uniform(0.5, 1.0)  # noqa: S311
+        until = loop.time() + jittered_s(STEP_EVERY_S, 0.5)
         while True:
             try:
                 async with asyncio.timeout_at(until):
@@ -120,7 +116,7 @@ class Expiry:
             except TimeoutError:
                 return
             self._wake.clear()
-            await _attempt(self._send)
+            await attempt(self._send, self._running.name)
 
     async def _extend(self) -> None:
         if self._activity is Activity.NONE:
@@ -174,13 +170,3 @@ class Expiry:
                 self._counts.none_overdue_at = asked_at
                 return
             await self._send()  # What was noted meanwhile, before more are ended.
-
-
-async def _attempt(step: Callable[[], Awaitable[None]]) -> None:
-    """Take the step, whatever it raises: it is taken again."""
-    try:
-        await step()
-    except Unavailable:
-        pass  # The store logs when it is away, and when it is back.
-    except Exception:
-        log.exception("sessions are not extended or expired for a moment")

@@ -5,6 +5,7 @@ How a node delivers webhooks, to a receiver that does as the test says.
 import asyncio
 import json
 import logging
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 
 from keystay_server.feed import webhooks
 from keystay_server.feed.signing import Signer
-from keystay_server.feed.webhooks import LEASE, Webhooks, oldest_in
+from keystay_server.feed.webhooks import LEASE, Endpoint, Webhooks, oldest_in
 from keystay_server.stores import open_store
 from keystay_server.stores.base import FeedEntry, FeedPage, Retention, SessionUnset
 from keystay_server.telemetry.counts import Counts
@@ -110,7 +111,8 @@ def make_node(
     store: FarStore, receiver: Receiver, timeout_s: float = 5.0, counts: Counts | None = None
 ) -> Webhooks:
     """A node that has not begun."""
-    return Webhooks(store, receiver.url, Signer(lambda: [b"x" * 32]), timeout_s, counts)
+    endpoint = Endpoint(receiver.url, Signer(lambda: [b"x" * 32]), timeout_s)
+    return Webhooks(store, secrets.token_hex(6), endpoint, counts)
 
 
 async def until_begun(store: FarStore) -> None:

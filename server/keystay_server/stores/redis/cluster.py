@@ -13,7 +13,6 @@ may be refused (`Unavailable`) and have to be tried again.
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from typing import Any
 
 from redis.exceptions import AskError, MovedError
@@ -32,6 +31,7 @@ from keystay_server.stores.redis.trouble import Outage, advice
 from keystay_server.stores.redis.tuning import Tuning
 from keystay_server.stores.redis.waiting import in_time
 from keystay_server.stores.redis.wire import Word
+from keystay_server.timing.tasks import Background
 
 _REDIRECTIONS = 3
 _READ_MAP_EVERY_S = 0.1
@@ -61,7 +61,7 @@ class Cluster:
         self._outage = Outage("the map of the redis cluster")
         self._stale = asyncio.Event()
         self._read: asyncio.Future[None] | None = None
-        self._reader: asyncio.Task[None] | None = None
+        self._reader = Background(self._keep_map, "map of the cluster")
 
     async def start(self) -> None:
         """
@@ -78,7 +78,7 @@ class Cluster:
             if words := advice(error.__cause__):
                 raise StoreError(words) from None
             self._lost(error)
-        self._reader = asyncio.create_task(self._keep_map(), name="map of the cluster")
+        self._reader.start()
         for server in list(self._servers.values()):
             cause = await server.subscription.attempted
             if isinstance(cause, StoreError):
@@ -89,10 +89,7 @@ class Cluster:
 
     async def stop(self) -> None:
         """Finish what is in flight and release everything."""
-        if self._reader is not None:
-            self._reader.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._reader
+        await self._reader.stop()
         await asyncio.gather(
             *(server.stop() for server in self._servers.values()),
             *(seed.stop() for seed in self._seeds.values()),

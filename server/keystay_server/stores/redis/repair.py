@@ -9,7 +9,6 @@ log does not reach back, that is every actor of the partition.
 import asyncio
 import logging
 from collections.abc import Sequence
-from contextlib import suppress
 
 from keystay_protocol.errors import Unavailable
 from keystay_server.stores.base import Listener
@@ -19,6 +18,7 @@ from keystay_server.stores.redis.gaps import Gap, Gaps
 from keystay_server.stores.redis.partitions import Partitions, log_key
 from keystay_server.stores.redis.servers import Servers
 from keystay_server.stores.redis.tuning import RepairTuning
+from keystay_server.timing.tasks import Background
 
 log = logging.getLogger("keystay.store")
 
@@ -45,19 +45,16 @@ class Repair:
         self._incomplete = announcements.incomplete
         self._servers = servers
         self._tuning = tuning
-        self._task: asyncio.Task[None] | None = None
+        self._running = Background(self._run, "repair of announcements")
 
     def start(self, listener: Listener) -> None:
         """Begin."""
         self._listener = listener
-        self._task = asyncio.create_task(self._run(), name="repair of announcements")
+        self._running.start()
 
     async def stop(self) -> None:
         """Stop."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await self._running.stop()
 
     async def _run(self) -> None:
         while True:

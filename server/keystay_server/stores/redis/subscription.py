@@ -11,7 +11,6 @@ between shows by the numbers.
 
 import asyncio
 import logging
-import random
 import secrets
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
@@ -30,6 +29,8 @@ from keystay_server.stores.redis.partitions import Partitions
 from keystay_server.stores.redis.scripts import PROBE
 from keystay_server.stores.redis.trouble import Outage, advice
 from keystay_server.stores.redis.tuning import SubscriptionTuning
+from keystay_server.timing.backoff import backoff_s
+from keystay_server.timing.tasks import Background
 
 log = logging.getLogger("keystay.store")
 
@@ -67,7 +68,7 @@ class Subscription:
         self._outage = Outage(address.where)
         self._is_stopped = False
         self._failures = 0
-        self._task: asyncio.Task[None] | None = None
+        self._running = Background(self._run, f"announcements of {address.where}")
 
     def open(self) -> None:
         """
@@ -80,17 +81,12 @@ class Subscription:
         self.attempted: asyncio.Future[BaseException | None] = loop.create_future()
         if not self._covered:
             self.attempted.set_result(None)
-        self._task = asyncio.create_task(
-            self._run(), name=f"announcements of {self._address.where}"
-        )
+        self._running.start()
 
     async def stop(self) -> None:
         """Close the connection; nothing is announced any more."""
         self._is_stopped = True
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await self._running.stop()
 
     def cover(self, partitions: Collection[int]) -> None:
         """Subscribe to these partitions, and to no others."""
@@ -117,7 +113,11 @@ class Subscription:
                 return  # A line that breaks in the same moment swallows the cancellation.
             if not self._changed.is_set():
                 self._lost((error and error.__cause__) or error or ConnectionLost())
-                await asyncio.sleep(self._backoff_s())
+                tuning, failures = self._tuning, self._failures
+                self._failures += 1
+                await asyncio.sleep(
+                    backoff_s(failures, tuning.backoff_base_s, tuning.backoff_cap_s)
+                )
 
     def _lost(self, cause: BaseException) -> None:
         is_attempted = self.attempted.done()
@@ -126,13 +126,6 @@ class Subscription:
             self._outage.begun(cause)
         if not is_attempted:
             self.attempted.set_result(cause)
-
-    def _backoff_s(self) -> float:
-        longest = min(
-            self._tuning.backoff_cap_s, self._tuning.backoff_base_s * 2**self._failures
-        )
-        self._failures = min(self._failures + 1, 32)
-        return random.uniform(0, longest)  # noqa: S311  # Spreads nodes, hides nothing.
 
     async def _serve(self) -> None:
         """Serve from one connection until it breaks; that is raised."""

@@ -39,6 +39,7 @@ from keystay_server.stores.sqlite.memory import Memory
 from keystay_server.stores.sqlite.operations import Ending, Operations
 from keystay_server.stores.sqlite.outcome import Outcome, Progress
 from keystay_server.stores.sqlite.writer import Writer
+from keystay_server.timing.tasks import Background
 
 T = TypeVar("T")
 
@@ -73,7 +74,7 @@ class SqliteStore:
         self._leases: dict[str, tuple[str, int]] = {}
         # By topic and node, with the time when it is over. All nodes are this process.
         self._reports: dict[str, dict[str, tuple[int, bytes]]] = {}
-        self._housekeeping: asyncio.Task[None] | None = None
+        self._housekeeping: Background | None = None
 
     @classmethod
     def from_url(cls, url: str, retention: Retention) -> "SqliteStore":
@@ -92,15 +93,14 @@ class SqliteStore:
         self._operations = Operations(db, self._retention, self._memory.unwritten)
         entries, newest = await self._writer.run(partial(self._operations.load, self._clock()))
         self._memory.fill(entries, newest)
-        self._housekeeping = asyncio.create_task(
-            housekeeping.keep(self._keep_house), name="forget what is old"
+        self._housekeeping = Background(
+            partial(housekeeping.keep, self._keep_house), "forget what is old"
         )
+        self._housekeeping.start()
 
     async def stop(self) -> None:
         if self._housekeeping is not None:
-            self._housekeeping.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._housekeeping
+            await self._housekeeping.stop()
             with suppress(Unavailable):  # The log has it.
                 await self._write_behind()
             await self._writer.stop()
