@@ -24,7 +24,7 @@ Command = Callable[[ControlClient, argparse.Namespace], Answer]
 class Parser(argparse.ArgumentParser):
     """One command's."""
 
-    is_judge = False
+    json_errors = False
     """Whether to programs, which say `--json`, what is wrong is an answer too."""
     _words: Sequence[str] = ()
 
@@ -59,7 +59,7 @@ class Parser(argparse.ArgumentParser):
         self._fail(f"{name}: no such {kind}{did_you_mean(meant)}", meant)
 
     def _fail(self, message: str, meant: str | None) -> NoReturn:
-        if self.is_judge and "--json" in self._words:
+        if self.json_errors and "--json" in self._words:
             unknown = dict.fromkeys(("setting", "source"))
             show_json({"ok": False, "error": message, **unknown, "nearest": meant})
             self.exit(2)
@@ -92,7 +92,7 @@ def add_control_command(commands: Any, name: str, help_: str) -> argparse.Argume
     return parser
 
 
-def asks(run: Command) -> Callable[[argparse.Namespace], int]:
+def control_command(run: Command) -> Callable[[argparse.Namespace], int]:
     """What runs a command that asks the server, and shows the answer."""
 
     def asked(options: argparse.Namespace) -> int:
@@ -103,7 +103,7 @@ def asks(run: Command) -> Callable[[argparse.Namespace], int]:
     return asked
 
 
-def judges(parser: Parser, run: Callable[[argparse.Namespace], int]) -> None:
+def validation_command(parser: Parser, run: Callable[[argparse.Namespace], int]) -> None:
     """Have it run a command about settings: to programs, a wrong one is an answer too."""
 
     def judged(options: argparse.Namespace) -> int:
@@ -115,7 +115,7 @@ def judges(parser: Parser, run: Callable[[argparse.Namespace], int]) -> None:
             show_json({"ok": False, **error.to_document()})
             return 2
 
-    parser.is_judge = True
+    parser.json_errors = True
     parser.set_defaults(run=judged)
 
 

@@ -10,8 +10,8 @@ from keystay_server.cli.arguments import (
     add_command,
     add_settings,
     commands_of,
-    judges,
     settings_of,
+    validation_command,
 )
 from keystay_server.cli.screen import show
 from keystay_server.cli.text import Answer, Table, printable
@@ -34,7 +34,7 @@ def add_to(commands: Any) -> None:
         "show each setting that a server would run with here, and where its value comes from",
     )
     add_settings(showing)
-    judges(showing, show_config)
+    validation_command(showing, show_config)
     checking = add_command(
         subcommands, "check", "tell whether a file has settings a server can run with"
     )
@@ -43,7 +43,7 @@ def add_to(commands: Any) -> None:
         "name: keystay doctor --config FILE does."
     )
     checking.add_argument("file", metavar="FILE", help="a TOML file with settings")
-    judges(checking, check_config)
+    validation_command(checking, check_config)
 
 
 def show_config(options: Namespace) -> int:

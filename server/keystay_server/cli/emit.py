@@ -5,7 +5,7 @@
 from argparse import ArgumentTypeError, Namespace
 from typing import Any
 
-from keystay_server.cli.arguments import add_control_command, asks, json_value
+from keystay_server.cli.arguments import add_control_command, control_command, json_value
 from keystay_server.cli.client import ControlClient, quoted
 from keystay_server.cli.text import Answer, printable
 
@@ -42,7 +42,7 @@ def add_to(commands: Any) -> None:
             options.data = json_value(words[1]) if len(words) > 1 else None
         except ArgumentTypeError:
             parser.error("DATA must be JSON: text stands in quotation marks, as '\"text\"'")
-        return asks(emit)(options)
+        return control_command(emit)(options)
 
     parser.set_defaults(run=run)
 

@@ -8,8 +8,8 @@ from typing import Any
 from keystay_server.cli.arguments import (
     Command,
     add_control_command,
-    asks,
     commands_of,
+    control_command,
     json_object,
     seconds,
 )
@@ -28,7 +28,7 @@ def add_to(commands: Any) -> None:
 
     def add(name: str, run: Command, help_: str) -> ArgumentParser:
         parser = add_control_command(subcommands, name, help_)
-        parser.set_defaults(run=asks(run))
+        parser.set_defaults(run=control_command(run))
         return parser
 
     opening = add("create", create, "open a session, and show its key this once")

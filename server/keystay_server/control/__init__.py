@@ -1,9 +1,8 @@
 """
-The backends' door: an HTTP API behind an API key.
+The control port: an HTTP API for backends, the dashboard and the demo.
 
-Start reading in `api`, the table of paths. `sessions`, `events` and `health`
-answer them; `shapes` are what goes to and fro. `auth`, `body`, `schema` and
-`problems` are what every path has in common, `openapi` describes them all, and
-`server` carries them, and `room` says whose connection. Who asks is told by `bearer`,
-from the keys in `key_ring`.
+`api` is the table of operations; start there. `endpoints/` has the handlers, `schema/` the
+bodies, parameters and the OpenAPI document, `auth/` API keys and scopes, `http/` what is
+below: bounds, problem documents, files. `dashboard/` and `demo/` are pages for browsers.
+`server` runs all of it.
 """

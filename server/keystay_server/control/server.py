@@ -1,5 +1,5 @@
 """
-Carries the API: uvicorn, in the loop and under the command of this process.
+Runs the control port: uvicorn as a part of this process.
 """
 
 import asyncio
@@ -15,11 +15,11 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from keystay_server.control.api import Endpoints, make_api, operations
-from keystay_server.control.auth.bearer import Bearer
+from keystay_server.control.auth.bearer import BearerAuthenticator
 from keystay_server.control.auth.key_ring import KeyRing
 from keystay_server.control.auth.wrong_keys import WrongKeys
+from keystay_server.control.dashboard.cookie import CookieAuthenticator
 from keystay_server.control.dashboard.routes import make_pages, make_tickets
-from keystay_server.control.dashboard.visitors import Visitors
 from keystay_server.control.demo.routes import Demo, make_demo
 from keystay_server.control.endpoints.connections import ConnectionEndpoints
 from keystay_server.control.endpoints.events import EventEndpoints
@@ -27,7 +27,7 @@ from keystay_server.control.endpoints.feed import FeedEndpoints
 from keystay_server.control.endpoints.health import HealthEndpoints
 from keystay_server.control.endpoints.sessions import SessionEndpoints
 from keystay_server.control.endpoints.telemetry import TelemetryEndpoints
-from keystay_server.control.http.room import Room
+from keystay_server.control.http.idle_connections import IdleConnections
 from keystay_server.delivery.hub import Hub
 from keystay_server.feed.subscriptions import Feed
 from keystay_server.node.directory import ConnectionDirectory
@@ -36,19 +36,19 @@ from keystay_server.sessions.service import Sessions
 MAX_CONNECTIONS = 1024
 IDLE_S = 65
 START_S = 5.0
-GOODBYE_S = 1.0
+CLOSE_S = 1.0
 
 _HEADERS = [("X-Content-Type-Options", "nosniff")]
 
 
 class ControlServer:
     """
-    The door for backends.
+    The control port.
 
     Args:
         deadline_s: How long a request may take.
-        drain_s: How long requests under way may take when the server stops.
-        slow_s: How long a listener of the feed may leave its events untaken.
+        drain_s: How long open requests may take when the server stops.
+        slow_s: How long a subscriber of the feed may read nothing.
     """
 
     def __init__(
@@ -86,25 +86,25 @@ class ControlServer:
         demo: Demo | None = None,
     ) -> int:
         """
-        Serve; return the port, which the system chose if 0 was given.
+        Start to serve; return the port, which the system chooses for 0.
 
         Args:
-            tls: None: in clear text.
-            demo: What the demo has to know; None: there is none.
+            tls: None: plain HTTP.
+            demo: The settings of the demo; None: no demo.
 
         Raises:
             OSError: If the address cannot be listened on.
         """
         listening = await _listening_socket(host, port)
         tickets = make_tickets(keys)
-        wrong_keys = WrongKeys()  # One: its bounds are those of the node, not of each way in.
+        wrong_keys = WrongKeys()  # One for all: its limits are those of the node.
         pages: list[BaseRoute] = [*make_pages(tickets, wrong_keys)]
         if demo is not None:
             table = operations(self._endpoints)
             pages += make_demo(demo, self._sessions, table, self._deadline_s)
         api = make_api(
             self._endpoints,
-            [Visitors(tickets, keys), Bearer(keys, wrong_keys)],
+            [CookieAuthenticator(tickets, keys), BearerAuthenticator(keys, wrong_keys)],
             deadline_s=self._deadline_s,
             pages=pages,
         )
@@ -113,29 +113,29 @@ class ControlServer:
         config.ssl = tls
         self._uvicorn = _Uvicorn(config)
         self._serving = asyncio.create_task(
-            self._uvicorn.serve([listening]), name="serve backends"
+            self._uvicorn.serve([listening]), name="control port"
         )
         await self._uvicorn.is_open(self._serving)
         chosen: int = listening.getsockname()[1]
         return chosen
 
     def drain(self) -> None:
-        """Tell load balancers that this node is going away; serve on."""
+        """Report to load balancers that this node shuts down; serve on."""
         self._endpoints.health.is_draining = True
 
     async def stop(self) -> None:
-        """Take no new requests, finish those under way, close."""
+        """Accept no new requests, finish the open ones, close."""
         if self._uvicorn is None or self._serving is None:
             return
         self._uvicorn.should_exit = True
-        _, late = await asyncio.wait({self._serving}, timeout=self._drain_s + GOODBYE_S)
+        _, late = await asyncio.wait({self._serving}, timeout=self._drain_s + CLOSE_S)
         for task in late:
             task.cancel()
         await asyncio.gather(self._serving, return_exceptions=True)
 
 
 class _Uvicorn(uvicorn.Server):
-    """uvicorn as a part of a process, not as its master."""
+    """uvicorn without control over the process."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -143,7 +143,7 @@ class _Uvicorn(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Leave the signals to the application."""
+        """Install no signal handlers."""
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -151,7 +151,7 @@ class _Uvicorn(uvicorn.Server):
         self._opened.set()
 
     async def is_open(self, serving: "asyncio.Task[None]") -> None:
-        """Return once connections are accepted, or raise why they never will be."""
+        """Return once connections are accepted, or raise the error that prevents it."""
         serving.add_done_callback(lambda _: self._opened.set())
         async with asyncio.timeout(START_S):
             await self._opened.wait()
@@ -162,9 +162,9 @@ class _Uvicorn(uvicorn.Server):
 def _http_protocol() -> Callable[..., asyncio.Protocol] | str:
     try:
         from keystay_server.control.http.bounded_http import BoundedHttp
-    except ImportError:  # PyPy has no httptools. h11, in its place, has bounds of its own.
+    except ImportError:  # PyPy has no httptools. h11 has bounds of its own.
         return "h11"
-    return partial(BoundedHttp, Room(MAX_CONNECTIONS))
+    return partial(BoundedHttp, IdleConnections(MAX_CONNECTIONS))
 
 
 def _configured(api: ASGIApp, drain_s: float) -> uvicorn.Config:
@@ -172,18 +172,18 @@ def _configured(api: ASGIApp, drain_s: float) -> uvicorn.Config:
         api,
         interface="asgi3",
         loop="none",
-        http=_http_protocol(),  # type: ignore[arg-type]  # it is called, as a class is
+        http=_http_protocol(),  # type: ignore[arg-type]  # a factory works as well as a class
         ws="none",
         lifespan="off",
         workers=1,
         log_config=None,
-        # Its warnings are about what clients send; nothing is logged per message.
+        # Its warnings are about malformed requests; nothing is logged per message.
         log_level="error",
         access_log=False,
         proxy_headers=False,
         server_header=False,
         headers=_HEADERS,
-        # What uvicorn answers with 503, if nobody can make room: at its limit, not beyond it.
+        # uvicorn answers 503 at its limit, not beyond it: only if no connection is idle.
         limit_concurrency=MAX_CONNECTIONS + 1,
         timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=math.ceil(drain_s),
@@ -191,7 +191,7 @@ def _configured(api: ASGIApp, drain_s: float) -> uvicorn.Config:
 
 
 async def _listening_socket(host: str, port: int) -> socket.socket:
-    # One address even where the host has several: port 0 would choose a port for each.
+    # One address, even if the host has several: port 0 would choose a port for each.
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, _, _, _, address = found[0]

@@ -9,7 +9,12 @@ import os
 from argparse import Namespace
 from typing import Any
 
-from keystay_server.cli.arguments import add_command, add_settings, judges, settings_of
+from keystay_server.cli.arguments import (
+    add_command,
+    add_settings,
+    settings_of,
+    validation_command,
+)
 from keystay_server.cli.doctor.certificates import check_certificates
 from keystay_server.cli.doctor.findings import Finding
 from keystay_server.cli.doctor.machine import (
@@ -40,7 +45,7 @@ def add_to(commands: Any) -> None:
         "look at what a server with these settings would depend on here, and say what to do",
     )
     add_settings(parser)
-    judges(parser, run)
+    validation_command(parser, run)
 
 
 def run(options: Namespace) -> int:

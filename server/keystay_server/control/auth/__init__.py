@@ -1,3 +1,3 @@
 """
-API keys: where they come from, who asks with which, and what it may do.
+Authentication: API keys, their scopes, and limits for wrong ones.
 """

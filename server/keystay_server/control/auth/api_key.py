@@ -1,9 +1,9 @@
 """
-The API key, which backends and the command line share with the server.
+The default API key, shared by the server, backends and the command line.
 
-It is `KEYSTAY_API_KEY`, or else the content of a file that only its owner can
-read, which the server makes at its first start. It is never a flag: whoever
-can list the processes of a machine sees their flags.
+It is `KEYSTAY_API_KEY`, or else the content of `keystay.key`, a file with mode 0600 that
+the server creates at its first start. It is never a flag: flags are visible in the list of
+processes.
 """
 
 import os
@@ -17,13 +17,13 @@ from keystay_server.settings.errors import ConfigError
 VARIABLE = "KEYSTAY_API_KEY"
 FILE_NAME = "keystay.key"
 PREFIX = "ksa_"
-"""What a key that was made here starts with, so that a scanner finds a leaked one."""
+"""Prefix of generated keys: secret scanners find leaked ones by it."""
 MIN_CHARACTERS = 22
-"""What 128 random bits take in base64url. A shorter key is served, but not in silence."""
+"""128 random bits in base64url. A shorter key is accepted with a warning."""
 
 
 def directory_beside(store_url: str) -> Path:
-    """Where the file is: beside the database file, or the working directory."""
+    """Return the directory of the key file: that of the database, or the working directory."""
     parts = urlsplit(store_url)
     if parts.scheme != "sqlite":
         return Path()
@@ -32,25 +32,25 @@ def directory_beside(store_url: str) -> Path:
 
 def read_or_make_api_key(directory: Path, environment: Mapping[str, str] = os.environ) -> str:
     """
-    Return the API key of this installation; make one if there is none yet.
+    Return the default API key; create the file if there is none.
 
     Raises:
-        ConfigError: If it is unusable, or can be neither read nor made.
+        ConfigError: If it is invalid, or can be neither read nor created.
     """
     try:
-        return read_api_key(directory, environment) or _make(directory / FILE_NAME)
+        return read_api_key(directory, environment) or _create(directory / FILE_NAME)
     except OSError as error:
         raise ConfigError(
-            VARIABLE, f"is not set, and {FILE_NAME} cannot be made: {error.strerror}"
+            VARIABLE, f"is not set, and {FILE_NAME} cannot be created: {error.strerror}"
         ) from error
 
 
 def read_api_key(directory: Path, environment: Mapping[str, str] = os.environ) -> str | None:
     """
-    Return the API key, or None if there is neither the variable nor the file.
+    Return the default API key, or None if there is neither the variable nor the file.
 
     Raises:
-        ConfigError: If it is unusable, or the file cannot be read.
+        ConfigError: If it is invalid, or the file cannot be read.
     """
     if environment.get(VARIABLE):
         return checked(environment[VARIABLE], VARIABLE)
@@ -64,11 +64,11 @@ def read_api_key(directory: Path, environment: Mapping[str, str] = os.environ) -
 
 
 def is_short(key: str) -> bool:
-    """Tell whether the key has too few characters not to be guessed."""
+    """Tell whether the key is short enough to be guessed."""
     return len(key) < MIN_CHARACTERS
 
 
-def _make(path: Path) -> str:
+def _create(path: Path) -> str:
     key = PREFIX + secrets.token_urlsafe(32)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
@@ -78,12 +78,15 @@ def _make(path: Path) -> str:
 
 def checked(key: str, setting: str, place: str = "") -> str:
     """
-    Return the key, which is in this setting, at this place in it.
+    Return the key if it is valid.
+
+    Args:
+        place: Where it is in the setting, for the error text.
 
     Raises:
-        ConfigError: If it cannot be one. The text does not quote it.
+        ConfigError: If it is not. The text does not quote it.
     """
-    # It has to pass through an HTTP header as it is.
+    # It is sent in an HTTP header.
     if not key or not key.isascii() or not key.isprintable() or " " in key:
         raise ConfigError(setting, f"{place}an API key is visible ASCII, without spaces")
     return key

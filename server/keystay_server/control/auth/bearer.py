@@ -1,5 +1,5 @@
 """
-Who asks, told by an API key, as a bearer token (RFC 6750).
+Authentication by API key, as a bearer token (RFC 6750).
 """
 
 import hmac
@@ -13,12 +13,11 @@ from keystay_server.control.auth.wrong_keys import RETRY_AFTER_S, WrongKeys
 from keystay_server.control.http.problems import Problem
 
 
-class Bearer:
+class BearerAuthenticator:
     """
-    Knows who asks by the API key that they send.
+    Authenticates requests by their API key.
 
-    A right key is served however many wrong ones come: those are counted after
-    the comparison, and what is saved is the rest of the answer.
+    Wrong keys are limited after the comparison: a right key is always accepted.
     """
 
     def __init__(self, keys: KeyRing, wrong_keys: WrongKeys) -> None:
@@ -26,27 +25,29 @@ class Bearer:
         self._wrong_keys = wrong_keys
 
     def principal(self, request: Request) -> Principal | None:
-        """Tell who asks by the header `Authorization`; None if there is none."""
+        """Return the principal of the header `Authorization`; None without that header."""
         given = request.headers.getlist("authorization")
         if not given:
             return None
         scheme, _, token = given[0].partition(" ")
         if len(given) > 1 or scheme.lower() != "bearer":
             raise unauthorized("this is not an API key", ', error="invalid_token"')
-        return self.holder(token.strip(), request.client.host if request.client else "")
+        return self.principal_of_key(
+            token.strip(), request.client.host if request.client else ""
+        )
 
-    def holder(self, token: str, address: str) -> Principal:
+    def principal_of_key(self, token: str, address: str) -> Principal:
         """
-        Tell who holds the API key.
+        Return the principal of an API key.
 
         Raises:
-            Problem: If it is none: 401, or 429 if there have been many from the address.
+            Problem: If it is unknown: 401, or 429 after many from the address.
         """
         key = self._keys.find(token)
         if key is not None:
             seed = hmac.digest(token.encode(), b"keystay seed v1", "sha256")
             return Principal(key.name, key.rights, seed)
-        if self._wrong_keys.note(address):
+        if self._wrong_keys.record(address):
             raise unauthorized("this is not the API key", ', error="invalid_token"')
         raise Problem(
             HTTPStatus.TOO_MANY_REQUESTS,

@@ -1,8 +1,8 @@
 """
-The API keys that are good now: what each is called, and what it may do.
+The valid API keys, each with a name and scopes.
 
-One is called `default` and may do everything: that of `api_key`. More are in a
-TOML file, a table each:
+The one of `api_key` is named `default` and has the scope admin. Further ones are tables
+in a TOML file:
 
     [shop]
     sha256 = "..."  # hexadecimal; or key = "..."
@@ -35,7 +35,7 @@ log = logging.getLogger("keystay.control")
 SETTING = "api_keys_file"
 DEFAULT_NAME = "default"
 MAX_KEYS = 256
-"""A request is compared with each of them."""
+"""Each request is compared with all of them."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
@@ -43,22 +43,22 @@ _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key, as far as the server has to know it."""
+    """One API key. The server keeps its digest, not the key."""
 
     name: str
     digest: bytes = field(repr=False)
     """Its SHA-256."""
     rights: frozenset[Right]
     is_short: bool = False
-    """Whether it may be guessed; of one that is given as its digest, nobody can tell."""
+    """Whether it may be guessed. Unknown, and False, for a key given as its digest."""
 
 
 class KeyRing:
     """
-    Finds the key that was sent, in a time that tells nothing about those that are good.
+    Finds the key that was sent, in a time that does not depend on the valid ones.
 
     Args:
-        read: Reads the keys anew.
+        read: Reads the keys.
 
     Raises:
         ConfigError: If they cannot be read.
@@ -69,34 +69,34 @@ class KeyRing:
         self._keys = read()
 
     def find(self, token: str) -> ApiKey | None:
-        """The key that this is."""
+        """Return the API key with this token; None if it is unknown."""
         digest = _digest(token)
         found = None
-        for key in self._keys:  # To the end: it takes as long for the first as for the last.
+        for key in self._keys:  # No early exit: the time must not depend on the position.
             if hmac.compare_digest(digest, key.digest):
                 found = key
         return found
 
     def name_of(self, token: str) -> str | None:
-        """What the key that this is is called; None if it is none."""
+        """Return the name of the key with this token; None if it is unknown."""
         key = self.find(token)
         return None if key is None else key.name
 
     def named(self, name: str) -> ApiKey | None:
-        """The key that is called so."""
+        """Return the key with this name."""
         return next((key for key in self._keys if key.name == name), None)
 
     def digest_of(self, name: str) -> bytes | None:
-        """The digest of the key that is called so: it changes when the key does."""
+        """Return the digest of the key with this name."""
         key = self.named(name)
         return None if key is None else key.digest
 
     def reload(self) -> str | None:
         """
-        Read the keys again; return what is new.
+        Read the keys again; return a description of the change, None if there is none.
 
         Raises:
-            ConfigError: If they cannot be read. Those from before stay good.
+            ConfigError: If they cannot be read. The previous ones stay valid.
         """
         keys = self._read()
         if keys == self._keys:
@@ -106,7 +106,7 @@ class KeyRing:
         return f"the API keys are {', '.join(key.name for key in keys)}"
 
     def warn_of_short(self) -> None:
-        """Name in the log those that are too short not to be guessed."""
+        """Log the names of keys that are short enough to be guessed."""
         for key in self._keys:
             if key.is_short:
                 log.warning(
@@ -117,10 +117,10 @@ class KeyRing:
 
 def read_keys(directory: Path, file: str) -> list[ApiKey]:
     """
-    Read all keys: the default one, which has to be there, and those of the file.
+    Read all keys: the default one, which is required, and those of the file.
 
     Raises:
-        ConfigError: If one cannot be read. The text quotes none of them.
+        ConfigError: If one cannot be read. The text does not quote keys.
     """
     default = read_api_key(directory)
     if default is None:
@@ -130,10 +130,10 @@ def read_keys(directory: Path, file: str) -> list[ApiKey]:
 
 def keys_of(default: str | None, file: str) -> list[ApiKey]:
     """
-    All keys: the default one, unless there is none yet, and those of the file, if it is named.
+    Return all keys: the default one, if there is one, and those of the file, if it is named.
 
     Raises:
-        ConfigError: If they cannot be used together, or the file cannot. The text quotes none.
+        ConfigError: If the file is invalid, or two keys are the same. It does not quote keys.
     """
     keys = []
     if default is not None:
@@ -162,7 +162,7 @@ def _tables(file: str) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(SETTING, f"{file}: {error.strerror}") from error
     except ValueError as error:
-        # A decoder's words may quote the line, and the key in it.
+        # The error text of the decoder may quote the line, and the key in it.
         place = re.search(r" \(at .*\)$", str(error))
         where = place[0] if place else ""
         raise ConfigError(SETTING, f"{file}: not TOML{where}") from None

@@ -1,8 +1,8 @@
 """
-Who asks, and what they may do.
+Principals and their scopes.
 
-Another way to say who asks than an API key, such as a cookie, is one more
-`Authenticator`: the operations see a `Principal` and nothing else.
+An `Authenticator` turns a request into a `Principal`, by API key or by cookie; handlers
+see nothing but the principal.
 """
 
 from collections.abc import Sequence
@@ -20,80 +20,84 @@ from keystay_server.control.auth.api_key import PREFIX
 from keystay_server.control.http.problems import Problem
 
 MAX_QUERY_PARAMETERS = 128
-"""They are read before it is known who asks. The feed takes a hundred actors."""
+"""They are parsed before authentication. The feed accepts 100 actors."""
 
-# What people call a key when they put it where it does not belong.
+# Names under which people put a key into a URL.
 _KEY_PARAMETERS = frozenset(
     {"key", "api_key", "apikey", "api-key", "access_token", "token", "authorization"}
 )
-_PRINCIPAL, _WAY = "keystay.principal", "keystay.way"
+_PRINCIPAL, _AUTHENTICATOR = "keystay.principal", "keystay.authenticator"
 
 
 class Right(StrEnum):
-    """What a key may do: the scopes of the API."""
+    """The scopes of API keys."""
 
     READ = "read"
-    """See sessions, actors, the feed, and how the nodes are."""
+    """Read sessions, connections, the feed and statistics."""
     SESSIONS = "sessions"
-    """Open, change, reassign and end sessions."""
+    """Create, update, reassign and revoke sessions."""
     EVENTS = "events"
-    """Say something to clients."""
+    """Emit events and broadcast."""
     ADMIN = "admin"
-    """All of these, and whatever else there is."""
+    """Everything."""
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks. The name may be logged."""
+    """The sender of a request. The name may be logged."""
 
     name: str
     rights: frozenset[Right]
     seed: bytes | None = field(default=None, repr=False)
-    """What keys of sessions are derived from if a request may come twice; else it may not."""
+    """Session keys of idempotent requests are derived from it. None: none are accepted."""
 
     def may(self, right: Right) -> bool:
-        """Tell whether they have this right."""
+        """Tell whether the principal has this scope."""
         return right in self.rights or Right.ADMIN in self.rights
 
 
 class Authenticator(Protocol):
-    """One way to tell who asks."""
+    """One way to authenticate a request."""
 
     def principal(self, request: Request) -> Principal | None:
         """
-        Tell who asks; None if the request says nothing of this kind.
+        Return the principal; None if the request has no credentials of this kind.
 
         Raises:
-            HTTPException: If what it says is wrong.
+            HTTPException: If its credentials are invalid.
         """
 
 
 class Authentication:
-    """Passes on the requests of which it is known who asks, and refuses all others."""
+    """ASGI middleware: passes on authenticated requests, and refuses all others."""
 
-    def __init__(self, app: ASGIApp, ways: Sequence[Authenticator]) -> None:
+    def __init__(self, app: ASGIApp, authenticators: Sequence[Authenticator]) -> None:
         self._app = app
-        self._ways = ways
+        self._authenticators = authenticators
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, as ASGI has it."""
+        """Serve one ASGI request."""
         request = Request(scope)
         query = _query(request)
-        # By its looks alone: what is good here is not for everybody to find out.
-        if any(_looks_like_key(name, value) for name, value in query):
+        # By its form alone: the response must not reveal whether a key is valid.
+        if any(_is_like_key(name, value) for name, value in query):
             raise _key_in_url()
-        for way in self._ways:
-            principal = way.principal(request)
+        for authenticator in self._authenticators:
+            principal = authenticator.principal(request)
             if principal is not None:
                 if _token(request) in (value for _, value in query if value):
                     raise _key_in_url()
-                await self._app({**scope, _PRINCIPAL: principal, _WAY: way}, receive, send)
+                await self._app(
+                    {**scope, _PRINCIPAL: principal, _AUTHENTICATOR: authenticator},
+                    receive,
+                    send,
+                )
                 return
         raise unauthorized("send the API key as Authorization: Bearer", "")
 
 
 def _query(request: Request) -> list[tuple[str, str]]:
-    # Counted before they are taken apart, which costs more.
+    # Counted before they are parsed, which costs more.
     if request.scope["query_string"].count(b"&") >= MAX_QUERY_PARAMETERS:
         raise Problem(
             HTTPStatus.BAD_REQUEST,
@@ -102,7 +106,7 @@ def _query(request: Request) -> list[tuple[str, str]]:
     return request.query_params.multi_items()
 
 
-def _looks_like_key(name: str, value: str) -> bool:
+def _is_like_key(name: str, value: str) -> bool:
     return name.lower() in _KEY_PARAMETERS or value.startswith(PREFIX) or SECRET_PREFIX in value
 
 
@@ -114,21 +118,21 @@ def _key_in_url() -> Problem:
     return Problem(
         HTTPStatus.BAD_REQUEST,
         "never put a key into a URL, URLs end up in logs: "
-        "send it as Authorization: Bearer, and replace the one that was sent",
+        "send it as Authorization: Bearer, and replace this key",
     )
 
 
 def principal_of(request: Request) -> Principal:
-    """Who asks; known below `Authentication`."""
+    """Return the principal of a request that passed `Authentication`."""
     principal: Principal = request.scope[_PRINCIPAL]
     return principal
 
 
 def may_still(request: Request, right: Right) -> bool:
-    """Tell whether who asks would be let in now too: for an answer that goes on."""
-    way: Authenticator = request.scope[_WAY]
+    """Tell whether the request would still be authorized: for long responses."""
+    authenticator: Authenticator = request.scope[_AUTHENTICATOR]
     try:
-        principal = way.principal(request)
+        principal = authenticator.principal(request)
     except HTTPException:
         return False
     return principal is not None and principal.may(right)
@@ -136,22 +140,22 @@ def may_still(request: Request, right: Right) -> bool:
 
 def require(request: Request, right: Right) -> None:
     """
-    Pass if who asks has this right.
+    Return if the principal has this scope.
 
     Raises:
-        Problem: If not; it names the right.
+        Problem: If not; it names the scope.
     """
     if not principal_of(request).may(right):
         why = f'Bearer realm="keystay", error="insufficient_scope", scope="{right}"'
         raise Problem(
             HTTPStatus.FORBIDDEN,
-            f"this needs the scope {right}, which the key has not",
+            f"this needs the scope {right}, which the key does not have",
             {"WWW-Authenticate": why},
             code="insufficientScope",
         )
 
 
-def unauthorized(detail: str, why: str) -> Problem:
-    """The answer to a request of nobody knows whom."""
-    headers = {"WWW-Authenticate": f'Bearer realm="keystay"{why}'}
+def unauthorized(detail: str, challenge: str) -> Problem:
+    """Return the response to an unauthenticated request."""
+    headers = {"WWW-Authenticate": f'Bearer realm="keystay"{challenge}'}
     return Problem(HTTPStatus.UNAUTHORIZED, detail, headers)

@@ -1,5 +1,5 @@
 """
-The dashboard's own paths: its page, logging in and out.
+The handlers of the dashboard's own paths: page, login, logout.
 """
 
 import asyncio
@@ -10,21 +10,21 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from keystay_server.control.auth.wrong_keys import RETRY_AFTER_S, WrongKeys
-from keystay_server.control.dashboard.guard import COOKIE, ticket_of, visitor
+from keystay_server.control.dashboard.cookie import COOKIE, key_name_of, ticket_of
 from keystay_server.control.dashboard.ticket import VALID_S, Tickets
 from keystay_server.control.http.files import Page
-from keystay_server.control.http.same_origin import check_is_from_our_page
+from keystay_server.control.http.same_origin import check_same_origin
 from keystay_server.control.schema.body import read_bytes
 
 HOME = "/"
 FORM_S = 10.0
 
 _WRONG = "That is not an API key of this server."
-_TOO_OFTEN = "Too many wrong keys came from your address. Wait a little, then try again."
+_TOO_MANY = "Too many wrong keys from your address. Wait a moment, then try again."
 
 
 class DashboardEndpoints:
-    """The answers, which need no API key: without a cookie there is the log-in page only."""
+    """The handlers. They need no API key: without a valid cookie there is the login page."""
 
     def __init__(self, tickets: Tickets, wrong_keys: WrongKeys) -> None:
         self._tickets = tickets
@@ -33,18 +33,18 @@ class DashboardEndpoints:
         self._login = Page(__package__, "login.html")
 
     async def home(self, request: Request) -> Response:
-        """`GET /`: the dashboard, or the way there."""
+        """`GET /`: the dashboard, or the login page."""
         ticket = ticket_of(request, self._tickets)
         if ticket is None:
             return self._login_page(request)
-        return self._dashboard.answer(
+        return self._dashboard.render(
             token=self._tickets.token_of(ticket),
             key=self._tickets.name_of(ticket) or "",
         )
 
     async def login(self, request: Request) -> Response:
-        """`POST /login`: a form with the API key; the cookie, or the same page again."""
-        check_is_from_our_page(request)
+        """`POST /login`: a form with the API key; sets the cookie, or shows the page again."""
+        check_same_origin(request)
         ticket = self._tickets.issue(await _key_in(request))
         if ticket is None:
             return self._wrong_key(request)
@@ -53,36 +53,36 @@ class DashboardEndpoints:
         return answer
 
     async def to_home(self, _: Request) -> Response:
-        """`GET /login`: where a wrong key left the browser, and somebody comes back to."""
+        """`GET /login`: for a browser that reloads after a wrong key."""
         return RedirectResponse(HOME, HTTPStatus.SEE_OTHER)
 
     async def logout(self, request: Request) -> Response:
-        """`POST /logout`: forget the cookie."""
-        if visitor(request, self._tickets) is None:
-            check_is_from_our_page(request)
+        """`POST /logout`: delete the cookie."""
+        if key_name_of(request, self._tickets) is None:
+            check_same_origin(request)
         answer = Response(status_code=HTTPStatus.NO_CONTENT)
         self._set_cookie(request, answer, "", 0)
         return answer
 
     def _wrong_key(self, request: Request) -> Response:
         address = request.client.host if request.client else ""
-        if self._wrong_keys.note(address):
+        if self._wrong_keys.record(address):
             return self._login_page(request, HTTPStatus.FORBIDDEN, _WRONG)
-        answer = self._login_page(request, HTTPStatus.TOO_MANY_REQUESTS, _TOO_OFTEN)
+        answer = self._login_page(request, HTTPStatus.TOO_MANY_REQUESTS, _TOO_MANY)
         answer.headers["Retry-After"] = str(RETRY_AFTER_S)
         return answer
 
     def _login_page(
         self, request: Request, status: HTTPStatus = HTTPStatus.OK, error: str = ""
     ) -> Response:
-        # A strict cookie stays at home when a link on another site leads here: the page
-        # then asks once more by itself, and comes in if there is a cookie.
+        # Browsers do not send a strict cookie after a link on another site: the page then
+        # reloads itself once, with the cookie.
         site = request.headers.get("sec-fetch-site", "")
         is_crossing = site in ("cross-site", "same-site") and request.method == "GET"
-        return self._login.answer(status, error=error, crossing="yes" if is_crossing else "no")
+        return self._login.render(status, error=error, crossing="yes" if is_crossing else "no")
 
     def _set_cookie(self, request: Request, answer: Response, value: str, valid_s: int) -> None:
-        # Behind a proxy that speaks TLS, it is the browser's word that knows of it.
+        # Behind a proxy that terminates TLS, the header `Origin` has the scheme.
         schemes = (request.url.scheme, urlsplit(request.headers.get("origin", "")).scheme)
         answer.set_cookie(
             COOKIE,
@@ -96,7 +96,7 @@ class DashboardEndpoints:
 
 
 async def _key_in(request: Request) -> str:
-    """The key in a form that was sent; empty if there is none, or anything else was sent."""
+    """Return the key in the form; empty if there is none, or the body is no form."""
     try:
         async with asyncio.timeout(FORM_S):
             form = await read_bytes(request)

@@ -1,5 +1,5 @@
 """
-THE TABLE OF PAGES: the dashboard's own paths, beside those of the API.
+THE TABLE OF PAGES: the paths of the dashboard beside those of the API.
 """
 
 import time
@@ -13,17 +13,17 @@ from keystay_server.control.http.files import Assets
 
 
 def make_tickets(keyring: Keyring) -> Tickets:
-    """Make what issues tickets for these keys, by the clock of this machine."""
+    """Make the tickets of these keys, with the clock of this machine."""
     return Tickets(keyring, time.time)
 
 
 def make_pages(tickets: Tickets, wrong_keys: WrongKeys) -> list[Route]:
-    """Make the routes. They need no API key: who is nobody sees the log-in page."""
-    answers = DashboardEndpoints(tickets, wrong_keys)
+    """Make the routes. They need no API key."""
+    handlers = DashboardEndpoints(tickets, wrong_keys)
     return [
-        Route("/", answers.home, methods=["GET"]),
-        Route("/login", answers.login, methods=["POST"]),
-        Route("/login", answers.to_home, methods=["GET"]),
-        Route("/logout", answers.logout, methods=["POST"]),
-        Route("/assets/{name}", Assets(__package__).answer, methods=["GET"]),
+        Route("/", handlers.home, methods=["GET"]),
+        Route("/login", handlers.login, methods=["POST"]),
+        Route("/login", handlers.to_home, methods=["GET"]),
+        Route("/logout", handlers.logout, methods=["POST"]),
+        Route("/assets/{name}", Assets(__package__).serve, methods=["GET"]),
     ]

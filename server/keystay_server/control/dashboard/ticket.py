@@ -1,10 +1,9 @@
 """
-The cookie that a browser has in place of an API key: signed, and good for a while.
+Tickets: signed cookies that stand for an API key for 12 hours. No I/O and no state.
 
-No I/O and no state. A ticket is `v1.<until>.<name of the key>.<signature>`, and
-signed with a secret that is derived from the key it stands for: so it outlives a
-restart, every node knows it, and it dies with its key. The key cannot be had from
-it. The token against cross-site requests is a second signature, of the ticket.
+A ticket is `v1.<until>.<name of the key>.<signature>`, signed with a secret derived from its
+API key: it survives a restart, is valid on every node, and ends with its key. It does not
+reveal the key. The CSRF token is a second signature, of the ticket.
 """
 
 import hashlib
@@ -23,7 +22,7 @@ class Keyring(Protocol):
     """The API keys of this installation."""
 
     def name_of(self, key: str, /) -> str | None:
-        """Return the name of the key, in constant time; None if it is none of them."""
+        """Return the name of the key, in constant time; None if it is unknown."""
 
     def digest_of(self, name: str, /) -> bytes | None:
         """Return a digest of the key with this name; None if there is none."""
@@ -31,7 +30,7 @@ class Keyring(Protocol):
 
 class Tickets:
     """
-    Issues tickets, and tells good ones from others.
+    Issues and verifies tickets.
 
     Args:
         clock: Unix time in seconds.
@@ -42,7 +41,7 @@ class Tickets:
         self._clock = clock
 
     def issue(self, key: str) -> str | None:
-        """Return a ticket for whoever has this API key; None if it is none."""
+        """Return a ticket for this API key; None if the key is unknown."""
         name = self._keyring.name_of(key)
         if name is None:
             return None
@@ -51,7 +50,7 @@ class Tickets:
         return f"{claim}.{self._signature(name, 'ticket', claim)}"
 
     def name_of(self, ticket: str) -> str | None:
-        """Return the name of the key that the ticket stands for; None if it is no good."""
+        """Return the name of the API key of the ticket; None if the ticket is invalid."""
         claim, _, signature = ticket[:MAX_TICKET_LENGTH].rpartition(".")
         match claim.split("."):
             case [version, until, encoded] if version == _VERSION:
@@ -63,7 +62,7 @@ class Tickets:
         return name if self._clock() < int(until) else None
 
     def token_of(self, ticket: str) -> str:
-        """Return the token that a page must send along with this good ticket."""
+        """Return the CSRF token of this valid ticket."""
         return self._signature(self.name_of(ticket) or "", "token", ticket)
 
     def _is_signed(self, name: str, claim: str, signature: str) -> bool:
@@ -71,7 +70,7 @@ class Tickets:
         return bool(expected) and hmac.compare_digest(signature.encode(), expected.encode())
 
     def _signature(self, name: str, purpose: str, text: str) -> str:
-        """Sign with the key of this name; empty if there is none."""
+        """Return a signature by the key with this name; empty if there is none."""
         digest = self._keyring.digest_of(name)
         if digest is None:
             return ""

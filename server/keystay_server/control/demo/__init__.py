@@ -1,7 +1,7 @@
 """
-The demo: Keystay in one minute, in a browser, on a server for development.
+The demo: what Keystay does, in a browser, with `--dev`.
 
-Start reading in `routes`. The page plays two parts: a client, with the JavaScript
-client in `assets/`, and the backend of an application. The backend asks the API's
-own operations, below `/demo`, where holding a session takes the place of an API key.
+`routes` is the table of its paths, `holder` its authorization. Its page has the client of
+`client_js` in `assets/`, and acts as the backend of an application too, through operations of
+the API.
 """

@@ -1,9 +1,8 @@
 """
-Who may play the backend: whoever holds a session may act on what belongs to its actor.
+Authorization in the demo: the holder of a session may act on the sessions of its actor.
 
-Here there is no API key and no cookie, so that nothing is gained by having a browser
-send a request along; what is left to refuse is another site's page, also one whose
-name leads to this machine.
+There is no API key and no cookie, so a cross-site request gains nothing. Pages of other hosts
+are refused, also those whose name resolves to this machine (DNS rebinding).
 """
 
 from http import HTTPStatus
@@ -15,67 +14,69 @@ from starlette.responses import Response
 
 from keystay_protocol.errors import InvalidSessionKey
 from keystay_server.control.auth.rights import Principal
-from keystay_server.control.http.same_origin import check_is_from_our_page
-from keystay_server.control.schema.body import from_path
-from keystay_server.control.schema.operation import Answer
+from keystay_server.control.http.same_origin import check_same_origin
+from keystay_server.control.schema.body import path_parameter
+from keystay_server.control.schema.operation import Handler
 from keystay_server.sessions.keys import actor_of
 from keystay_server.sessions.service import Sessions
 from keystay_server.settings.addresses import is_loopback
 
 KEY_HEADER = "X-Keystay-Session"
-"""The key of the session that the page holds, percent-encoded: headers are ASCII."""
+"""The session key of the page, percent-encoded: headers are ASCII."""
 
 
-class OurPage:
-    """Lets in requests of the demo's page. It has no rights: it is asked what it holds."""
+class DemoAuthenticator:
+    """Accepts requests of the demo page. Its principal has no scopes."""
 
     def principal(self, request: Request) -> Principal | None:
         """
-        Return who asks.
+        Return the principal.
 
         Raises:
-            HTTPException: If it is not our page on this machine.
+            HTTPException: If the request is not from the demo page on this machine.
         """
-        check_is_on_this_machine(request)
-        check_is_from_our_page(request)
+        check_loopback_host(request)
+        check_same_origin(request)
         return Principal("demo", frozenset())
 
 
-def check_is_on_this_machine(request: Request) -> None:
+def check_loopback_host(request: Request) -> None:
     """
-    Return if the browser was led here by a name of this machine.
+    Return if `Host` is a name of this machine.
 
     Raises:
-        HTTPException: If by another: it may be that of somebody else's page.
+        HTTPException: If it is not.
     """
     try:
         host = urlsplit(f"//{request.headers.get('host', '')}").hostname
     except ValueError:
         host = None
     if not is_loopback(host):
-        raise HTTPException(HTTPStatus.FORBIDDEN, "the demo is at localhost only")
+        raise HTTPException(HTTPStatus.FORBIDDEN, "the demo is available at localhost only")
 
 
-def for_holder(answer: Answer, sessions: Sessions) -> Answer:
+def require_holder(handler: Handler, sessions: Sessions) -> Handler:
     """
-    Answer those who hold a session of the actor that the path is about.
+    Wrap a handler: the request must have the key of a session of the actor in the path.
 
-    To others it raises NoSession, SessionEnded or HTTPException.
+    The wrapped handler raises NoSession, SessionEnded or HTTPException if it has not.
     """
 
-    async def answer_holder(request: Request) -> Response:
+    async def handle(request: Request) -> Response:
         try:
             record = await sessions.check(unquote(request.headers.get(KEY_HEADER, "")))
         except InvalidSessionKey:
-            raise HTTPException(HTTPStatus.FORBIDDEN, "this takes a session") from None
+            raise HTTPException(
+                HTTPStatus.FORBIDDEN, "this needs the key of a session"
+            ) from None
         if _actor_in_path(request) != record.actor_id:
-            raise HTTPException(HTTPStatus.FORBIDDEN, "this is about another actor")
-        return await answer(request)
+            raise HTTPException(HTTPStatus.FORBIDDEN, "this session belongs to another actor")
+        return await handler(request)
 
-    return answer_holder
+    return handle
 
 
 def _actor_in_path(request: Request) -> str | None:
     if "actorId" in request.path_params:
-        return from_path(request, "actorId")
-    return actor_of(from_path(request, "id"))
+        return path_parameter(request, "actorId")
+    return actor_of(path_parameter(request, "id"))

@@ -1,5 +1,5 @@
 """
-THE TABLE OF THE DEMO: its page, and which of the API's operations it may ask.
+THE TABLE OF THE DEMO: its page, and the API operations that it may call.
 """
 
 from collections.abc import Iterable
@@ -12,9 +12,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 
-from keystay_server.control.api import V1, routes_of
+from keystay_server.control.api import V1, routes_for
 from keystay_server.control.auth.rights import Authentication
-from keystay_server.control.demo.holder import OurPage, check_is_on_this_machine, for_holder
+from keystay_server.control.demo.holder import (
+    DemoAuthenticator,
+    check_loopback_host,
+    require_holder,
+)
 from keystay_server.control.http.files import Assets, Page
 from keystay_server.control.schema.operation import Operation
 from keystay_server.sessions.service import Sessions
@@ -22,18 +26,18 @@ from keystay_server.settings.addresses import parse_address
 
 HOME = "/demo"
 
-_FOR_ALL = frozenset({"openSession"})
-_FOR_HOLDERS = frozenset({"changeSession", "endSession", "tellActor", "listConnections"})
+_FOR_ALL = frozenset({"createSession"})
+_FOR_HOLDERS = frozenset({"updateSession", "revokeSession", "emitToActor", "listConnections"})
 
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """What the page has to know of the server."""
+    """What the page needs to know about the server."""
 
     listen: str
-    """Where clients connect: `ws://HOST:PORT`."""
+    """The URL for clients: `ws://HOST:PORT`."""
     activity: str
-    """What keeps a session alive beside restoring it, as the setting has it."""
+    """The setting `activity`."""
 
 
 def make_demo(
@@ -44,29 +48,29 @@ def make_demo(
 
     Args:
         table: The operations of the API.
-        deadline_s: How long an answer may take before it is `timeout`.
+        deadline_s: How long a request may take before it is answered `timeout`.
     """
     url = reachable(demo.listen)
     page = Page(__package__, "demo.html", connect=url)
 
     async def home(request: Request) -> Response:
-        check_is_on_this_machine(request)
-        return page.answer(url=url, activity=demo.activity)
+        check_loopback_host(request)
+        return page.render(url=url, activity=demo.activity)
 
-    rows = [_row(each, sessions) for each in table if each.name in _FOR_ALL | _FOR_HOLDERS]
+    rows = [_row(each, sessions) for each in table if each.id in _FOR_ALL | _FOR_HOLDERS]
     return [
         Route(HOME, home, methods=["GET"]),
-        Route(f"{HOME}/assets/{{name}}", Assets(__package__).answer, methods=["GET"]),
+        Route(f"{HOME}/assets/{{name}}", Assets(__package__).serve, methods=["GET"]),
         Mount(
             HOME + V1,
-            Router(routes_of(rows, deadline_s, below=V1), redirect_slashes=False),
-            middleware=[Middleware(Authentication, [OurPage()])],
+            Router(routes_for(rows, deadline_s, below=V1), redirect_slashes=False),
+            middleware=[Middleware(Authentication, [DemoAuthenticator()])],
         ),
     ]
 
 
 def reachable(listen: str) -> str:
-    """Where a page on this machine connects to. A policy cannot name an IPv6 address."""
+    """Return the URL for a page on this machine. CSP cannot name an IPv6 address."""
     scheme, _, address = listen.partition("://")
     host, port = parse_address("listen", address)
     with suppress(ValueError):
@@ -77,8 +81,8 @@ def reachable(listen: str) -> str:
 
 
 def _row(operation: Operation, sessions: Sessions) -> Operation:
-    """The operation, for the demo's page: it takes no scope."""
-    answer = operation.answer
-    if operation.name in _FOR_HOLDERS:
-        answer = for_holder(answer, sessions)
-    return replace(operation, answer=answer, right=None)
+    """Return the operation for the demo page: it needs no scope."""
+    handler = operation.handler
+    if operation.id in _FOR_HOLDERS:
+        handler = require_holder(handler, sessions)
+    return replace(operation, handler=handler, right=None)

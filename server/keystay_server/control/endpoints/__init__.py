@@ -1,3 +1,3 @@
 """
-What the API does: one module for each kind of thing that it is about.
+The handlers of the API, one module for each noun.
 """

@@ -1,5 +1,5 @@
 """
-Who is connected: `GET /v1/actors/{actorId}/connections`, over all nodes.
+`GET /v1/actors/{actorId}/connections`: the bound connections, over all nodes.
 """
 
 from dataclasses import dataclass
@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from keystay_server.control.schema.body import from_path, read_query
+from keystay_server.control.schema.body import path_parameter, read_query
 from keystay_server.node.directory import ConnectionDirectory, Holder
 from keystay_server.sessions.fields import checked_actor_id
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionEndpoints:
-    """The answer."""
+    """The handler."""
 
     directory: ConnectionDirectory
 
     async def list_(self, request: Request) -> Response:
-        """`GET /v1/actors/{actorId}/connections`: those bound to its sessions, 200 at most."""
+        """`GET /v1/actors/{actorId}/connections`: those bound to its sessions, at most 200."""
         read_query(request, ())
-        actor_id = checked_actor_id(from_path(request, "actorId"))
+        actor_id = checked_actor_id(path_parameter(request, "actorId"))
         holders = await self.directory.holders(actor_id)
         return JSONResponse({"connections": [_as_json(holder) for holder in holders]})
 

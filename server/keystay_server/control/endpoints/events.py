@@ -1,5 +1,5 @@
 """
-What backends say to clients: `POST .../events`.
+Events from backends to clients: `POST .../events`.
 """
 
 from collections.abc import Awaitable
@@ -9,8 +9,8 @@ from http import HTTPStatus
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from keystay_server.control.schema.body import from_path, read_object, read_query
-from keystay_server.control.schema.idempotency import REPLAYED, recipe_of
+from keystay_server.control.schema.body import path_parameter, read_object, read_query
+from keystay_server.control.schema.idempotency import REPLAYED, idempotency_key_of
 from keystay_server.control.schema.shapes import EVENT
 from keystay_server.delivery.hub import Hub
 from keystay_server.sessions.service import Sessions
@@ -20,7 +20,7 @@ from keystay_server.stores.idempotency import AlreadyApplied
 
 @dataclass(frozen=True, slots=True)
 class EventEndpoints:
-    """The answers. Connections on this node are told before it is answered."""
+    """The handlers. Connections on this node get the event before the backend its response."""
 
     sessions: Sessions
     hub: Hub
@@ -28,36 +28,36 @@ class EventEndpoints:
     async def to_session(self, request: Request) -> Response:
         """`POST /v1/sessions/{id}/events`: to the connections of one session."""
         read_query(request)
-        session_id = from_path(request, "id")
+        session_id = path_parameter(request, "id")
         body = await read_object(request, EVENT)
-        idempotency_key = recipe_of(request, body, "say to session", session_id)
-        return await self._told(
+        idempotency_key = idempotency_key_of(request, body, "say to session", session_id)
+        return await self._emit(
             self.sessions.emit_to_session(session_id, **body, idempotency_key=idempotency_key)
         )
 
     async def to_actor(self, request: Request) -> Response:
         """`POST /v1/actors/{actorId}/events`: to all sessions of an actor."""
         read_query(request)
-        actor_id = from_path(request, "actorId")
+        actor_id = path_parameter(request, "actorId")
         body = await read_object(request, EVENT)
-        idempotency_key = recipe_of(request, body, "say to actor")
-        return await self._told(
+        idempotency_key = idempotency_key_of(request, body, "say to actor")
+        return await self._emit(
             self.sessions.emit(actor_id, **body, idempotency_key=idempotency_key)
         )
 
-    async def to_all(self, request: Request) -> Response:
-        """`POST /v1/events`: to everybody who is connected; once at most, never recovered."""
+    async def broadcast(self, request: Request) -> Response:
+        """`POST /v1/events`: to all open connections; at most once, never recovered."""
         read_query(request)
         body = await read_object(request, EVENT)
         await self.sessions.broadcast(**body)
         return Response(status_code=HTTPStatus.ACCEPTED)
 
-    async def _told(self, emitting: Awaitable[StoredEvent]) -> Response:
+    async def _emit(self, emitting: Awaitable[StoredEvent]) -> Response:
         headers = {}
         try:
             event = await emitting
-        except AlreadyApplied as before:
-            cursor, headers = before.cursor, REPLAYED
+        except AlreadyApplied as applied:
+            cursor, headers = applied.cursor, REPLAYED
         else:
             cursor = event.cursor
             await self.hub.relay([event])

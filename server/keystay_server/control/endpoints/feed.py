@@ -1,8 +1,7 @@
 """
-The live feed for backends: `GET /v1/feed`, as server-sent events.
+The feed for backends: `GET /v1/feed`, as server-sent events (WHATWG HTML, section 9.2).
 
-(WHATWG HTML, section 9.2.) A listener that leaves its events untaken is cut
-off; it comes back with `Last-Event-ID`, to this node or another one.
+A subscriber that reads nothing is disconnected; it resumes with `Last-Event-ID`, on any node.
 """
 
 import asyncio
@@ -33,21 +32,21 @@ from keystay_server.stores.base import NoFeed
 from keystay_server.stores.position import Position, read_position, write_position
 
 HEARTBEAT_S = 15.0
-GOODBYE_S = 1.0
+CLOSE_S = 1.0
 MAX_ACTORS = 100
 _RETRY_MS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class FeedEndpoints:
-    """The answer."""
+    """The handler."""
 
     feed: Feed
     slow_s: float | None
-    """How long a listener may leave its events untaken; None: for ever."""
+    """How long a subscriber may read nothing; None: no limit."""
 
-    async def listen(self, request: Request) -> Response:
-        """`GET /v1/feed?actor=`: what becomes of sessions, of these actors or of all."""
+    async def stream(self, request: Request) -> Response:
+        """`GET /v1/feed?actor=`: the changes of sessions, of these actors or of all."""
         if request.method == "HEAD":
             return Response(media_type=EventStream.media_type)
         actors = _actors(request)
@@ -60,12 +59,12 @@ class FeedEndpoints:
             ) from None
         except FeedClosed:
             raise HTTPException(
-                HTTPStatus.SERVICE_UNAVAILABLE, "the node is going away", {"Retry-After": "1"}
+                HTTPStatus.SERVICE_UNAVAILABLE, "the node shuts down", {"Retry-After": "1"}
             ) from None
         except TooManySubscriptions:
             raise HTTPException(
                 HTTPStatus.SERVICE_UNAVAILABLE,
-                "too many listen to the feed of this node",
+                "too many subscribers of the feed on this node",
                 {"Retry-After": "5"},
             ) from None
         return EventStream(subscription, self.slow_s, partial(may_still, request, Right.READ))
@@ -73,11 +72,11 @@ class FeedEndpoints:
 
 class EventStream(Response):
     """
-    The answer that goes on until somebody has enough.
+    A response that goes on until one side ends it.
 
     Args:
-        slow_s: How long the other side may take nothing.
-        may_go_on: Tells, before each event, whether the listener may still hear it.
+        slow_s: How long the other side may read nothing.
+        may_go_on: Called before each event: is the subscriber still authorized?
     """
 
     media_type = "text/event-stream"
@@ -88,7 +87,7 @@ class EventStream(Response):
         slow_s: float | None,
         may_go_on: Callable[[], bool],
     ) -> None:
-        # nginx would keep events back until it has a buffer full of them.
+        # Without it nginx buffers events.
         super().__init__(headers={"X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._subscription = subscription
@@ -96,14 +95,14 @@ class EventStream(Response):
         self._may_go_on = may_go_on
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send events until the listener is gone, too slow, or the feed is over."""
-        leaving = asyncio.create_task(_left(receive), name="listener of the feed")
+        """Send events until the subscriber leaves or is too slow, or the feed ends."""
+        leaving = asyncio.create_task(_left(receive), name="subscriber of the feed")
         leaving.add_done_callback(lambda _: self._subscription.close())
         try:
             await self._send(
                 send, "http.response.start", status=self.status_code, headers=self.raw_headers
             )
-            await self._send_body(send, _opening(self._subscription.position))
+            await self._send_body(send, _preamble(self._subscription.position))
             with suppress(FeedClosed, Unavailable):
                 while True:
                     events = await self._next()
@@ -113,9 +112,9 @@ class EventStream(Response):
             await self._send_body(send, b"", more_body=False)
         except TimeoutError:
             self._subscription.cut_off()
-            # Nothing that is still to be written will be taken either.
+            # What is in the send buffer would not be read either.
             _abort(scope)
-            await asyncio.wait({leaving}, timeout=GOODBYE_S)
+            await asyncio.wait({leaving}, timeout=CLOSE_S)
         finally:
             self._subscription.close()
             leaving.cancel()
@@ -138,7 +137,7 @@ class EventStream(Response):
 
 
 async def _left(receive: Receive) -> None:
-    """Return when the listener has gone."""
+    """Return when the subscriber has left."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
@@ -151,8 +150,8 @@ def _abort(scope: Scope) -> None:
         abort()
 
 
-def _opening(position: Position) -> bytes:
-    # The id alone: whoever loses the line before the first event misses nothing either.
+def _preamble(position: Position) -> bytes:
+    # With an id: a connection lost before the first event misses nothing either.
     return b"retry: %d\n" % _RETRY_MS + _heartbeat(position)
 
 
@@ -169,7 +168,7 @@ def _actors(request: Request) -> frozenset[str]:
     refuse_unknown("query parameter", list(request.query_params), ("actor",))
     values = request.query_params.getlist("actor")
     if len(values) > MAX_ACTORS:
-        raise InvalidParams(f"{MAX_ACTORS} actors may be named; leave them out for all")
+        raise InvalidParams(f"at most {MAX_ACTORS} actors can be named; name none for all")
     if not all(map(is_actor_id, values)):
         raise InvalidParams("actor must be 1 to 128 bytes of UTF-8")
     return frozenset(values)
@@ -179,5 +178,5 @@ def _last_seen(request: Request) -> Position | None:
     text = request.headers.get("last-event-id")
     if not text:
         return None
-    # What is no position is one that no history reaches back to.
+    # An invalid position counts as one before the history.
     return read_position(text) or (0,)

@@ -1,5 +1,5 @@
 """
-Whether the server lives, and whether it should be sent clients: for load balancers.
+Liveness and readiness, for load balancers.
 """
 
 import asyncio
@@ -16,20 +16,20 @@ STORE_ANSWERS_WITHIN_S = 1.0
 
 
 class HealthEndpoints:
-    """The answers, which need no API key."""
+    """The handlers. They need no API key."""
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
         self.is_draining = False
 
     async def livez(self, _: Request) -> Response:
-        """`GET /livez`: the process answers. Restart it when it does not."""
+        """`GET /livez`: the process responds. Restart it if it does not."""
         return JSONResponse({"status": "alive"})
 
     async def readyz(self, _: Request) -> Response:
-        """`GET /readyz`: the node takes clients, and can serve them."""
+        """`GET /readyz`: the node accepts clients, and can serve them."""
         if self.is_draining:
-            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "the node is going away")
+            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "the node shuts down")
         try:
             async with asyncio.timeout(STORE_ANSWERS_WITHIN_S):
                 await self._sessions.probe()

@@ -1,8 +1,8 @@
 """
-What backends do with sessions: `/v1/sessions` and `/v1/actors/{actorId}/sessions`.
+Sessions for backends: `/v1/sessions` and `/v1/actors/{actorId}/sessions`.
 
-Sessions are told as on the wire (SPEC section 4), with their `revision` beside.
-Their keys are told once, to whoever opens them.
+A session has the form of the wire (SPEC section 4), and `revision`. Its key is only in the
+response that creates it.
 """
 
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from keystay_server.control.schema.body import from_path, read_object, read_query
-from keystay_server.control.schema.idempotency import REPLAYED, recipe_of
+from keystay_server.control.schema.body import path_parameter, read_object, read_query
+from keystay_server.control.schema.idempotency import REPLAYED, idempotency_key_of
 from keystay_server.control.schema.shapes import (
     AFTER,
-    CHANGE,
     LIMIT,
-    OPENING,
     PAGE,
     REASON_PARAMETER,
     REASSIGNMENT,
+    SESSION_REQUEST,
+    SESSION_UPDATE,
 )
 from keystay_server.delivery.hub import Hub
 from keystay_server.sessions.service import OpenedSession, SessionRequest, Sessions
@@ -30,16 +30,16 @@ from keystay_server.stores.base import Record, SessionSet
 
 @dataclass(frozen=True, slots=True)
 class SessionEndpoints:
-    """The answers. Connections on this node hear of a change before it is answered."""
+    """The handlers. Connections on this node get a change before the backend its response."""
 
     sessions: Sessions
     hub: Hub
 
     async def create(self, request: Request) -> Response:
-        """`POST /v1/sessions`: open a session; the one answer that holds its key."""
+        """`POST /v1/sessions`: create a session; the only response with its key."""
         read_query(request)
-        body = await read_object(request, OPENING)
-        opening = SessionRequest(
+        body = await read_object(request, SESSION_REQUEST)
+        wanted = SessionRequest(
             actor_id=str(body["actorId"]),  # Most databases number their users.
             meta=body["meta"],
             language="en" if body["language"] is None else body["language"],
@@ -47,47 +47,47 @@ class SessionEndpoints:
             ttl_s=body["ttl"],
             max_age_s=body["maxAge"],
         )
-        idempotency_key = recipe_of(request, body, "open")
-        return await self._opened(await self.sessions.open(opening, idempotency_key))
+        idempotency_key = idempotency_key_of(request, body, "open")
+        return await self._created(await self.sessions.open(wanted, idempotency_key))
 
-    async def show(self, request: Request) -> Response:
+    async def get(self, request: Request) -> Response:
         """`GET /v1/sessions/{id}`."""
         read_query(request)
-        record = await self.sessions.show(from_path(request, "id"))
+        record = await self.sessions.show(path_parameter(request, "id"))
         return JSONResponse(_as_json(record))
 
-    async def change(self, request: Request) -> Response:
-        """`PATCH /v1/sessions/{id}`: meta and language, each as a whole."""
+    async def update(self, request: Request) -> Response:
+        """`PATCH /v1/sessions/{id}`: replace meta, language, or both."""
         read_query(request)
-        body = await read_object(request, CHANGE)
-        event = await self.sessions.change(from_path(request, "id"), **body)
+        body = await read_object(request, SESSION_UPDATE)
+        event = await self.sessions.change(path_parameter(request, "id"), **body)
         await self.hub.relay([event])
         assert isinstance(event.change, SessionSet)
         return JSONResponse(_as_json(event.change.record))
 
     async def reassign(self, request: Request) -> Response:
-        """`POST /v1/sessions/{id}/reassign`: a session for another actor in its place."""
+        """`POST /v1/sessions/{id}/reassign`: end it, and create one for another actor."""
         read_query(request)
         body = await read_object(request, REASSIGNMENT)
-        session_id = from_path(request, "id")
-        idempotency_key = recipe_of(request, body, "reassign", session_id)
+        session_id = path_parameter(request, "id")
+        idempotency_key = idempotency_key_of(request, body, "reassign", session_id)
         opened = await self.sessions.reassign(session_id, str(body["actorId"]), idempotency_key)
-        return await self._opened(opened)
+        return await self._created(opened)
 
-    async def end(self, request: Request) -> Response:
+    async def revoke(self, request: Request) -> Response:
         """`DELETE /v1/sessions/{id}?reason=`."""
         query = read_query(request, (REASON_PARAMETER,))
-        ended = await self.sessions.revoke(from_path(request, "id"), **query)
+        ended = await self.sessions.revoke(path_parameter(request, "id"), **query)
         await self.hub.relay(ended)
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
     async def list_(self, request: Request) -> Response:
-        """`GET /v1/actors/{actorId}/sessions`: the live ones, oldest first, by pages."""
+        """`GET /v1/actors/{actorId}/sessions`: a page of the live ones, oldest first."""
         query = read_query(request, (LIMIT, AFTER))
         limit = query.get("limit", PAGE)
-        # One more tells whether there is another page.
+        # One more shows whether there is another page.
         records = await self.sessions.page(
-            from_path(request, "actorId"), limit + 1, query.get("after")
+            path_parameter(request, "actorId"), limit + 1, query.get("after")
         )
         page, is_last = records[:limit], len(records) <= limit
         return JSONResponse(
@@ -97,14 +97,14 @@ class SessionEndpoints:
             }
         )
 
-    async def end_all(self, request: Request) -> Response:
-        """`DELETE /v1/actors/{actorId}/sessions?reason=`: how many there were."""
+    async def revoke_all(self, request: Request) -> Response:
+        """`DELETE /v1/actors/{actorId}/sessions?reason=`: end all, return their number."""
         query = read_query(request, (REASON_PARAMETER,))
-        ended = await self.sessions.revoke_all(from_path(request, "actorId"), **query)
+        ended = await self.sessions.revoke_all(path_parameter(request, "actorId"), **query)
         await self.hub.relay(ended)
         return JSONResponse({"ended": len(ended)})
 
-    async def _opened(self, opened: OpenedSession) -> Response:
+    async def _created(self, opened: OpenedSession) -> Response:
         await self.hub.relay(opened.events)
         headers = {"Location": f"/v1/sessions/{opened.record.id}"}
         if opened.is_repeat:

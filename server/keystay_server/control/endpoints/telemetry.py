@@ -1,5 +1,5 @@
 """
-What the node tells of itself: `GET /v1/stats` and `GET /metrics`.
+Statistics and metrics: `GET /v1/stats` and `GET /metrics`.
 """
 
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from keystay_server.telemetry.metrics import CONTENT_TYPE, Metrics
 
 @dataclass(frozen=True, slots=True)
 class TelemetryEndpoints:
-    """The answers."""
+    """The handlers."""
 
     heartbeat: Heartbeat
     of_node: Metrics
 
     async def stats(self, request: Request) -> Response:
-        """`GET /v1/stats`: all nodes, and which of them answers."""
+        """`GET /v1/stats`: all nodes, and which of them responds."""
         read_query(request, ())
         return JSONResponse(
             {"node": self.heartbeat.node_id, "nodes": await self.heartbeat.nodes()}
@@ -28,5 +28,5 @@ class TelemetryEndpoints:
 
     async def metrics(self, _: Request) -> Response:
         """`GET /metrics`: this node, in the Prometheus text format. It needs no API key."""
-        # Whatever else a scraper accepts, it accepts this.
+        # Every scraper accepts this format.
         return Response(self.of_node.exposed(), media_type=CONTENT_TYPE)

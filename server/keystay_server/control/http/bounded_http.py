@@ -1,9 +1,8 @@
 """
-HTTP as uvicorn speaks it, with bounds on what is not a request yet.
+uvicorn's HTTP protocol, with bounds on incomplete requests.
 
-uvicorn takes as many header lines as anybody cares to send, for as long as it
-takes them, and it serves nobody while too many are connected; whoever sends
-the lines, or sends nothing, needs no API key for it.
+uvicorn accepts any number of header lines, without a deadline, and answers 503 while too many
+are connected. None of it needs an API key.
 """
 
 import asyncio
@@ -11,24 +10,24 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from keystay_server.control.http.room import Room
+from keystay_server.control.http.idle_connections import IdleConnections
 
 MAX_HEAD_BYTES = 32 * 1024
 HEAD_S = 10.0
-GOODBYE_S = 1.0
+CLOSE_S = 1.0
 
 
 class BoundedHttp(HttpToolsProtocol):
     """
-    Closes a connection whose next head is too long, or too long on its way.
+    Closes a connection whose next request head is too long or too late.
 
     Args:
-        room: What is shared by all of them.
+        idle: Shared by all connections of the port.
     """
 
-    def __init__(self, room: Room, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, idle: IdleConnections, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._room = room
+        self._idle = idle
         self._head_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
 
@@ -37,13 +36,13 @@ class BoundedHttp(HttpToolsProtocol):
     ) -> None:
         super().connection_made(transport)
         self._await_head()
-        if len(self.connections) > self._room.most:
-            self._room.make()
-        self._tell_room()
+        if len(self.connections) > self._idle.max_connections:
+            self._idle.evict_idle()
+        self._update_idle()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_arrived()
-        self._room.leave(self)
+        self._idle.discard(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -59,35 +58,35 @@ class BoundedHttp(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._head_arrived()
         super().on_headers_complete()
-        # To be rid of a client that takes nothing: closing would wait for it.
+        # For a client that reads nothing: `close` would wait for it.
         self.scope["extensions"] = {"keystay": {"abort": self.transport.abort}}
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
-        self._tell_room()
+        self._update_idle()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        self._tell_room()
+        self._update_idle()
 
-    def give_way(self) -> str:
-        """Close; an answer that is still on its way gets a moment."""
-        # What is being closed takes no place any more.
+    def evict(self) -> str:
+        """Close; a response in the send buffer gets a second."""
+        # uvicorn counts this set.
         self.connections.discard(self)
         self._head_arrived()
-        self._head_timer = self.loop.call_later(GOODBYE_S, self.transport.abort)
+        self._head_timer = self.loop.call_later(CLOSE_S, self.transport.abort)
         self.transport.close()
         return self.client[0] if self.client else "?"
 
-    def _tell_room(self) -> None:
-        # `cycle` is the newest request; those before it are in the pipeline, or the one that
-        # is being answered, and have arrived as a whole.
+    def _update_idle(self) -> None:
+        # `cycle` is the newest request; earlier ones are complete: they are in the pipeline, or
+        # being answered.
         last = self.cycle
         was_answered = last is not None and last.response_complete
         if last is not None and not was_answered and (self.pipeline or not last.more_body):
-            self._room.leave(self)
+            self._idle.discard(self)
         else:
-            self._room.wait(self, was_answered=was_answered)
+            self._idle.add(self, was_used=was_answered)
 
     def _await_head(self) -> None:
         if self._head_timer is None:

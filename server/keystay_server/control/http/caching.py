@@ -1,5 +1,5 @@
 """
-What is kept of an answer: nothing, unless the answer itself says otherwise.
+`Cache-Control: no-store` as the default.
 """
 
 from starlette.datastructures import MutableHeaders
@@ -7,13 +7,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class NoStore:
-    """Adds `Cache-Control: no-store` to the answers that say nothing about it."""
+    """ASGI middleware: adds `Cache-Control: no-store` to responses without the header."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, as ASGI has it."""
+        """Serve one ASGI request."""
 
         async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":

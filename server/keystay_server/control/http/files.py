@@ -1,8 +1,8 @@
 """
-The pages and assets that come with the package, and the headers they are served with.
+The pages and assets of the package, and their security headers.
 
-No page holds a script or a style, and nothing is loaded from elsewhere: that is
-what lets the policy be as strict as it is.
+No page has inline scripts or styles, and nothing is loaded from other hosts: the content
+security policy allows neither.
 """
 
 import hashlib
@@ -24,21 +24,21 @@ _TYPES = {
 
 class Page:
     """
-    A page in the folder `pages` of a package; `{{word}}` in it is for `answer`.
+    A page in the folder `pages` of a package; `render` replaces each `{{name}}` in it.
 
     Args:
-        connect: Where its scripts may connect to, beside the server it comes from.
+        connect: A further origin to which its scripts may connect.
     """
 
     def __init__(self, package: str, name: str, connect: str = "") -> None:
         self._template = files(package).joinpath("pages", name).read_text(encoding="utf-8")
         self._headers = _headers(connect)
 
-    def answer(self, status: HTTPStatus = HTTPStatus.OK, /, **words: str) -> Response:
-        """Make the page; the words are text, never HTML."""
+    def render(self, status: HTTPStatus = HTTPStatus.OK, /, **values: str) -> Response:
+        """Return the page; the values are escaped."""
         text = self._template
-        for name, word in words.items():
-            text = text.replace("{{" + name + "}}", escape(word))
+        for name, value in values.items():
+            text = text.replace("{{" + name + "}}", escape(value))
         return HTMLResponse(text, status, self._headers)
 
 
@@ -52,12 +52,12 @@ class Assets:
             if file.name.rpartition(".")[2] in _TYPES
         }
 
-    async def answer(self, request: Request) -> Response:
-        """`GET .../{name}`: the asset, or 304 to whoever has it."""
+    async def serve(self, request: Request) -> Response:
+        """`GET .../{name}`: the asset, or 304 if the browser has it."""
         asset = self._assets.get(request.path_params["name"])
         if asset is None:
             raise HTTPException(HTTPStatus.NOT_FOUND)
-        # It may be kept, and has to be asked about.
+        # It may be cached, and has to be revalidated.
         headers = {**_headers(), "ETag": asset.etag, "Cache-Control": "no-cache"}
         if asset.etag in request.headers.get("if-none-match", ""):
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
@@ -66,7 +66,7 @@ class Assets:
 
 @dataclass(frozen=True, slots=True)
 class _Asset:
-    """One file, as it is sent."""
+    """One file."""
 
     content: bytes
     media_type: str

@@ -1,10 +1,9 @@
 """
-What went wrong, as a problem document (RFC 9457), the same for every path.
+Errors as problem documents (RFC 9457), the same for all paths.
 
-`code` is a code of the wire protocol (SPEC section 6) where the request failed
-for a reason that a client's command could have failed for too; the status says
-the rest. `revisionConflict`, `idempotencyKeyReused` and `insufficientScope` are this door's
-own. `retryAfter` is in seconds, as on the wire.
+`code` is a code of the wire protocol (SPEC section 6) where there is one.
+`revisionConflict`, `idempotencyKeyReused` and `insufficientScope` exist on the control port
+only. `retryAfter` is in seconds, as on the wire.
 """
 
 import math
@@ -45,7 +44,7 @@ _STATUS: dict[type[CommandError], HTTPStatus] = {
 
 
 class Problem(HTTPException):
-    """What is refused by this door alone; `extensions` stand in the document as they are."""
+    """An error of the control port; `extensions` are further members of the document."""
 
     def __init__(
         self,
@@ -59,7 +58,7 @@ class Problem(HTTPException):
 
 
 def status_of(error: CommandError) -> HTTPStatus:
-    """The status that says what this refusal means to a backend."""
+    """Return the HTTP status for an error of the wire protocol."""
     for cls in type(error).__mro__:
         if cls in _STATUS:
             return _STATUS[cls]
@@ -84,7 +83,7 @@ async def _refused(_: Request, error: Exception) -> Response:
 async def _conflicted(_: Request, __: Exception) -> Response:
     return _problem(
         HTTPStatus.CONFLICT,
-        "the session has another revision: read it again",
+        "the session has another revision: get it again",
         {},
         code="revisionConflict",
     )
@@ -107,7 +106,7 @@ async def _not_served(_: Request, error: Exception) -> Response:
 
 
 async def _failed(_: Request, error: Exception) -> Response:
-    # Starlette raises the error again once this is sent: the log has it from there.
+    # Starlette raises the error again once this is sent, and uvicorn logs it.
     return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "", {}, code=InternalError.code)
 
 
@@ -127,4 +126,4 @@ HANDLERS: dict[Any, ExceptionHandler] = {
     HTTPException: _not_served,
     Exception: _failed,
 }
-"""Who puts which error into words: Starlette's `exception_handlers`."""
+"""For Starlette's `exception_handlers`."""

@@ -1,5 +1,5 @@
 """
-Whether a request comes from a page of this very server, by the browser's own word.
+Whether a browser sent a request from a page of this server.
 """
 
 from http import HTTPStatus
@@ -11,22 +11,22 @@ from starlette.requests import Request
 _READS = frozenset({"GET", "HEAD"})
 
 
-def check_is_from_our_page(request: Request) -> None:
+def check_same_origin(request: Request) -> None:
     """
-    Return if the browser says that our page sent this.
+    Return if the request is from the same origin, by its headers.
 
-    `Sec-Fetch-Site` is the browser's own word, but it gives it over TLS and on
-    loopback only. Everywhere it gives `Origin` with what is not just read.
+    Browsers send `Sec-Fetch-Site` over TLS and on loopback only, and `Origin` with all
+    requests that do not only read.
 
     Raises:
-        HTTPException: If it says anything else, or nothing where it has to.
+        HTTPException: If it is not, or if the headers are missing on a write.
     """
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
     if site is not None:
-        is_ours = site == "same-origin"
+        is_same = site == "same-origin"
     elif origin is not None:
-        is_ours = urlsplit(origin).netloc.lower() == request.headers.get("host", "").lower()
+        is_same = urlsplit(origin).netloc.lower() == request.headers.get("host", "").lower()
     else:
-        is_ours = request.method in _READS
-    if not is_ours:
-        raise HTTPException(HTTPStatus.FORBIDDEN, "this is for this server's own pages only")
+        is_same = request.method in _READS
+    if not is_same:
+        raise HTTPException(HTTPStatus.FORBIDDEN, "only pages of this server may send this")

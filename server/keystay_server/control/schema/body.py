@@ -1,5 +1,5 @@
 """
-What a request carries: its path, its query, and its body, one JSON object of bounded size.
+Reads a request: path parameters, query, and a body of bounded size.
 """
 
 import json
@@ -19,18 +19,18 @@ MAX_BODY_BYTES = 64 * 1024
 
 async def read_object(request: Request, shape: Shape) -> dict[str, Any]:
     """
-    Read the body, an object of this shape; None stands for each field that was left out.
+    Read the body, an object of this shape; missing fields are None.
 
     Raises:
-        HTTPException: If it is longer than 64 KiB, or never arrives.
-        InvalidParams: If it is anything but such an object.
+        HTTPException: If it is longer than 64 KiB, or incomplete.
+        InvalidParams: If it is not such an object.
     """
     text = await read_bytes(request)
     try:
         value = json.loads(
             text.decode(), object_pairs_hook=_object, parse_constant=_refuse_constant
         )
-    except (ValueError, RecursionError):  # Its text may quote what was sent.
+    except (ValueError, RecursionError):  # The error quotes the input.
         raise InvalidParams("the body must be JSON (RFC 8259)") from None
     if not isinstance(value, dict):
         raise InvalidParams("the body must be a JSON object")
@@ -39,16 +39,16 @@ async def read_object(request: Request, shape: Shape) -> dict[str, Any]:
 
 def read_query(request: Request, allowed: Sequence[Field] = ()) -> dict[str, Any]:
     """
-    Read the query, with no other parameters than those allowed, each once at most.
+    Read the query: only these parameters, each at most once.
 
     Raises:
-        InvalidParams: If there are others, or one is not what it must be.
+        InvalidParams: If there are others, or a value is invalid.
     """
     items = request.query_params.multi_items()
     query = dict(items)
     refuse_unknown("query parameter", query, [known.name for known in allowed])
     if len(query) != len(items):
-        raise InvalidParams("a query parameter is there twice")
+        raise InvalidParams("a query parameter is repeated")
     return {
         known.name: known.read_text(query[known.name])
         for known in allowed
@@ -56,8 +56,8 @@ def read_query(request: Request, allowed: Sequence[Field] = ()) -> dict[str, Any
     }
 
 
-def from_path(request: Request, name: str) -> str:
-    """The part of the path as it was before it was percent-encoded (RFC 3986, 2.1)."""
+def path_parameter(request: Request, name: str) -> str:
+    """Return a path parameter, percent-decoded (RFC 3986, section 2.1)."""
     try:
         return unquote(request.path_params[name], errors="strict")
     except UnicodeDecodeError:
@@ -66,10 +66,10 @@ def from_path(request: Request, name: str) -> str:
 
 async def read_bytes(request: Request) -> bytearray:
     """
-    Read the body as it is.
+    Read the body as bytes.
 
     Raises:
-        HTTPException: If it is longer than 64 KiB, or never arrives.
+        HTTPException: If it is longer than 64 KiB, or incomplete.
     """
     body = bytearray()
     try:
@@ -79,18 +79,18 @@ async def read_bytes(request: Request) -> bytearray:
                 raise HTTPException(
                     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                     f"a body may have {MAX_BODY_BYTES} bytes",
-                    # Whatever else of it is on its way is not going to be read.
+                    # The rest of the body is not read.
                     {"Connection": "close"},
                 )
     except ClientDisconnect:
-        raise HTTPException(HTTPStatus.BAD_REQUEST, "the body broke off") from None
+        raise HTTPException(HTTPStatus.BAD_REQUEST, "the body is incomplete") from None
     return body
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        raise ValueError("a field is there twice")
+        raise ValueError("a field is repeated")
     return value
 
 

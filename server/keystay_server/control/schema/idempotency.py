@@ -1,7 +1,7 @@
 """
-Requests that a backend may send twice: those with an `Idempotency-Key`.
+Idempotent requests: those with an `Idempotency-Key`.
 
-A retry with the same API key and the same body gets the same answer, from any
+A retry with the same API key and the same body gets the same response, from any
 node, for a day. The header `Idempotent-Replayed` marks it.
 """
 
@@ -29,20 +29,22 @@ _FORM = re.compile(r"[!-~]+")
 PARAMETER = Field(
     HEADER,
     TEXT.narrowed(minLength=1, maxLength=MAX_LENGTH, pattern=f"^{_FORM.pattern}$"),
-    "what a retry is known by, for a day",
+    "identifies a retry, for a day",
 )
 
 
-def recipe_of(request: Request, body: Mapping[str, Any], *name: str) -> IdempotencyKey | None:
+def idempotency_key_of(
+    request: Request, body: Mapping[str, Any], *name: str
+) -> IdempotencyKey | None:
     """
-    What the request makes, the same each time; None if it does not ask for that.
+    Return the idempotency key of the request; None if it has none.
 
     Args:
-        name: Which request it is, beside its header and its actor.
+        name: Identifies the operation and its target, beside header and actor.
 
     Raises:
         Problem: If the header cannot be used.
-        InvalidParams: If the body is nested too deep to be told from another.
+        InvalidParams: If the body is nested too deep for a digest.
     """
     given = request.headers.getlist(HEADER)
     if not given:
@@ -55,7 +57,7 @@ def recipe_of(request: Request, body: Mapping[str, Any], *name: str) -> Idempote
         )
     seed = principal_of(request).seed
     if seed is None:
-        raise Problem(HTTPStatus.BAD_REQUEST, f"{HEADER} goes with an API key")
+        raise Problem(HTTPStatus.BAD_REQUEST, f"{HEADER} needs an API key")
     try:
         canonical = json.dumps(body, sort_keys=True, separators=(",", ":"))
     except RecursionError:

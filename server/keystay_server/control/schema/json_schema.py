@@ -1,8 +1,8 @@
 """
-What JSON may look like: one declaration that a body is checked by, and that is its JSON Schema.
+Declarations of JSON objects: one both validates a body and produces its JSON Schema.
 
-It says of what type each field is. What a type cannot say is checked where it
-means something (`fields`), and stands here for those who read the schema.
+Only types are checked here. Other rules are in the schema for its readers; they are
+enforced where they have a meaning (`sessions/fields.py`).
 """
 
 import json
@@ -18,22 +18,22 @@ Schema = dict[str, Any]
 @dataclass(frozen=True, slots=True)
 class Kind:
     """
-    What a value may be.
+    The type of a value.
 
-    `types` are those of Python that the JSON values have, exactly: True is no int.
-    None at all stands for any value.
+    `types` are the exact Python types of the JSON values: True is not an int. No types: any
+    value. `expected` completes the error text "NAME must be ...".
     """
 
-    words: str
+    expected: str
     types: tuple[type, ...]
     schema: Schema
 
     def narrowed(self, **keywords: Any) -> "Kind":
-        """The same with more keywords in its schema."""
+        """Return the kind with more keywords in its schema."""
         return replace(self, schema={**self.schema, **keywords})
 
     def or_null(self) -> "Kind":
-        """The same, or null."""
+        """Return the kind that allows null too."""
         match self.schema:
             case {"type": str(type_), **rest}:
                 schema: Schema = {"type": [type_, "null"], **rest}
@@ -53,7 +53,7 @@ SWITCH = Kind("true or false", (bool,), {"type": "boolean"})
 
 
 def list_of(schema: Schema) -> Kind:
-    """An array of these."""
+    """Return an array of these."""
     return Kind("an array", (list,), {"type": "array", "items": schema})
 
 
@@ -63,28 +63,28 @@ class Field:
 
     name: str
     kind: Kind
-    about: str
+    description: str
     required: bool = False
 
     def read(self, value: Any) -> Any:
         """
-        Return the value; null is as good as leaving a field out.
+        Return the value. Null is the same as a missing field.
 
         Raises:
-            InvalidParams: If it is of another type, or missing.
+            InvalidParams: If it has another type, or is missing.
         """
         if value is None and not self.required:
             return None
         if not self.kind.types or type(value) in self.kind.types:
             return value
-        raise InvalidParams(f"{self.name} must be {self.kind.words}")
+        raise InvalidParams(f"{self.name} must be {self.kind.expected}")
 
     def read_text(self, text: str) -> Any:
         """
-        Return what a query parameter says: a whole number within bounds, or the text.
+        Return the value of a query parameter: a whole number within bounds, or the text.
 
         Raises:
-            InvalidParams: If it must be a number and is none.
+            InvalidParams: If it must be a number and is not.
         """
         if self.kind.types != WHOLE.types:
             return text
@@ -97,9 +97,9 @@ class Field:
 @dataclass(frozen=True, slots=True)
 class Shape:
     """
-    An object, by its name in the description of the API.
+    An object, with its name in the OpenAPI document.
 
-    `rules` are more keywords of its schema.
+    `rules` are further keywords of its schema.
     """
 
     name: str
@@ -108,21 +108,21 @@ class Shape:
 
     @property
     def reference(self) -> Schema:
-        """Where its schema is."""
+        """The reference to its schema in the OpenAPI document."""
         return {"$ref": f"#/components/schemas/{self.name}"}
 
     def read(self, value: Mapping[str, Any]) -> dict[str, Any]:
         """
-        Return the value with every field there, None for what was left out.
+        Return all fields, with None for the missing ones.
 
         Raises:
-            InvalidParams: If a field is missing, of another type, or unknown.
+            InvalidParams: If a field is missing, unknown, or has another type.
         """
         refuse_unknown("field", value, [known.name for known in self.fields])
         return {known.name: known.read(value.get(known.name)) for known in self.fields}
 
-    def question(self) -> Schema:
-        """The schema of what is sent: no other fields, and null is as good as leaving out."""
+    def request_schema(self) -> Schema:
+        """The schema in a request: no other fields; null is the same as missing."""
         return {
             **self._schema(
                 lambda known: known.kind if known.required else known.kind.or_null()
@@ -131,15 +131,15 @@ class Shape:
             **self.rules,
         }
 
-    def answer(self) -> Schema:
-        """The schema of what is answered: a later version may tell more."""
+    def response_schema(self) -> Schema:
+        """The schema in a response: a later version may add fields."""
         return {**self._schema(lambda known: known.kind), **self.rules}
 
     def _schema(self, kind_of: Callable[[Field], Kind]) -> Schema:
         return {
             "type": "object",
             "properties": {
-                known.name: {**kind_of(known).schema, "description": known.about}
+                known.name: {**kind_of(known).schema, "description": known.description}
                 for known in self.fields
             },
             "required": [known.name for known in self.fields if known.required],
@@ -148,10 +148,10 @@ class Shape:
 
 def refuse_unknown(kind: str, given: Collection[str], allowed: Collection[str]) -> None:
     """
-    Pass if all that is given is allowed.
+    Return if all given names are allowed.
 
     Raises:
-        InvalidParams: If not; it quotes the name so that it fits a line and can be printed.
+        InvalidParams: If not. It quotes the name, shortened and escaped.
     """
     for name in given:
         if name not in allowed:

@@ -1,5 +1,5 @@
 """
-The API in the words of OpenAPI 3.1, made from the table of paths.
+The OpenAPI 3.1 document, made from the table of operations.
 """
 
 import re
@@ -10,17 +10,17 @@ from keystay_protocol import __version__
 from keystay_server.control.http.problems import MEDIA_TYPE
 from keystay_server.control.schema.idempotency import PARAMETER
 from keystay_server.control.schema.json_schema import NUMBER, TEXT, WHOLE, Field, Schema, Shape
-from keystay_server.control.schema.operation import Operation, Reply
+from keystay_server.control.schema.operation import Operation, ResponseSpec
 
 PROBLEM = Shape(
     "Problem",
     (
-        Field("title", TEXT, "the status, in words", required=True),
-        Field("status", WHOLE, "the status", required=True),
-        Field("detail", TEXT, "what was wrong, for people"),
-        Field("code", TEXT, "what was wrong, for programs: a code of the wire protocol, or "
+        Field("title", TEXT, "the phrase of the status", required=True),
+        Field("status", WHOLE, "the HTTP status", required=True),
+        Field("detail", TEXT, "what was wrong, as text"),
+        Field("code", TEXT, "what was wrong, as a code of the wire protocol, or "
               "revisionConflict, idempotencyKeyReused, insufficientScope"),
-        Field("retryAfter", NUMBER, "when to try again, in seconds"),
+        Field("retryAfter", NUMBER, "when to retry, in seconds"),
     ),
 )  # fmt: skip
 
@@ -32,22 +32,22 @@ _PATH_PARAMETERS = {
 
 
 def describe(operations: Iterable[Operation]) -> Schema:
-    """Describe the API."""
+    """Make the document."""
     paths: Schema = {}
-    shapes: dict[str, Schema] = {PROBLEM.name: PROBLEM.answer()}
+    shapes: dict[str, Schema] = {PROBLEM.name: PROBLEM.response_schema()}
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
         if operation.body is not None:
-            shapes[operation.body.name] = operation.body.question()
-        for reply in operation.replies.values():
-            if reply.shape is not None:
-                shapes[reply.shape.name] = reply.shape.answer()
+            shapes[operation.body.name] = operation.body.request_schema()
+        for spec in operation.responses.values():
+            if spec.shape is not None:
+                shapes[spec.shape.name] = spec.shape.response_schema()
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Keystay control plane",
             "version": __version__,
-            "description": "What backends do with sessions, and say to clients.",
+            "description": "The HTTP API for backends: sessions, events, the feed.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "paths": paths,
@@ -57,7 +57,7 @@ def describe(operations: Iterable[Operation]) -> Schema:
                 "apiKey": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "An API key; each operation names the scope that it takes.",
+                    "description": "An API key; each operation names the scope that it needs.",
                 }
             },
         },
@@ -66,14 +66,14 @@ def describe(operations: Iterable[Operation]) -> Schema:
 
 def _operation(operation: Operation) -> Schema:
     described: Schema = {
-        "operationId": operation.name,
-        "summary": operation.about,
+        "operationId": operation.id,
+        "summary": operation.summary,
         "parameters": list(_parameters(operation)),
         "responses": dict(_responses(operation)),
         "security": [],
     }
     if operation.right is not None:
-        # OpenAPI 3.1 lets bearer schemes name the roles that are needed.
+        # OpenAPI 3.1 allows the names of roles for bearer schemes.
         described["security"] = [{"apiKey": [str(operation.right)]}]
     if operation.body is not None:
         described["requestBody"] = {
@@ -103,15 +103,15 @@ def _parameter(place: str, known: Field) -> Schema:
         "name": known.name,
         "in": place,
         "required": known.required,
-        "description": known.about,
+        "description": known.description,
         "schema": known.kind.schema,
     }
 
 
 def _responses(operation: Operation) -> Iterator[tuple[str, Schema]]:
-    for status, reply in operation.replies.items():
-        yield str(status), _reply(reply)
-    statuses = set(operation.refusals)
+    for status, spec in operation.responses.items():
+        yield str(status), _response(spec)
+    statuses = set(operation.error_statuses)
     if operation.right is not None:
         statuses.update(_ALWAYS)
     if operation.body is not None:
@@ -130,10 +130,10 @@ def _responses(operation: Operation) -> Iterator[tuple[str, Schema]]:
         )
 
 
-def _reply(reply: Reply) -> Schema:
-    described: Schema = {"description": reply.about}
-    if reply.shape is not None:
-        described["content"] = {reply.media_type: {"schema": reply.shape.reference}}
-    elif reply.media_type != "application/json":
-        described["content"] = {reply.media_type: {"schema": {"type": "string"}}}
+def _response(spec: ResponseSpec) -> Schema:
+    described: Schema = {"description": spec.description}
+    if spec.shape is not None:
+        described["content"] = {spec.media_type: {"schema": spec.shape.reference}}
+    elif spec.media_type != "application/json":
+        described["content"] = {spec.media_type: {"schema": {"type": "string"}}}
     return described

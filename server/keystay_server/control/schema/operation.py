@@ -1,5 +1,5 @@
 """
-One thing that backends can ask for: who answers it, and what there is to know before asking.
+One operation of the API: its handler, and everything its description needs.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -11,38 +11,38 @@ from starlette.responses import Response
 from keystay_server.control.auth.rights import Right
 from keystay_server.control.schema.json_schema import Field, Shape
 
-Answer = Callable[[Request], Awaitable[Response]]
+Handler = Callable[[Request], Awaitable[Response]]
 
 JSON = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer that is no refusal. Without a shape it has no body, or one of another type."""
+class ResponseSpec:
+    """A successful response. Without a shape it has no body, or one of another media type."""
 
-    about: str
+    description: str
     shape: Shape | None = None
     media_type: str = JSON
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A row of the table of paths."""
+    """A row of the table of operations."""
 
-    name: str
-    """What generated clients call it."""
+    id: str
+    """The OpenAPI operation id: generated clients name a method after it."""
     method: str
     path: str
-    answer: Answer
-    about: str
+    handler: Handler
+    summary: str
     right: Right | None
-    """Which of the scopes it takes; None: it is for everybody."""
-    replies: Mapping[int, Reply]
+    """The scope that a key needs; None: no API key is needed."""
+    responses: Mapping[int, ResponseSpec]
     query: tuple[Field, ...] = ()
     body: Shape | None = None
-    refusals: tuple[int, ...] = ()
-    """Statuses of problems, beside those that every operation of its kind has."""
+    error_statuses: tuple[int, ...] = ()
+    """Statuses of problems beside those that every operation of its kind has."""
     is_idempotent: bool = False
-    """Whether a POST takes an `Idempotency-Key`."""
+    """Whether it accepts an `Idempotency-Key`."""
     has_deadline: bool = field(default=True, kw_only=True)
-    """Whether its answer ends by itself."""
+    """False for a response that goes on until the client leaves."""

@@ -1,5 +1,5 @@
 """
-What goes to and fro: the bodies of requests and of answers.
+The shapes of request and response bodies, and the query parameters.
 """
 
 from keystay_protocol.errors import BY_CODE, REASON, SessionEnded
@@ -63,32 +63,32 @@ _META = Field(
     "whole numbers of 64 bits",
 )
 
-OPENING = Shape(
+SESSION_REQUEST = Shape(
     "SessionRequest",
     (
         Field(
             "actorId",
             _ACTOR,
-            f"whose session it is: {MAX_ACTOR_ID_BYTES} bytes of UTF-8; a number stands for "
+            f"the actor: at most {MAX_ACTOR_ID_BYTES} bytes of UTF-8; a number stands for "
             "its decimal string",
             required=True,
         ),
         _META,
-        Field("language", _LANGUAGE, "a BCP 47 tag; en if left out"),
+        Field("language", _LANGUAGE, "a BCP 47 tag; default en"),
         Field("version", _VERSION, "the version of the application"),
-        Field("ttl", _SECONDS, "how long it lives without activity, in seconds"),
-        Field("maxAge", _SECONDS, "how long it lives at most, in seconds"),
+        Field("ttl", _SECONDS, "lifetime without activity, in seconds"),
+        Field("maxAge", _SECONDS, "maximum lifetime, in seconds"),
     ),
 )
 
-CHANGE = Shape(
-    "Change",
+SESSION_UPDATE = Shape(
+    "SessionUpdate",
     (
         _META,
         Field("language", _LANGUAGE, "a BCP 47 tag"),
-        Field("revision", WHOLE, "the revision that the change is meant for; any if left out"),
+        Field("revision", WHOLE, "the expected revision; any if left out"),
     ),
-    # Each field may be left out, but then there has to be the other.
+    # At least one of the two.
     {
         "anyOf": [
             {"required": ["meta"], "properties": {"meta": {"type": "object"}}},
@@ -117,30 +117,30 @@ EVENT = Shape(
 REASON_PARAMETER = Field(
     "reason",
     TEXT.narrowed(pattern=f"^{REASON.pattern}$", **{"not": {"enum": _OTHER_CODES}}),
-    "the word that its holders are told; revoked if left out",
+    "the reason sent to its connections; default revoked",
 )
 LIMIT = Field(
     "limit", WHOLE.narrowed(minimum=1, maximum=MAX_PAGE, default=PAGE), "sessions on a page"
 )
-AFTER = Field("after", TEXT, "next of the page before; the first page if left out")
+AFTER = Field("after", TEXT, "`next` of the page before; the first page if left out")
 
 _SESSION_FIELDS = (
-    Field("id", TEXT, "names the session, and is no secret", required=True),
-    Field("actorId", TEXT, "whose it is", required=True),
+    Field("id", TEXT, "the public id of the session", required=True),
+    Field("actorId", TEXT, "the actor", required=True),
     Field("meta", OBJECT, "public variables", required=True),
     Field("language", TEXT, "a BCP 47 tag", required=True),
     Field("version", TEXT.or_null(), "the version of the application", required=True),
     Field("createdAt", _MILLISECONDS, "Unix milliseconds", required=True),
-    Field("expiresAt", _MILLISECONDS, "Unix milliseconds; slides", required=True),
-    Field("endsAt", _MILLISECONDS.or_null(), "Unix milliseconds; does not", required=True),
-    Field("revision", WHOLE, "one more with each change", required=True),
+    Field("expiresAt", _MILLISECONDS, "Unix milliseconds; moves with activity", required=True),
+    Field("endsAt", _MILLISECONDS.or_null(), "Unix milliseconds; fixed", required=True),
+    Field("revision", WHOLE, "incremented by each change", required=True),
 )
 
 SESSION = Shape("Session", _SESSION_FIELDS)
 SESSION_WITH_KEY = Shape(
     "SessionWithKey",
     (
-        Field("key", TEXT, "the secret that opens it; told this once", required=True),
+        Field("key", TEXT, "the secret key; only in this response", required=True),
         *_SESSION_FIELDS,
     ),
 )
@@ -148,49 +148,60 @@ SESSIONS = Shape(
     "Sessions",
     (
         Field("sessions", list_of(SESSION.reference), "the oldest first", required=True),
-        Field("next", TEXT.or_null(), "where the next page goes on", required=True),
+        Field(
+            "next",
+            TEXT.or_null(),
+            "`after` of the next page; null: this is the last",
+            required=True,
+        ),
     ),
 )
-ENDED = Shape("Ended", (Field("ended", WHOLE, "how many there were", required=True),))
-SAID = Shape("Said", (Field("cursor", WHOLE, "its place among events", required=True),))
-STATUS = Shape("Status", (Field("status", TEXT, "alive, or ready", required=True),))
+REVOKED = Shape("Revoked", (Field("ended", WHOLE, "number of sessions", required=True),))
+EMITTED = Shape(
+    "Emitted", (Field("cursor", WHOLE, "the position of the event", required=True),)
+)
+STATUS = Shape("Status", (Field("status", TEXT, "alive or ready", required=True),))
 NODE = Shape(
     "Node",
     (
-        Field("id", TEXT, "names the node until it restarts", required=True),
-        Field("version", TEXT, "of Keystay", required=True),
-        Field("listen", TEXT, "where clients connect", required=True),
+        Field("id", TEXT, "id of the node, until it restarts", required=True),
+        Field("version", TEXT, "version of Keystay", required=True),
+        Field("listen", TEXT, "URL for clients", required=True),
         Field("startedAt", _MILLISECONDS, "Unix milliseconds", required=True),
         Field("seenAt", _MILLISECONDS, "Unix milliseconds", required=True),
-        Field("draining", SWITCH, "whether it is going away", required=True),
+        Field("draining", SWITCH, "whether it shuts down", required=True),
         Field("connections", WHOLE, "open now", required=True),
-        Field("bound", WHOLE, "of these, with a session", required=True),
+        Field("bound", WHOLE, "open now, with a session", required=True),
         Field("commands", WHOLE, "since its start", required=True),
         Field("commandsFailed", WHOLE, "since its start", required=True),
         Field("events", WHOLE, "sent to clients since its start", required=True),
-        Field("recovered", WHOLE, "restores that brought all, since its start", required=True),
-        Field("slowClients", WHOLE, "cut off since its start", required=True),
-        Field("p50Ms", NUMBER.or_null(), "of commands in the last 10 s", required=True),
-        Field("p99Ms", NUMBER.or_null(), "of commands in the last 10 s", required=True),
+        Field("recovered", WHOLE, "complete restores since its start", required=True),
+        Field("slowClients", WHOLE, "disconnected since its start", required=True),
+        Field("p50Ms", NUMBER.or_null(), "command latency in the last 10 s", required=True),
+        Field("p99Ms", NUMBER.or_null(), "command latency in the last 10 s", required=True),
     ),
 )
 STATS = Shape(
     "Stats",
     (
-        Field("node", TEXT, "the id of the node that answers", required=True),
-        Field("nodes", list_of(NODE.answer()), "all nodes", required=True),
+        Field("node", TEXT, "id of the node that responds", required=True),
+        Field("nodes", list_of(NODE.response_schema()), "all nodes", required=True),
     ),
 )
 CONNECTION = Shape(
     "Connection",
     (
-        Field("node", TEXT, "which node it is on", required=True),
-        Field("sessionId", TEXT, "which session it holds", required=True),
-        Field("address", TEXT, "where it comes from", required=True),
+        Field("node", TEXT, "id of its node", required=True),
+        Field("sessionId", TEXT, "id of its session", required=True),
+        Field("address", TEXT, "remote address", required=True),
         Field("since", _MILLISECONDS, "Unix milliseconds", required=True),
     ),
 )
 CONNECTIONS = Shape(
     "Connections",
-    (Field("connections", list_of(CONNECTION.answer()), "200 at most", required=True),),
+    (
+        Field(
+            "connections", list_of(CONNECTION.response_schema()), "at most 200", required=True
+        ),
+    ),
 )

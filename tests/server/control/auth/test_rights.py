@@ -94,7 +94,7 @@ async def test_a_key_can_do_what_its_scopes_say(
             assert answer.json()["code"] == "insufficientScope"
             assert (
                 answer.json()["detail"]
-                == f"this needs the scope {scope}, which the key has not"
+                == f"this needs the scope {scope}, which the key does not have"
             )
             assert f'scope="{scope}"' in answer.headers["WWW-Authenticate"]
 

@@ -6,7 +6,7 @@ import pytest
 
 from keystay_server.control.auth.wrong_keys import (
     ADDRESS_BURST,
-    MOST_ADDRESSES,
+    MAX_ADDRESSES,
     NODE_BURST,
     PER_ADDRESS_S,
     WrongKeys,
@@ -27,28 +27,28 @@ def test_an_address_has_a_burst_and_then_some_a_second() -> None:
     """Who waits is told again; other addresses are told all along."""
     clock = Clock()
     wrong = WrongKeys(clock)
-    assert [wrong.note("a") for _ in range(ADDRESS_BURST + 5)] == [True] * ADDRESS_BURST + [
+    assert [wrong.record("a") for _ in range(ADDRESS_BURST + 5)] == [True] * ADDRESS_BURST + [
         False
     ] * 5
-    assert wrong.note("b")
+    assert wrong.record("b")
     clock.now += 1
-    assert sum(wrong.note("a") for _ in range(100)) == PER_ADDRESS_S
+    assert sum(wrong.record("a") for _ in range(100)) == PER_ADDRESS_S
     clock.now += 3600
-    assert sum(wrong.note("a") for _ in range(100)) == ADDRESS_BURST
+    assert sum(wrong.record("a") for _ in range(100)) == ADDRESS_BURST
 
 
 def test_the_node_has_a_bound_over_all_addresses() -> None:
     """Many addresses together are told no more than the node tells."""
     wrong = WrongKeys(Clock())
-    assert sum(wrong.note(f"10.0.0.{n}") for n in range(1000)) == NODE_BURST
+    assert sum(wrong.record(f"10.0.0.{n}") for n in range(1000)) == NODE_BURST
 
 
 def test_addresses_are_remembered_in_bounds() -> None:
     """However many there are, the newest are remembered and no more."""
     wrong = WrongKeys(Clock())
-    for number in range(10 * MOST_ADDRESSES):
-        wrong.note(f"address-{number}")
-    assert len(wrong) == MOST_ADDRESSES
+    for number in range(10 * MAX_ADDRESSES):
+        wrong.record(f"address-{number}")
+    assert len(wrong) == MAX_ADDRESSES
 
 
 def test_the_log_has_a_line_a_minute(caplog: pytest.LogCaptureFixture) -> None:
@@ -56,11 +56,11 @@ def test_the_log_has_a_line_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
     wrong = WrongKeys(clock)
     for _ in range(500):
-        wrong.note("10.0.0.1")
+        wrong.record("10.0.0.1")
     clock.now += 61
-    wrong.note("10.0.0.2")
+    wrong.record("10.0.0.2")
     clock.now += 61
-    wrong.note("10.0.0.3")
+    wrong.record("10.0.0.3")
     assert [record.getMessage() for record in caplog.records] == [
         "wrong API key from 10.0.0.1",
         "wrong API key from 10.0.0.2, and 499 more since the line before",

@@ -47,7 +47,7 @@ async def test_a_node_that_goes_away_is_not_ready() -> None:
             await writer.wait_closed()
             assert await stopping == 0
     assert ready.status_code == 503
-    assert ready.json()["detail"] == "the node is going away"
+    assert ready.json()["detail"] == "the node shuts down"
     assert alive.status_code == 200
 
 

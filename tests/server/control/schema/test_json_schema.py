@@ -64,7 +64,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize("value", RIGHT)
 def test_what_the_schema_allows_is_read(value: dict[str, Any]) -> None:
     """With None for every field that was left out."""
-    assert jsonschema_rs.is_valid(SHAPE.question(), value)
+    assert jsonschema_rs.is_valid(SHAPE.request_schema(), value)
     names = [field.name for field in SHAPE.fields]
     assert SHAPE.read(value) == {name: value.get(name) for name in names}
 
@@ -72,15 +72,15 @@ def test_what_the_schema_allows_is_read(value: dict[str, Any]) -> None:
 @pytest.mark.parametrize(("value", "words"), WRONG)
 def test_what_the_schema_forbids_is_refused(value: dict[str, Any], words: str) -> None:
     """The error names the field and says what it must be."""
-    assert not jsonschema_rs.is_valid(SHAPE.question(), value)
+    assert not jsonschema_rs.is_valid(SHAPE.request_schema(), value)
     with pytest.raises(InvalidParams, match=words):
         SHAPE.read(value)
 
 
 def test_an_answer_may_tell_more_later() -> None:
     """What is answered is described without forbidding fields of a later version."""
-    assert jsonschema_rs.is_valid(SHAPE.answer(), {"who": "a", "other": 1})
-    assert not jsonschema_rs.is_valid(SHAPE.answer(), {"who": "a", "text": None})
+    assert jsonschema_rs.is_valid(SHAPE.response_schema(), {"who": "a", "other": 1})
+    assert not jsonschema_rs.is_valid(SHAPE.response_schema(), {"who": "a", "text": None})
 
 
 @pytest.mark.parametrize("kind", [ANY, NUMBER, OBJECT, SWITCH, TEXT, WHOLE, EITHER])

@@ -50,7 +50,7 @@ class Peer:
             await self._reader.readexactly(length)
         return int(head[9:12])
 
-    async def asks(self) -> int:
+    async def ask_liveness(self) -> int:
         """The status of `GET /livez`."""
         self.send(LIVEZ)
         return await self.status()
@@ -73,7 +73,7 @@ class Peer:
         self._writer.transport.abort()
 
 
-class Door:
+class Port:
     """A control port with few places, and those who come to it."""
 
     def __init__(self, port: int, sessions: Sessions, peers: AsyncExitStack) -> None:
@@ -98,22 +98,22 @@ class Door:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def door(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Door]:
+async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Port]:
     """A control port in this process."""
     monkeypatch.setattr(control_server, "MAX_CONNECTIONS", PLACES)
-    async with _served() as door:
-        yield door
+    async with _served() as port:
+        yield port
 
 
 @asynccontextmanager
-async def _served() -> AsyncIterator[Door]:
+async def _served() -> AsyncIterator[Port]:
     store = open_store("memory://", Retention())
     await store.start(Heard())
     sessions, feed = Sessions(store, Rules(60)), Feed(store)
     control = control_over(store, sessions, feed, deadline_s=5, drain_s=1)
     async with AsyncExitStack() as peers:
         try:
-            yield Door(await control.start("127.0.0.1", 0, one_key()), sessions, peers)
+            yield Port(await control.start("127.0.0.1", 0, one_key()), sessions, peers)
         finally:
             await feed.stop()
             await control.stop()
@@ -121,91 +121,91 @@ async def _served() -> AsyncIterator[Door]:
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /", FORM], ids=["nothing", "a head", "no body"])
-async def test_who_does_not_speak_takes_nobodys_place(door: Door, sent: bytes) -> None:
+async def test_who_does_not_speak_takes_nobodys_place(port: Port, sent: bytes) -> None:
     """However many have sent no whole request: one more is served, and the oldest closed."""
-    silent = await door.peers(PLACES, sent)
+    silent = await port.peers(PLACES, sent)
     for oldest in silent:
-        newest = await door.peer()
-        assert await newest.asks() == 200
+        newest = await port.peer()
+        assert await newest.ask_liveness() == 200
         newest.close()
-        await door.peers(1, sent)
+        await port.peers(1, sent)
         assert await oldest.is_closed()
 
 
-async def test_a_flood_of_silent_connections(door: Door) -> None:
+async def test_a_flood_of_silent_connections(port: Port) -> None:
     """Twenty times as many as there are places do not keep one request from its answer."""
     for _ in range(20):
-        newest, *_ = await asyncio.gather(door.peer(), door.peers(PLACES))
-        assert await (await door.peer()).asks() == 200
+        newest, *_ = await asyncio.gather(port.peer(), port.peers(PLACES))
+        assert await (await port.peer()).ask_liveness() == 200
         newest.close()
 
 
-async def test_who_has_spoken_goes_after_those_who_never_did(door: Door) -> None:
+async def test_who_has_spoken_goes_after_those_who_never_did(port: Port) -> None:
     """A connection between two requests keeps its place while others have sent none."""
-    pooled = await door.peer()
-    assert await pooled.asks() == 200
-    await door.peers(3 * PLACES)
-    assert await pooled.asks() == 200
+    pooled = await port.peer()
+    assert await pooled.ask_liveness() == 200
+    await port.peers(3 * PLACES)
+    assert await pooled.ask_liveness() == 200
 
 
-async def test_between_two_requests_nobody_holds_a_place(door: Door) -> None:
+async def test_between_two_requests_nobody_holds_a_place(port: Port) -> None:
     """Where all have spoken, the one that has been quiet for the longest is closed."""
-    peers = await door.peers(PLACES)
+    peers = await port.peers(PLACES)
     for peer in peers:
-        assert await peer.asks() == 200
-    assert await peers[0].asks() == 200
-    assert await (await door.peer()).asks() == 200
+        assert await peer.ask_liveness() == 200
+    assert await peers[0].ask_liveness() == 200
+    assert await (await port.peer()).ask_liveness() == 200
     assert await peers[1].is_closed()
-    assert await peers[0].asks() == 200
+    assert await peers[0].ask_liveness() == 200
 
 
-async def test_who_is_served_is_never_closed(door: Door) -> None:
+async def test_who_is_served_is_never_closed(port: Port) -> None:
     """A feed goes on, however many come."""
-    async with listening(door.url, API_KEY) as source:
+    async with listening(port.url, API_KEY) as source:
         await source.begun()
-        await door.peers(3 * PLACES)
-        await door.sessions.create(door.sessions.prepare(SessionRequest("alice"))[1])
+        await port.peers(3 * PLACES)
+        await port.sessions.create(port.sessions.prepare(SessionRequest("alice"))[1])
         assert (await source.event()).data["actorId"] == "alice"
 
 
 @pytest.mark.parametrize("behind", [LIVEZ, b"GET /", FORM], ids=["all", "a head", "no body"])
-async def test_what_comes_behind_a_request_costs_no_place(door: Door, behind: bytes) -> None:
+async def test_what_comes_behind_a_request_costs_no_place(port: Port, behind: bytes) -> None:
     """Who is served keeps the place, whatever else they have sent meanwhile."""
-    peer = await door.peer()
+    peer = await port.peer()
     peer.send(FEED + behind)
     await peer.until(b"\nid: ")
-    await door.peers(3 * PLACES)
-    await door.sessions.create(door.sessions.prepare(SessionRequest("alice"))[1])
+    await port.peers(3 * PLACES)
+    await port.sessions.create(port.sessions.prepare(SessionRequest("alice"))[1])
     await peer.until(b'"actorId":"alice"')
 
 
-async def test_what_comes_behind_an_answer_takes_nobodys_place(door: Door) -> None:
+async def test_what_comes_behind_an_answer_takes_nobodys_place(port: Port) -> None:
     """A request without its body is none, also behind one that was answered."""
-    for peer in await door.peers(PLACES, LIVEZ + FORM):
+    for peer in await port.peers(PLACES, LIVEZ + FORM):
         assert await peer.status() == 200
-    assert await (await door.peer()).asks() == 200
+    assert await (await port.peer()).ask_liveness() == 200
 
 
-async def test_where_all_are_served_one_more_is_told_to_come_again(door: Door) -> None:
+async def test_where_all_are_served_one_more_is_told_to_come_again(port: Port) -> None:
     """It gets 503, and nobody loses a place to it."""
     async with AsyncExitStack() as stack:
         sources = [
-            await stack.enter_async_context(listening(door.url, API_KEY)) for _ in range(PLACES)
+            await stack.enter_async_context(listening(port.url, API_KEY)) for _ in range(PLACES)
         ]
         for source in sources:
             await source.begun()
-        assert await (await door.peer()).asks() == 503
-        await door.sessions.create(door.sessions.prepare(SessionRequest("alice"))[1])
+        assert await (await port.peer()).ask_liveness() == 503
+        await port.sessions.create(port.sessions.prepare(SessionRequest("alice"))[1])
         for source in sources:
             assert (await source.event()).data["actorId"] == "alice"
 
 
 async def test_the_log_has_a_line_about_it(
-    door: Door, caplog: pytest.LogCaptureFixture
+    port: Port, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One a minute, with the address."""
-    await door.peers(5 * PLACES)
-    assert await (await door.peer()).asks() == 200
+    await port.peers(5 * PLACES)
+    assert await (await port.peer()).ask_liveness() == 200
     assert [record.getMessage() for record in caplog.records] == [
         "the control port is full: closed an idle connection of 127.0.0.1"
     ]
