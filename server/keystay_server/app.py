@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from keystay_protocol.codec import Limits
 from keystay_server.control.auth.api_key import directory_beside, read_or_make_api_key
 from keystay_server.control.auth.key_ring import KeyRing, read_keys
 from keystay_server.control.demo.routes import HOME as DEMO
@@ -22,15 +21,11 @@ from keystay_server.control.server import ControlServer
 from keystay_server.delivery.hub import Hub
 from keystay_server.feed.signing import Signer, read_secrets
 from keystay_server.feed.subscriptions import Feed
-from keystay_server.gateway.connection import Node
 from keystay_server.gateway.context import Services
-from keystay_server.gateway.deadlines import Timings
-from keystay_server.gateway.dispatch import Dispatcher
-from keystay_server.gateway.handshake import OriginPolicy
-from keystay_server.gateway.instrumentation import instruments_for
-from keystay_server.gateway.limits import ConnectionLimits
-from keystay_server.gateway.listener import Listener
-from keystay_server.gateway.login.authenticators import Anonymous, Authenticator
+from keystay_server.gateway.instrumentation import instrument
+from keystay_server.gateway.login.authenticators import Authenticator
+from keystay_server.gateway.login.configured import configured_authenticators
+from keystay_server.gateway.setup import make_listener
 from keystay_server.gateway.websocket import frame
 from keystay_server.node.directory import ConnectionDirectory
 from keystay_server.node.heartbeat import Heartbeat
@@ -58,10 +53,10 @@ class App:
     One server process.
 
     Args:
-        authenticators: Ways to log in beside the configured ones, by name.
+        authenticators: Ways to log in besides the configured ones, by name.
 
     Raises:
-        ConfigError: If the settings cannot be used together, or a file they name cannot.
+        ConfigError: If a file that a setting names cannot be used, or the store cannot.
     """
 
     def __init__(
@@ -73,42 +68,31 @@ class App:
         self._control_tls = _tls(
             self._reloading, "control_tls", config.control_tls_cert, config.control_tls_key
         )
-        instruments = instruments_for(config, _store(config))
-        self._store, counts = instruments.store, instruments.counts
-        self._loop_lag = instruments.loop_lag
+        instrumentation = instrument(config, _store(config))
+        self._store, counts = instrumentation.store, instrumentation.counts
+        self._loop_lag = instrumentation.loop_lag
         node_id = secrets.token_hex(6)
         self._heartbeat = Heartbeat(self._store, counts, node_id)
         self._hub = Hub(self._store, frame, config.max_outbox_bytes // 2, counts)
         self._directory = ConnectionDirectory(self._store, self._hub, node_id)
         self._expiry = Expiry(self._store, self._hub, Activity(config.activity), counts)
         self._sessions = Sessions(self._store, _rules(config), self._expiry.extend_held)
-        services = Services(
-            self._sessions, self._hub, {**_authenticators(config), **(authenticators or {})}
-        )
-        node = Node(
-            services,
-            Dispatcher(
-                instruments.commands, deadline_s=config.command_timeout_s, counts=counts
+        self._listener = make_listener(
+            config,
+            Services(
+                self._sessions,
+                self._hub,
+                {**configured_authenticators(config), **(authenticators or {})},
             ),
-            frame,
-            Limits(config.max_message_bytes, config.max_message_depth),
-            config.max_in_flight,
-            config.max_outbox_bytes,
+            instrumentation,
             self._expiry.on_activity,
-            counts,
-        )
-        self._listener = Listener(
-            node,
-            _timings(config),
-            OriginPolicy(frozenset(config.origins), loopback=config.dev),
-            ConnectionLimits(config.max_connections, config.max_connections_per_address),
         )
         self._feed = Feed(self._store, counts)
         self._webhooks = _webhooks(config, self._store, node_id, counts, self._reloading)
         self._control = ControlServer(
             self._sessions,
             self._hub,
-            TelemetryEndpoints(self._heartbeat, instruments.metrics),
+            TelemetryEndpoints(self._heartbeat, instrumentation.metrics),
             self._directory,
             self._feed,
             deadline_s=config.command_timeout_s,
@@ -118,7 +102,7 @@ class App:
 
     async def run(self, ready: Callable[[dict[str, Any]], None]) -> None:
         """
-        Serve until SIGTERM or SIGINT; `ready` is told once the doors are open.
+        Serve until SIGTERM or SIGINT. `ready` is called once both ports accept connections.
 
         Raises:
             ConfigError: If the store or an address cannot be used.
@@ -136,12 +120,12 @@ class App:
             self._loop_lag.start()
             if self._webhooks is not None:
                 self._webhooks.start()
-            ready(await self._open_doors())
+            ready(await self._listen())
             await stopping.wait()
             log.info("draining")
         finally:
             self._control.drain()
-            # Its listeners go on at another node, where they miss nothing.
+            # Its listeners continue at another node, from their position.
             await self._feed.stop()
             self._heartbeat.drain()
             await self._listener.stop(self._config.drain_timeout_s)
@@ -156,7 +140,7 @@ class App:
             await self._store.stop()
         log.info("stopped")
 
-    async def _open_doors(self) -> dict[str, Any]:
+    async def _listen(self) -> dict[str, Any]:
         config = self._config
         directory = directory_beside(config.store)
         read_or_make_api_key(directory)
@@ -167,7 +151,7 @@ class App:
         )
         listen = f"{'wss' if self._tls else 'ws'}://{listen}"
         self._heartbeat.start(listen)
-        # Last: once a load balancer is told that this node is ready, it is.
+        # Last: when a load balancer sees `/readyz` answer, clients can connect already.
         control = await _open(
             "control",
             config.control,
@@ -181,7 +165,7 @@ class App:
         control = f"{'https' if self._control_tls else 'http'}://{control}"
         if config.dev:
             log.info("the demo is at %s", control + DEMO)
-        # Not before: what a server that cannot start says is one line.
+        # Not before: a server that cannot start writes one line.
         keys.warn_of_short()
         return {
             "event": "ready",
@@ -193,7 +177,7 @@ class App:
 
 
 async def _open(name: str, address: str, start: Callable[[str, int], Awaitable[int]]) -> str:
-    """Open the door that the setting is about; return its address, with the port chosen."""
+    """Listen on the address of a setting; return it, with the port that was chosen."""
     host, port = parse_address(name, address)
     try:
         port = await start(host, port)
@@ -225,35 +209,12 @@ def _rules(config: Config) -> Rules:
     )
 
 
-def _timings(config: Config) -> Timings:
-    return Timings(
-        handshake_s=config.handshake_timeout_s,
-        session_s=config.session_timeout_s,
-        ping_interval_s=config.ping_interval_s,
-        ping_timeout_s=config.ping_timeout_s,
-        slow_s=config.slow_timeout_s,
-        close_s=config.close_timeout_s,
-    )
-
-
-def _authenticators(config: Config) -> dict[str, Authenticator]:
-    ways: dict[str, Authenticator] = {}
-    if config.dev:
-        ways["anonymous"] = Anonymous()
-    if config.jwt_key_file:
-        # Imported late: who takes no tokens needs no cryptography in memory.
-        from keystay_server.gateway.login.jwt import Jwt
-
-        ways["jwt"] = Jwt.from_config(config)
-    return ways
-
-
 def _webhooks(
     config: Config, store: Store, node_id: str, counts: Counts, reloading: Reloading
 ) -> "Webhooks | None":
     if not config.webhook_url:
         return None
-    # Imported late: who has no webhook needs no HTTP client in memory.
+    # Imported here: a server without webhooks loads no HTTP client.
     from keystay_server.feed.webhooks import Endpoint, Webhooks
 
     signer = Signer(partial(read_secrets, config.webhook_secret_file))
@@ -263,7 +224,7 @@ def _webhooks(
 
 
 def _tls(reloading: Reloading, settings: str, cert: str, key: str) -> ssl.SSLContext | None:
-    """TLS as the settings `..._cert` and `..._key` have it; None if they are not set."""
+    """Return TLS with the files of `..._cert` and `..._key`; None if they are not set."""
     if not cert:
         return None
     certificate = Certificate(settings, cert, key)
@@ -272,7 +233,7 @@ def _tls(reloading: Reloading, settings: str, cert: str, key: str) -> ssl.SSLCon
 
 
 def _stop_signal() -> asyncio.Event:
-    """An event that SIGTERM and SIGINT set."""
+    """Return an event that SIGTERM and SIGINT set."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

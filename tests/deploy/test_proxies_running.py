@@ -115,7 +115,7 @@ async def test_who_is_silent_stays_and_who_is_gone_is_found_out(
         connected(here.front.url, ssl=here.front.tls, ping_interval=None) as silent,
         dialled("localhost", here.front.port, **here.front.secured) as gone,
     ):
-        assert (await gone.shake_hands(request("/keystay"))).status == 101
+        assert (await gone.handshake(request("/keystay"))).status == 101
         started = asyncio.get_running_loop().time()
         await gone.end()
         assert 1 <= asyncio.get_running_loop().time() - started < 3
@@ -216,7 +216,7 @@ async def test_pages_of_the_same_host_may_connect(
             async with dialled("localhost", here.front.port, **here.front.secured) as page:
                 host = f"localhost:{here.front.port}"
                 asked = request("/keystay", Origin=origin, Host=host)
-                assert (await page.shake_hands(asked)).status == status
+                assert (await page.handshake(asked)).status == status
 
 
 @BOTH
@@ -257,7 +257,7 @@ async def test_haproxy_takes_a_node_out_that_drains(valkey: Valkey, tmp_path: Pa
         dialled("localhost", here.front.port, **here.front.secured) as lingerer,
     ):
         session = await here.backends[0].create_session("player:7")
-        assert (await lingerer.shake_hands(request("/keystay"))).status == 101
+        assert (await lingerer.handshake(request("/keystay"))).status == 101
         assert (await lingerer.call("session.restore", session.key))[0] is None
         going = await here.node_of("player:7")
         # It never answers the close frame: until it is given up, the node is there.
@@ -267,7 +267,7 @@ async def test_haproxy_takes_a_node_out_that_drains(valkey: Valkey, tmp_path: Pa
         assert not stopped.done()
         async with connected(here.front.url, ssl=here.front.tls) as client:
             assert (await client.call("session.restore", session.key))[0] is None
-        assert (await lingerer.goodbye())[0] == 1012
+        assert (await lingerer.close_frame())[0] == 1012
         lingerer.writer.transport.abort()
         assert await stopped == 0
 

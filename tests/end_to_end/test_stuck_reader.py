@@ -52,7 +52,7 @@ async def test_nobody_waits_for_a_stuck_reader() -> None:
     ):
         keys = await asyncio.gather(*map(log_in, strangers))
         key, id_ = await _open_big_session(server)
-        await stuck.shake_hands()
+        await stuck.handshake()
         for peer in (stuck, *fellows):
             await restore(peer, key)
 

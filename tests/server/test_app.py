@@ -1,5 +1,5 @@
 """
-A server as it is configured: each setting reaches what it is about.
+A configured server: each setting takes effect.
 """
 
 import time
@@ -33,7 +33,7 @@ def test_the_secret_of_webhooks_is_read_at_the_start(
     assert "hunter2" not in str(refused.value)
 
 
-async def test_settings_reach_the_door(tmp_path: Path) -> None:
+async def test_settings_reach_the_client_port(tmp_path: Path) -> None:
     """Origins, the limits of messages and connections, deadlines, and the ways to log in."""
     key_file = tmp_path / "jwt.key"
     key_file.write_text(SECRET)
@@ -47,19 +47,19 @@ async def test_settings_reach_the_door(tmp_path: Path) -> None:
         *("--jwt-audience", "game"),
         dev=False,
     ) as server:
-        async with raw(server, shakes_hands=False) as peer:
-            answer = await peer.shake_hands(request(Origin="http://localhost:3000"))
+        async with raw(server, with_handshake=False) as peer:
+            answer = await peer.handshake(request(Origin="http://localhost:3000"))
             assert answer.status == 403
-        async with raw(server, shakes_hands=False) as peer:
-            answer = await peer.shake_hands(request(Origin="https://game.example"))
+        async with raw(server, with_handshake=False) as peer:
+            answer = await peer.handshake(request(Origin="https://game.example"))
             assert answer.status == 101
-            assert (await peer.goodbye())[0] == 4000
+            assert (await peer.close_frame())[0] == 4000
         for message in (bytes(2049), command(1, "time.now", [[[]]])):
             async with raw(server) as peer:
                 peer.send(frame(BINARY, message))
-                assert (await peer.goodbye())[0] in {1009, 4500}
-        async with raw(server), raw(server), raw(server, shakes_hands=False) as third:
-            assert (await third.shake_hands()).status == 503
+                assert (await peer.close_frame())[0] in {1009, 4500}
+        async with raw(server), raw(server), raw(server, with_handshake=False) as third:
+            assert (await third.handshake()).status == 503
         async with connected(server.url) as client:
             claims = {"sub": "alice", "aud": "game", "exp": time.time() + 60}
             token = jwt.encode(claims, SECRET)
@@ -69,16 +69,16 @@ async def test_settings_reach_the_door(tmp_path: Path) -> None:
             assert (error, result["session"]["actorId"]) == (None, "alice")
 
 
-async def test_development_is_for_pages_of_this_machine() -> None:
-    """With `--dev` a page from any port of loopback may connect, and nobody else's."""
+async def test_dev_accepts_pages_of_this_machine() -> None:
+    """With `--dev` a page from any port of loopback may connect, and no other."""
     async with serving(dev=True) as server:
         for origin, status in (("http://localhost:3000", 101), ("https://evil.example", 403)):
-            async with raw(server, shakes_hands=False) as peer:
-                assert (await peer.shake_hands(request(Origin=origin))).status == status
+            async with raw(server, with_handshake=False) as peer:
+                assert (await peer.handshake(request(Origin=origin))).status == status
 
 
-def test_a_file_that_will_not_do_stops_the_start(tmp_path: Path) -> None:
-    """Keys and certificates are read before the door opens; the error names the setting."""
+def test_an_unusable_file_stops_the_start(tmp_path: Path) -> None:
+    """Keys and certificates are read before listening; the error names the setting."""
     nonsense = tmp_path / "nonsense.pem"
     nonsense.write_text("too short")
     missing, path = str(tmp_path / "missing"), str(nonsense)

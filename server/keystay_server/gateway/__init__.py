@@ -1,3 +1,3 @@
 """
-The clients' port: WebSocket connections, and what comes over them.
+The client port: WebSocket connections and the commands on them.
 """

@@ -1,7 +1,7 @@
 """
-One client, from its messages to its replies, without knowing what carries them.
+One client, from its messages to its replies, independent of the transport.
 
-The law of this module: the commands of a connection run one after another, and
+Invariant: the commands of a connection run one after another, and
 their replies leave in the order the commands came.
 """
 
@@ -26,10 +26,9 @@ class Node:
     """
     What all connections of this server process share.
 
-    `frame` makes the bytes of a message into what an outbox sends; `on_activity` is
-    called with the first command of a connection after its session was extended;
-    `max_in_flight` is how many commands of one connection may be under way,
-    `max_outbox_bytes` how much may wait for a client that does not take it.
+    `frame` encodes a message for an outbox; `on_activity` is called with the first command of a
+    connection after its session was extended; `max_in_flight` bounds the commands of one
+    connection under way, `max_outbox_bytes` what may wait for a slow client.
     """
 
     services: Services
@@ -43,21 +42,21 @@ class Node:
 
 
 class Transport(Protocol):
-    """What carries a connection."""
+    """Sends and receives the bytes of a connection."""
 
     def close(self, code: int, reason: str) -> None:
-        """Say goodbye and go."""
+        """Send a close frame and end the connection."""
 
     def resume(self) -> None:
-        """There is room again for messages that were held back."""
+        """Deliver the messages that were held back: there is room again."""
 
 
 class Connection:
     """
     One client's commands.
 
-    Whoever carries it calls `receive` with one whole message at a time, holds
-    messages back while `is_full`, and calls `lost` at the end.
+    The transport calls `receive` with one whole message at a time, holds messages back while
+    `is_full`, and calls `lost` at the end.
     """
 
     __slots__ = (
@@ -86,12 +85,12 @@ class Connection:
 
     @property
     def peer(self) -> Peer:
-        """What the hub knows of this connection."""
+        """This connection as the hub knows it."""
         return self._context.peer
 
     @property
     def is_full(self) -> bool:
-        """Whether as many commands are under way as may be, or as many bytes of them."""
+        """Whether the limit of commands under way, or of their bytes, is reached."""
         if self._task is None:
             return False
         waiting = 0 if self._backlog is None else len(self._backlog)
@@ -111,7 +110,7 @@ class Connection:
             self._backlog_bytes += len(message)
 
     def lost(self) -> None:
-        """The client is gone. What it asked for and is under way is finished all the same."""
+        """The client is gone. Its command under way is finished nevertheless."""
         self._is_lost = True
         self._backlog = None
         self._node.services.hub.leave(self.peer)

@@ -1,5 +1,5 @@
 """
-What a command handler may see and use.
+What a command handler can use.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
 """
-From a command to its reply: look it up, run it, and put into words how it went.
+From a command to its reply: look it up, run it, encode the result or the error.
 
-A command that needs no waiting is answered on the spot, without a task. One
-that waits is finished by a task of its own, under a deadline.
+A command that does not wait is answered at once, without a task. One that waits is finished by
+a task of its own, under a deadline.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ log = logging.getLogger("keystay.dispatch")
 
 class Dispatcher:
     """
-    Runs commands, and owns those that are running.
+    Runs commands and owns those that are running.
 
     Args:
         deadline_s: How long a command may take before it answers `timeout`.
@@ -66,7 +66,7 @@ class Dispatcher:
         return task
 
     async def drain(self, deadline_s: float) -> None:
-        """Wait for the commands that are running, and what follows; give up what is late."""
+        """Wait for the running commands and those behind them; cancel what is late."""
         with suppress(TimeoutError):
             async with asyncio.timeout(deadline_s):
                 while self._running:
@@ -94,7 +94,7 @@ class Dispatcher:
 
 @coroutine
 def _resumed(handling: Coroutine[Any, Any, Any], waits_for: Any) -> Generator[Any, Any, Any]:
-    """Go on with a coroutine that was run up to its first wait, inside the task that awaits."""
+    """Continue a coroutine that was run up to its first wait, inside the awaiting task."""
     step: Callable[[Any], Any]
     while True:
         try:
@@ -112,7 +112,7 @@ def _resumed(handling: Coroutine[Any, Any, Any], waits_for: Any) -> Generator[An
 def _success(command: Command, result: object, counted: Commands) -> bytes:
     try:
         return encode_reply(command.id, None, result)
-    except Exception as error:  # The handler returned what the wire has no form for.
+    except Exception as error:  # The handler returned a value that cannot be encoded.
         return _refusal(command, error, counted)
 
 

@@ -1,5 +1,5 @@
 """
-Who may open a WebSocket: what is decided about a request before it is upgraded.
+Which requests may open a WebSocket: what is checked before the upgrade.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ class OriginPolicy:
     loopback: bool = False
 
     def admits(self, origin: str | None, host: str | None) -> bool:
-        """Tell whether a page from this origin may connect to this host."""
+        """Return whether a page of this origin may connect to this host."""
         if origin is None or "*" in self.allowed or origin in self.allowed:
             return True
         try:
@@ -51,7 +51,7 @@ class OriginPolicy:
 def refusal_of_request(
     path: str, origins: Sequence[str], hosts: Sequence[str], policy: OriginPolicy
 ) -> Refusal | None:
-    """Tell why the request is refused, or None if it is not."""
+    """Return the refusal of a request, or None if it is accepted."""
     if SECRET_PREFIX in unquote(path):
         return Refusal(
             HTTPStatus.BAD_REQUEST,
@@ -70,7 +70,7 @@ def refusal_of_request(
 
 
 def refusal_of_load(full: Full) -> Refusal:
-    """Tell a client that there is no room for it."""
+    """Return the refusal for a connection beyond a limit."""
     match full:
         case Full.ADDRESS:
             return Refusal(

@@ -1,5 +1,5 @@
 """
-The instruments of a node: what is counted, and what stands around its store and commands.
+The counts and metrics of a node, and its store and commands instrumented with them.
 """
 
 import logging
@@ -23,8 +23,8 @@ log = logging.getLogger("keystay")
 
 
 @dataclass(frozen=True, slots=True)
-class Instruments:
-    """What one node is observed with; `commands` and `store` are to be used in their stead."""
+class Instrumentation:
+    """The metrics of one node; `commands` and `store` are the instrumented ones."""
 
     counts: Counts
     metrics: Metrics
@@ -33,21 +33,21 @@ class Instruments:
     store: Store
 
 
-def instruments_for(config: Config, store: Store) -> Instruments:
+def instrument(config: Config, store: Store) -> Instrumentation:
     """
-    Put instruments around a store and the command table, as far as the settings say.
+    Instrument a store and the command table, as the settings say.
 
     Raises:
-        ConfigError: If there are to be traces, and OpenTelemetry is not installed.
+        ConfigError: If `traces` is set and OpenTelemetry is not installed.
     """
     counts, kind = Counts(), urlsplit(config.store).scheme
     commands, operations = COMMANDS, set(operations_of(Store))
     if config.traces:
         commands, store = _traced(store, operations)
     if kind in EMBEDDED:
-        # They are answered from memory: to look at the clock would take about as long.
+        # They are answered from memory: reading the clock would take about as long.
         operations -= {"check", "restore"}
-    return Instruments(
+    return Instrumentation(
         counts,
         Metrics(counts, Build(__version__, kind)),
         LoopLag(counts.loop_lag),

@@ -1,5 +1,5 @@
 """
-How many connections there may be, on this node and from one address.
+The limits on the number of connections: of this node and of one address.
 """
 
 from collections import Counter
@@ -16,14 +16,14 @@ class ConnectionLimits:
 
 
 class Full(Enum):
-    """Which limit has no room left."""
+    """Which limit is reached."""
 
     NODE = auto()
     ADDRESS = auto()
 
 
 class ConnectionCounter:
-    """Counts the connections that were let in, including those still shaking hands."""
+    """Counts the accepted connections, including those in the handshake."""
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self._limits = limits
@@ -32,10 +32,10 @@ class ConnectionCounter:
 
     def opened(self, address: str) -> Full | None:
         """
-        Count a connection, or tell which limit it would pass.
+        Count a connection, or return which limit it would exceed.
 
-        One that is refused is not counted: an address that has too many takes
-        no room from the others.
+        A refused connection is not counted: an address at its limit takes no capacity from
+        others.
         """
         if 0 < self._limits.per_address <= self._by_address[address]:
             return Full.ADDRESS
@@ -47,7 +47,7 @@ class ConnectionCounter:
         return None
 
     def closed(self, address: str) -> None:
-        """Stop to count a connection that was counted."""
+        """Remove a connection that was counted."""
         self._total -= 1
         if self._limits.per_address:
             self._by_address[address] -= 1

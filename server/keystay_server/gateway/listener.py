@@ -1,5 +1,5 @@
 """
-Accepts clients, watches over their connections, and says goodbye to them.
+Accepts clients, checks the deadlines of their connections, and closes them.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ RECONNECT_SPREAD_S = 5.0
 
 
 class Listener:
-    """The door for clients."""
+    """The client port."""
 
     def __init__(
         self, node: Node, timings: Timings, origins: OriginPolicy, limits: ConnectionLimits
@@ -58,16 +58,16 @@ class Listener:
             backlog=BACKLOG,
             ssl_handshake_timeout=self.timings.handshake_s if tls else None,
         )
-        self._checking = asyncio.create_task(self._check_for_ever(), name="check connections")
+        self._checking = asyncio.create_task(self._check_forever(), name="check connections")
         chosen: int = self._server.sockets[0].getsockname()[1]
         return chosen
 
     async def stop(self, drain_s: float) -> None:
         """
-        Take no new clients; tell each when to come back; finish what is under way; close.
+        Stop accepting, announce the drain, finish the commands under way, close.
 
         Args:
-            drain_s: How long commands under way may take.
+            drain_s: How long the commands under way may take.
         """
         if self._server is not None:
             self._server.close()
@@ -87,7 +87,7 @@ class Listener:
             await asyncio.gather(self._checking, return_exceptions=True)
 
     def opened(self, websocket: WebSocket) -> Refusal | None:
-        """Count a connection; tell why it is refused if there is no room."""
+        """Count a connection; return a refusal if a limit is reached."""
         self._websockets.add(websocket)
         self._is_empty.clear()
         full = self._counter.opened(websocket.address)
@@ -103,12 +103,12 @@ class Listener:
 
     def _announce_drain(self, websocket: WebSocket) -> None:
         if websocket.connection is not None:
-            # Each gets a slot of its own: they must not all come back at once.
+            # Spread at random: not all may come back at once.
             after_ms = round(random.uniform(0, RECONNECT_SPREAD_S) * 1000)  # noqa: S311
             event = Event(SERVER_DRAINING, {"reconnectAfter": after_ms}, None)
             websocket.connection.peer.outbox.send(self.node.frame(encode(event)))
 
-    async def _check_for_ever(self) -> None:
+    async def _check_forever(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(CHECK_EVERY_S)
@@ -126,6 +126,6 @@ def _check(websocket: WebSocket, now: float) -> None:
     try:
         websocket.check(now)
     except Exception:
-        # Whatever is wrong with one connection, the others stay under watch.
+        # An error in one connection must not stop the checks of the others.
         log.exception("checking a connection failed")
         websocket.abort()

@@ -1,10 +1,9 @@
 """
 Clients over WebSocket (RFC 6455): websockets' Sans-I/O layer, driven by an `asyncio.Protocol`.
 
-The law of this module: whatever a peer sends, or does not read, costs a
-bounded amount of memory, and the connection is gone a bounded time later.
-There is no task and no timer per connection: data comes by callback, and the
-listener calls `check` on every connection now and then.
+Invariant: whatever a peer sends, or does not read, costs a bounded amount of memory, and the
+connection ends a bounded time later. There is no task and no timer per connection: data comes
+by callback, and the listener calls `check` on every connection twice a second.
 """
 
 import asyncio
@@ -29,13 +28,13 @@ from keystay_protocol import SUBPROTOCOL
 from keystay_protocol.errors import CloseCode
 from keystay_server.delivery.outbox import Outbox
 from keystay_server.gateway.connection import Connection, Node
-from keystay_server.gateway.deadlines import Due, Timings, Watch
+from keystay_server.gateway.deadlines import Deadlines, Due, Timings
 from keystay_server.gateway.handshake import OriginPolicy, Refusal, refusal_of_request
 
-# How much is parsed at once: a peer that packs thousands of tiny WebSocket frames
-# into one segment has no more of them in memory than fit in here.
+# Parsed at once: bounds the objects in memory when a peer packs thousands of tiny WebSocket
+# frames into one segment.
 SLICE_BYTES = 4096
-# How much of one connection's data is taken in before others have their turn.
+# Read from one connection before others have their turn.
 TURN_BYTES = 16 * 1024
 MAX_FRAGMENTS = 4096
 HIGH_WATER_BYTES = 64 * 1024
@@ -43,28 +42,28 @@ MAX_CLOSE_REASON_BYTES = 123  # RFC 6455, 5.5: a control frame holds 125, two ar
 
 log = logging.getLogger("keystay.websocket")
 
-# At DEBUG the library logs requests, cookies and messages; at INFO, a line per
-# connection that is written here already.
+# At DEBUG the library logs requests, cookies and messages; at INFO, a line per connection,
+# which this module writes already.
 _library_log = logging.getLogger("keystay.websocket.library")
 _library_log.setLevel(logging.WARNING)
 
 
 class Listener(Protocol):
-    """Who accepted the connection and watches over it."""
+    """Accepted the connection, and checks its deadlines."""
 
     node: Node
     timings: Timings
     origins: OriginPolicy
 
     def opened(self, websocket: "WebSocket") -> Refusal | None:
-        """Count it; tell why it is refused if there is no room."""
+        """Count it; return a refusal if a limit is reached."""
 
     def closed(self, websocket: "WebSocket") -> None:
         """Forget it."""
 
 
 def frame(payload: bytes) -> bytes:
-    """Make a message into a finished binary WebSocket frame of a server (RFC 6455, 5.2)."""
+    """Encode a message as a binary WebSocket frame of a server (RFC 6455, 5.2)."""
     length = len(payload)
     if length < 126:
         return bytes((0x82, length)) + payload
@@ -77,7 +76,7 @@ class KeystayProtocol(ServerProtocol):
     """
     The library's server side, with our choice of subprotocol (SPEC section 1).
 
-    `is_between_frames` tells whether the data received so far ended with a frame.
+    `is_between_frames`: whether the data received so far ended with a frame.
     """
 
     is_between_frames = False
@@ -89,7 +88,7 @@ class KeystayProtocol(ServerProtocol):
 
     def recv_frame(self, frame: Frame) -> None:
         """Called with each frame that was read."""
-        # A buffer that is empty says nothing later on: half a frame may have been read from it.
+        # Only now: later, an empty buffer may also mean that half a frame was read from it.
         self.is_between_frames = not self.reader.buffer
         super().recv_frame(frame)
 
@@ -106,9 +105,10 @@ class WebSocket(asyncio.Protocol):
     """One client's WebSocket: the transport of one `Connection`."""
 
     __slots__ = (
+        "_deadlines",
         "_fragments",
+        "_has_received",
         "_is_blocked",
-        "_is_heard",
         "_listener",
         "_loop",
         "_message",
@@ -117,7 +117,6 @@ class WebSocket(asyncio.Protocol):
         "_refusal",
         "_transport",
         "_unread",
-        "_watch",
         "address",
         "connection",
         "is_draining",
@@ -132,9 +131,9 @@ class WebSocket(asyncio.Protocol):
         self._protocol = KeystayProtocol(
             max_size=listener.node.limits.size, logger=_library_log
         )
-        self._watch = Watch(listener.timings, loop.time())
+        self._deadlines = Deadlines(listener.timings, loop.time())
         self._refusal: Refusal | None = None
-        self._is_heard = False
+        self._has_received = False
         self._is_blocked = False
         # A message whose fragments are still coming, and how many came.
         self._message: bytearray | None = None
@@ -143,7 +142,7 @@ class WebSocket(asyncio.Protocol):
         self._unread = b""
         self.address = ""
         self.connection: Connection | None = None
-        # The node is going away: what is under way is finished, nothing new is read.
+        # The node is stopping: commands under way are finished, nothing new is read.
         self.is_draining = False
 
     # What asyncio calls.
@@ -157,14 +156,14 @@ class WebSocket(asyncio.Protocol):
         self._refusal = self._listener.opened(self)
 
     def data_received(self, data: bytes) -> None:
-        self._is_heard = True
+        self._has_received = True
         self._read(self._unread + data if self._unread else data)
 
     def eof_received(self) -> None:
         self._unread = b""
         self._protocol.receive_eof()
         self._flush()
-        self._leave(is_end=False)  # The transport closes when what is on the way was taken.
+        self._leave(is_end=False)  # The transport closes once its buffer was sent.
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._outbox.shut = True
@@ -188,14 +187,14 @@ class WebSocket(asyncio.Protocol):
     # What the connection, its outbox and the listener call.
 
     def too_slow(self) -> None:
-        """Close: the client does not take its events."""
+        """Close: the client does not read its events."""
         self._listener.node.counts.slow_clients += 1
         self.close(CloseCode.TOO_SLOW, "too slow")
 
     def close(self, code: int, reason: str) -> None:
-        """Send a close frame; whatever the peer does, the connection is gone soon after."""
+        """Send a close frame; whatever the peer does, the connection ends soon after."""
         if self.connection is None:
-            self.abort()  # It is still shaking hands: there is nobody to talk to.
+            self.abort()  # The handshake is not complete: there is no close frame yet.
             return
         if self._is_open:
             short = reason.encode()[:MAX_CLOSE_REASON_BYTES].decode(errors="ignore")
@@ -214,10 +213,10 @@ class WebSocket(asyncio.Protocol):
 
     def check(self, now: float) -> None:
         """Do what is due. `now` is the loop's time."""
-        is_heard, self._is_heard = self._is_heard, False
-        due = self._watch.due(
+        has_received, self._has_received = self._has_received, False
+        due = self._deadlines.due(
             now,
-            is_heard=is_heard or bool(self._unread),
+            has_received=has_received or bool(self._unread),
             is_bound=self.connection is not None and self.connection.peer.was_bound,
             is_blocked=self._is_blocked,
         )
@@ -235,12 +234,12 @@ class WebSocket(asyncio.Protocol):
 
     @property
     def waiting_bytes(self) -> int:
-        """How much the client has not taken yet."""
+        """How much the client has not read yet."""
         return self._transport.get_write_buffer_size()
 
     @property
     def is_refused(self) -> bool:
-        """Whether there was no room for it."""
+        """Whether it was beyond a limit."""
         return self._refusal is not None
 
     # Reading.
@@ -251,14 +250,14 @@ class WebSocket(asyncio.Protocol):
 
     @property
     def _is_held_back(self) -> bool:
-        # A client that does not take its replies gets no more of its commands read, nor of its
-        # pings; one that was told goodbye gets the rest read, for its answer is behind it.
+        # Nothing more is read from a client that does not read its replies. After a close frame
+        # was sent, the rest is read: the client's close frame is at its end.
         if self._is_blocked or self.connection is None or self._outbox.shut:
             return self._is_blocked
         return self.is_draining or self.connection.is_full
 
     def _read(self, data: bytes) -> None:
-        """Take in what came, as far as there is room for it and it is this one's turn."""
+        """Process received data, up to the limits of the connection and of one turn."""
         was_held_back, self._unread = bool(self._unread), b""
         start, size = 0, len(data)
         while start < min(size, TURN_BYTES) and not self._is_held_back:
@@ -281,10 +280,10 @@ class WebSocket(asyncio.Protocol):
 
     def _receive_whole(self, connection: Connection, data: bytes, start: int) -> int:
         """
-        Take messages that are one small WebSocket frame each; return where they end.
+        Receive messages that are one small WebSocket frame each; return where they end.
 
-        Nearly every command is one, and so takes a fifth of the time that it takes the
-        library. At the first byte that is not quite like that, the library goes on.
+        Nearly every command is one; this takes a fifth of the library's time. The library
+        continues at the first byte of anything else.
         """
         if self._message is not None or not self._protocol.is_between_frames:
             return start  # The library is in the middle of a message.
@@ -304,30 +303,30 @@ class WebSocket(asyncio.Protocol):
         self._protocol.receive_data(data)
         for event in self._protocol.events_received():
             if isinstance(event, Frame):
-                # By now the library may have answered a close frame that came behind it.
+                # The library may already have answered a close frame that came after it.
                 if not self._outbox.shut:
-                    self._take(event)
+                    self._receive(event)
             elif isinstance(event, Request):
                 self._answer(event)
         self._flush()
 
-    def _take(self, received: Frame) -> None:
+    def _receive(self, received: Frame) -> None:
         if received.opcode is Opcode.BINARY and received.fin:
             assert self.connection is not None
             self.connection.receive(cast("bytes", received.data))
         elif received.opcode is Opcode.TEXT:
             self.close(CloseCode.UNSUPPORTED_DATA, "binary messages only")
         elif received.opcode is Opcode.BINARY or received.opcode is Opcode.CONT:
-            self._take_fragment(received)
+            self._receive_fragment(received)
 
-    def _take_fragment(self, received: Frame) -> None:
+    def _receive_fragment(self, received: Frame) -> None:
         assert self.connection is not None
         if self._message is None:
             self._message = bytearray()
         self._message += received.data
         self._fragments += 1
         if self._fragments > MAX_FRAGMENTS:
-            # As for a message of too many bytes: nothing that follows is looked at any more.
+            # As for a message of too many bytes: nothing after it is read.
             self._protocol.fail(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
             self._flush()
         elif received.fin:
@@ -335,7 +334,7 @@ class WebSocket(asyncio.Protocol):
             self.connection.receive(message)
 
     def _flush(self) -> None:
-        """Send what the library wants sent: its answers, pongs, close frames and the end."""
+        """Send the library's output: HTTP answers, pongs, close frames and the end."""
         data = self._protocol.data_to_send()
         if data:
             self._transport.write(b"".join(data))
@@ -345,9 +344,9 @@ class WebSocket(asyncio.Protocol):
     def _leave(self, *, is_end: bool) -> None:
         if not self._outbox.shut:
             self._outbox.shut = True
-            self._watch.closing(self._loop.time())
+            self._deadlines.closing(self._loop.time())
         if is_end:
-            # Half-closed, the peer gets to read our close frame, whatever it still sends.
+            # Half-closed, so that the peer reads our close frame, whatever it still sends.
             if self._transport.can_write_eof():
                 self._transport.write_eof()
             else:
@@ -365,11 +364,11 @@ class WebSocket(asyncio.Protocol):
         response = self._refuse(refusal) if refusal else self._protocol.accept(request)
         self._protocol.send_response(response)
         self._flush()  # Before the replies to commands that came along with the request.
-        # The library's parser keeps the request; its headers are a quarter of what an idle
-        # connection costs.
+        # The library's parser keeps the request; its headers are a quarter of the memory of an
+        # idle connection.
         request.headers.clear()
         if self._is_open:
-            self._watch.opened(self._loop.time())
+            self._deadlines.handshake_complete(self._loop.time())
             self.connection = Connection(self._listener.node, self, self._outbox, self.address)
             log.info("connection opened", extra={"address": self.address})
         else:

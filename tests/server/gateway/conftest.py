@@ -1,5 +1,5 @@
 """
-What the tests of the doors stand on.
+Fixtures of the client port.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import pytest
 import uvloop
 
 from keystay_server.gateway import listener
-from tests.support.server.gateway import Door, listening
+from tests.support.server.gateway import Gateway, listening
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -18,13 +18,13 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
 
 
 @pytest.fixture(autouse=True)
-def _quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Deadlines of tests are short: somebody has to look more often than twice a second."""
+def _frequent_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deadlines of tests are short: check more often than twice a second."""
     monkeypatch.setattr(listener, "CHECK_EVERY_S", 0.02)
 
 
 @pytest.fixture
-async def door() -> AsyncIterator[Door]:
-    """The door of a node in memory."""
-    async with listening() as door:
-        yield door
+async def gateway() -> AsyncIterator[Gateway]:
+    """The client port of a node in memory."""
+    async with listening() as gateway:
+        yield gateway

@@ -4,7 +4,7 @@ Every deadline that a peer can miss.
 
 import pytest
 
-from keystay_server.gateway.deadlines import Due, Timings, Watch
+from keystay_server.gateway.deadlines import Deadlines, Due, Timings
 
 TIMINGS = Timings(
     handshake_s=10,
@@ -18,49 +18,51 @@ NEVER = Timings(0, 0, 0, 0, 0, 3)
 
 
 class Peer:
-    """A connection under watch, from second 0 on."""
+    """A connection and its deadlines, from second 0 on."""
 
     def __init__(self, timings: Timings = TIMINGS, *, is_open: bool = True) -> None:
-        self.watch = Watch(timings, 0.0)
+        self.deadlines = Deadlines(timings, 0.0)
         if is_open:
-            self.watch.opened(0.0)
+            self.deadlines.handshake_complete(0.0)
 
     def due(
-        self, now: float, *, heard: bool = False, bound: bool = True, blocked: bool = False
+        self, now: float, *, received: bool = False, bound: bool = True, blocked: bool = False
     ) -> Due | None:
         """What is due at this second."""
-        return self.watch.due(now, is_heard=heard, is_bound=bound, is_blocked=blocked)
+        return self.deadlines.due(
+            now, has_received=received, is_bound=bound, is_blocked=blocked
+        )
 
 
 def test_a_handshake_has_a_deadline() -> None:
-    """However much comes of it: a request byte by byte is given up all the same."""
+    """A request that arrives byte by byte is dropped at the same time."""
     peer = Peer(is_open=False)
-    assert peer.due(9.9, heard=True, bound=False) is None
-    assert peer.due(10, heard=True, bound=False) is Due.GIVE_UP
+    assert peer.due(9.9, received=True, bound=False) is None
+    assert peer.due(10, received=True, bound=False) is Due.GIVE_UP
 
 
-def test_a_finished_handshake_lifts_the_deadline() -> None:
-    """From then on the other deadlines count."""
+def test_a_finished_handshake_ends_its_deadline() -> None:
+    """From then on the other deadlines apply."""
     peer = Peer(is_open=False)
-    peer.watch.opened(9.0)
-    assert peer.due(12, heard=True) is None
+    peer.deadlines.handshake_complete(9.0)
+    assert peer.due(12, received=True) is None
 
 
 def test_a_connection_needs_a_session_in_time() -> None:
-    """Counted from the handshake, whatever else it says meanwhile."""
+    """Counted from the handshake, whatever else it sends meanwhile."""
     peer = Peer()
-    assert peer.due(29.9, heard=True, bound=False) is None
-    assert peer.due(30, heard=True, bound=False) is Due.NO_SESSION
+    assert peer.due(29.9, received=True, bound=False) is None
+    assert peer.due(30, received=True, bound=False) is Due.NO_SESSION
 
 
 def test_one_session_is_enough() -> None:
-    """A connection that was bound once may stay without, as after a logout."""
+    """A connection that was bound once may stay open without one, as after a logout."""
     peer = Peer()
-    assert peer.due(29, heard=True, bound=True) is None
-    assert peer.due(100, heard=True, bound=False) is None
+    assert peer.due(29, received=True, bound=True) is None
+    assert peer.due(100, received=True, bound=False) is None
 
 
-def test_silence_is_asked_about_once_and_then_dropped() -> None:
+def test_a_silent_peer_is_pinged_once_and_then_dropped() -> None:
     """A ping after the interval, and no second one; the end after the timeout."""
     peer = Peer()
     assert peer.due(19.9) is None
@@ -70,55 +72,55 @@ def test_silence_is_asked_about_once_and_then_dropped() -> None:
     assert peer.due(35) is Due.SILENT
 
 
-def test_any_byte_is_a_sign_of_life() -> None:
-    """Not only the pong: whoever sends is not pinged."""
+def test_any_byte_is_liveness() -> None:
+    """Not only a pong: a peer that sends anything is not pinged."""
     peer = Peer()
-    assert peer.due(15, heard=True) is None
+    assert peer.due(15, received=True) is None
     assert peer.due(34) is None
     assert peer.due(35) is Due.PING
-    assert peer.due(36, heard=True) is None
+    assert peer.due(36, received=True) is None
     assert peer.due(55.9) is None
     assert peer.due(56) is Due.PING
     assert peer.due(71) is Due.SILENT
 
 
-def test_a_peer_that_takes_nothing_is_too_slow() -> None:
-    """Counted from the first look that found it blocked; its own talk is no excuse."""
+def test_a_peer_that_reads_nothing_is_too_slow() -> None:
+    """Counted from the first check that found it blocked, whatever it sends itself."""
     peer = Peer()
-    assert peer.due(1, blocked=True, heard=True) is None
-    assert peer.due(5.9, blocked=True, heard=True) is None
-    assert peer.due(6, blocked=True, heard=True) is Due.TOO_SLOW
+    assert peer.due(1, blocked=True, received=True) is None
+    assert peer.due(5.9, blocked=True, received=True) is None
+    assert peer.due(6, blocked=True, received=True) is Due.TOO_SLOW
 
 
-def test_a_peer_that_takes_something_gets_its_time_anew() -> None:
-    """It has to be blocked without a break."""
+def test_a_peer_that_reads_something_gets_its_time_anew() -> None:
+    """Only an uninterrupted block counts."""
     peer = Peer()
-    assert peer.due(1, blocked=True, heard=True) is None
-    assert peer.due(4, heard=True) is None
-    assert peer.due(5, blocked=True, heard=True) is None
-    assert peer.due(9.9, blocked=True, heard=True) is None
-    assert peer.due(10, blocked=True, heard=True) is Due.TOO_SLOW
+    assert peer.due(1, blocked=True, received=True) is None
+    assert peer.due(4, received=True) is None
+    assert peer.due(5, blocked=True, received=True) is None
+    assert peer.due(9.9, blocked=True, received=True) is None
+    assert peer.due(10, blocked=True, received=True) is Due.TOO_SLOW
 
 
-def test_goodbye_has_a_deadline() -> None:
-    """Said once, nothing else is due any more but to be gone in time."""
+def test_the_closing_handshake_has_a_deadline() -> None:
+    """After a close frame was sent, no other deadline applies."""
     peer = Peer()
-    peer.watch.closing(100.0)
-    assert peer.due(102.9, heard=True, bound=False, blocked=True) is None
-    assert peer.due(103, heard=True) is Due.GIVE_UP
+    peer.deadlines.closing(100.0)
+    assert peer.due(102.9, received=True, bound=False, blocked=True) is None
+    assert peer.due(103, received=True) is Due.GIVE_UP
 
 
 @pytest.mark.parametrize("is_open", [True, False])
 def test_0_is_no_limit(*, is_open: bool) -> None:
-    """Each deadline can be switched off, but for the one of the goodbye."""
+    """Each deadline can be switched off, except that of the closing handshake."""
     peer = Peer(NEVER, is_open=is_open)
     assert peer.due(1e9, bound=False, blocked=True) is None
-    peer.watch.closing(1e9)
+    peer.deadlines.closing(1e9)
     assert peer.due(1e9 + 3) is Due.GIVE_UP
 
 
-def test_a_ping_without_timeout_drops_nobody() -> None:
-    """Pings may be for the proxies on the way only."""
+def test_a_ping_without_timeout_drops_no_connection() -> None:
+    """Pings can serve only to keep proxies from closing the connection."""
     peer = Peer(Timings(ping_interval_s=20, ping_timeout_s=0, session_s=0))
     assert peer.due(20) is Due.PING
     assert peer.due(1e9) is None

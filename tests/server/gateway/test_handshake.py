@@ -1,5 +1,5 @@
 """
-Who may open a WebSocket.
+Which requests may open a WebSocket.
 """
 
 from http import HTTPStatus
@@ -19,7 +19,7 @@ LISTED = OriginPolicy(frozenset({"https://game.example", "http://other.example:8
 DEV = OriginPolicy(loopback=True)
 ANYBODY = OriginPolicy(frozenset({"*"}))
 
-# What no browser sends: text that cannot be taken for anybody's origin.
+# What no browser sends: text that is no origin.
 NONSENSE = [
     "",
     "null",
@@ -34,8 +34,8 @@ NONSENSE = [
 
 
 @pytest.mark.parametrize("policy", [SAME_HOST, LISTED, DEV, ANYBODY])
-def test_programs_have_no_origin_and_pass(policy: OriginPolicy) -> None:
-    """Only browsers send Origin, and only pages need to be kept out."""
+def test_a_request_without_origin_is_accepted(policy: OriginPolicy) -> None:
+    """It comes from a program: only browsers send Origin."""
     assert policy.admits(None, HOST)
     assert policy.admits(None, None)
 
@@ -59,13 +59,13 @@ def test_programs_have_no_origin_and_pass(policy: OriginPolicy) -> None:
 def test_a_page_must_come_from_the_host_it_connects_to(
     origin: str, *, is_admitted: bool
 ) -> None:
-    """Without a list: the same host and port, whatever the scheme, for a proxy may do TLS."""
+    """Without a list: the same host and port, whatever the scheme; a proxy may do TLS."""
     assert SAME_HOST.admits(origin, HOST) is is_admitted
 
 
 @pytest.mark.parametrize("host", [None, ""])
-def test_without_a_host_no_page_passes(host: str | None) -> None:
-    """There is nothing that it could be the same as."""
+def test_without_a_host_no_page_is_accepted(host: str | None) -> None:
+    """There is nothing to compare with."""
     for origin in ("https://play.example", *NONSENSE):
         assert not SAME_HOST.admits(origin, host)
 
@@ -82,7 +82,7 @@ def test_without_a_host_no_page_passes(host: str | None) -> None:
     ],
 )
 def test_a_list_of_origins_is_exact(origin: str, *, is_admitted: bool) -> None:
-    """Scheme, host and port as listed; then the own host is no exception."""
+    """Scheme, host and port as listed; the server's own host is no exception."""
     assert LISTED.admits(origin, HOST) is is_admitted
 
 
@@ -100,22 +100,22 @@ def test_a_list_of_origins_is_exact(origin: str, *, is_admitted: bool) -> None:
         ("null", False),
     ],
 )
-def test_development_lets_pages_of_this_machine_in(origin: str, *, is_admitted: bool) -> None:
-    """Any port of loopback, and nothing that merely looks like it."""
+def test_development_accepts_pages_of_this_machine(origin: str, *, is_admitted: bool) -> None:
+    """Any port of loopback, and nothing that only looks like it."""
     assert DEV.admits(origin, HOST) is is_admitted
     assert not LISTED.admits("http://localhost:3000", HOST)
 
 
 @pytest.mark.parametrize("origin", NONSENSE)
-def test_an_origin_that_is_none_does_not_pass(origin: str) -> None:
-    """It is refused like a wrong one, and is no error here."""
+def test_a_malformed_origin_is_refused(origin: str) -> None:
+    """Like a wrong one, without an exception."""
     for policy in (SAME_HOST, LISTED, DEV):
         assert not policy.admits(origin, HOST)
     assert ANYBODY.admits(origin, HOST)
 
 
-def test_a_proper_request_is_not_refused() -> None:
-    """Any path will do: a proxy may have put something before it."""
+def test_a_correct_request_is_not_refused() -> None:
+    """Any path is accepted: a proxy may have changed it."""
     for path in ("/", "/any/path", "/?v=1"):
         assert refusal_of_request(path, [], [HOST], SAME_HOST) is None
 
@@ -151,8 +151,8 @@ def test_two_of_a_header_are_refused() -> None:
     assert refusal.status is HTTPStatus.FORBIDDEN
 
 
-def test_a_page_of_another_origin_is_told_which_setting() -> None:
-    """403, with the name of the setting."""
+def test_a_refused_page_gets_the_name_of_the_setting() -> None:
+    """403, with `origins` in the body."""
     refusal = refusal_of_request("/", ["https://evil.example"], [HOST], SAME_HOST)
     assert refusal is not None
     assert refusal.status is HTTPStatus.FORBIDDEN
@@ -166,8 +166,8 @@ def test_a_page_of_another_origin_is_told_which_setting() -> None:
         (Full.ADDRESS, HTTPStatus.TOO_MANY_REQUESTS),
     ],
 )
-def test_no_room_is_for_now(full: Full, status: HTTPStatus) -> None:
-    """503 of a full node, 429 for an address with too many; both say when to come back."""
+def test_a_refusal_for_load_has_a_retry_after(full: Full, status: HTTPStatus) -> None:
+    """503 of a full node, 429 for an address with too many."""
     refusal = refusal_of_load(full)
     assert refusal.status is status
     assert refusal.retry_after_s

@@ -10,7 +10,7 @@ import pytest
 from keystay_server.gateway.deadlines import Timings
 from keystay_server.gateway.handshake import OriginPolicy
 from keystay_server.gateway.limits import ConnectionLimits
-from tests.support.server.gateway import Door, listening
+from tests.support.server.gateway import Gateway, listening
 from tests.support.server.raw_peer import BINARY, command, frame, request
 
 
@@ -24,11 +24,11 @@ from tests.support.server.raw_peer import BINARY, command, frame, request
     ],
 )
 async def test_version_1_is_chosen_where_it_is_offered(
-    door: Door, offered: Any, chosen: str | None
+    gateway: Gateway, offered: Any, chosen: str | None
 ) -> None:
-    """Alone, among others, or by offering nothing; then version 1 is spoken."""
-    async with door.dialled() as peer:
-        answer = await peer.shake_hands(request(Sec_WebSocket_Protocol=offered))
+    """Alone, among others, or with no offer at all; version 1 follows."""
+    async with gateway.dialled() as peer:
+        answer = await peer.handshake(request(Sec_WebSocket_Protocol=offered))
         assert answer.status == 101
         assert answer.headers["sec-websocket-accept"] == "s3pplmbitxaq9kygzzhzrbk+xoo="
         assert answer.headers.get("sec-websocket-protocol") == chosen
@@ -36,44 +36,44 @@ async def test_version_1_is_chosen_where_it_is_offered(
 
 
 @pytest.mark.parametrize("offered", ["keystay.v2", "KEYSTAY.V1", "graphql-ws, mqtt"])
-async def test_an_unknown_version_is_told_what_there_is(door: Door, offered: str) -> None:
-    """400, and the body names what the server speaks."""
-    async with door.dialled() as peer:
-        answer = await peer.shake_hands(request(Sec_WebSocket_Protocol=offered))
+async def test_an_unknown_version_is_refused(gateway: Gateway, offered: str) -> None:
+    """400, and the body names the supported version."""
+    async with gateway.dialled() as peer:
+        answer = await peer.handshake(request(Sec_WebSocket_Protocol=offered))
         assert answer.status == 400
         assert "keystay.v1" in answer.body
 
 
-async def test_compression_is_not_negotiated(door: Door) -> None:
-    """The offer is passed over: a compressed connection costs 35 KiB, and opens bombs."""
-    async with door.dialled() as peer:
+async def test_compression_is_not_negotiated(gateway: Gateway) -> None:
+    """The offer is ignored: a compressed connection costs 35 KiB, and allows bombs."""
+    async with gateway.dialled() as peer:
         offer = "permessage-deflate; client_max_window_bits"
-        answer = await peer.shake_hands(request(Sec_WebSocket_Extensions=offer))
+        answer = await peer.handshake(request(Sec_WebSocket_Extensions=offer))
         assert answer.status == 101
         assert "sec-websocket-extensions" not in answer.headers
 
 
-async def test_any_path_will_do(door: Door) -> None:
-    """A proxy before the server may route by it."""
-    async with door.dialled() as peer:
-        assert (await peer.shake_hands(request("/game/socket?shard=7"))).status == 101
+async def test_any_path_is_accepted(gateway: Gateway) -> None:
+    """A proxy in front may route by it."""
+    async with gateway.dialled() as peer:
+        assert (await peer.handshake(request("/game/socket?shard=7"))).status == 101
 
 
-async def test_the_first_command_may_come_with_the_handshake(door: Door) -> None:
-    """A client that does not wait for the answer is served all the same."""
-    async with door.dialled() as peer:
+async def test_the_first_command_may_come_with_the_handshake(gateway: Gateway) -> None:
+    """A client need not wait for the HTTP answer."""
+    async with gateway.dialled() as peer:
         hello = frame(BINARY, command(1, "time.now"))
-        assert (await peer.shake_hands(request() + hello)).status == 101
+        assert (await peer.handshake(request() + hello)).status == 101
         assert (await peer.message())[:2] == [1, 1]
 
 
-async def test_a_handshake_may_come_byte_by_byte(door: Door) -> None:
-    """As long as it is in time."""
-    async with door.dialled() as peer:
+async def test_a_handshake_may_arrive_byte_by_byte(gateway: Gateway) -> None:
+    """Within its deadline."""
+    async with gateway.dialled() as peer:
         for byte in request()[:-1]:
             peer.send(bytes([byte]))
             await peer.writer.drain()
-        assert (await peer.shake_hands(b"\n")).status == 101
+        assert (await peer.handshake(b"\n")).status == 101
 
 
 @pytest.mark.parametrize(
@@ -94,34 +94,34 @@ async def test_a_handshake_may_come_byte_by_byte(door: Door) -> None:
         (request(Cookie=["x"] * 200), 431),
     ],
 )
-async def test_what_is_no_websocket_handshake_gets_a_status(
-    door: Door, data: bytes, status: int
+async def test_a_request_that_is_no_handshake_gets_a_status(
+    gateway: Gateway, data: bytes, status: int
 ) -> None:
-    """And the connection ends."""
-    async with door.dialled() as peer:
-        assert (await peer.shake_hands(data)).status == status
+    """Then the connection ends."""
+    async with gateway.dialled() as peer:
+        assert (await peer.handshake(data)).status == status
         assert await peer.end() == b""
 
 
 @pytest.mark.parametrize(
     "data", [b"\x16\x03\x01\x02\x00\x01\x00", b"\r\n\r\n", b"GET / \r\n\r\n", b"\x00\r\n\r\n"]
 )
-async def test_what_is_no_http_is_dropped(door: Door, data: bytes) -> None:
+async def test_what_is_no_http_is_dropped(gateway: Gateway, data: bytes) -> None:
     """There is nobody to answer."""
-    async with door.dialled() as peer:
+    async with gateway.dialled() as peer:
         peer.send(data, b"\r\n")
         assert await peer.end() == b""
 
 
 @pytest.mark.parametrize("form", ["/?key={}", "/{}", "/?key=%6bst_{}"])
 async def test_a_key_in_the_url_is_refused_and_not_logged(
-    door: Door, caplog: pytest.LogCaptureFixture, form: str
+    gateway: Gateway, caplog: pytest.LogCaptureFixture, form: str
 ) -> None:
     """400 says what to do instead; the log of the refusal has the address and no more."""
     caplog.set_level(logging.DEBUG)
-    key = await door.node.open_session()
-    async with door.dialled() as peer:
-        answer = await peer.shake_hands(request(form.format(key)))
+    key = await gateway.node.open_session()
+    async with gateway.dialled() as peer:
+        answer = await peer.handshake(request(form.format(key)))
         assert answer.status == 400
         assert "Never put a session key in a URL" in answer.body
     assert "connection refused" in caplog.text
@@ -130,9 +130,9 @@ async def test_a_key_in_the_url_is_refused_and_not_logged(
     assert secret not in answer.body
 
 
-async def test_a_page_must_come_from_the_same_host_by_default(door: Door) -> None:
-    """No Origin passes, the own one passes, any other and two of them do not."""
-    host = f"127.0.0.1:{door.port}"
+async def test_by_default_a_page_must_come_from_the_same_host(gateway: Gateway) -> None:
+    """No Origin and the same host are accepted; another host and two Origins are not."""
+    host = f"127.0.0.1:{gateway.port}"
     for origin, status in (
         (None, 101),
         (f"http://{host}", 101),
@@ -142,62 +142,62 @@ async def test_a_page_must_come_from_the_same_host_by_default(door: Door) -> Non
         ("http://[", 403),
         ([f"http://{host}"] * 2, 403),
     ):
-        async with door.dialled() as peer:
-            assert (await peer.shake_hands(request(Host=host, Origin=origin))).status == status
+        async with gateway.dialled() as peer:
+            assert (await peer.handshake(request(Host=host, Origin=origin))).status == status
 
 
-async def test_pages_can_be_listed() -> None:
-    """Those of the list pass, exactly."""
-    async with listening(origins=OriginPolicy(frozenset({"https://game.example"}))) as door:
+async def test_origins_can_be_listed() -> None:
+    """Only the listed ones are accepted."""
+    async with listening(origins=OriginPolicy(frozenset({"https://game.example"}))) as gateway:
         for origin, status in (("https://game.example", 101), ("http://game.example", 403)):
-            async with door.dialled() as peer:
-                assert (await peer.shake_hands(request(Origin=origin))).status == status
+            async with gateway.dialled() as peer:
+                assert (await peer.handshake(request(Origin=origin))).status == status
 
 
 @pytest.mark.parametrize(
     ("limits", "status"),
     [(ConnectionLimits(total=2), 503), (ConnectionLimits(per_address=2), 429)],
 )
-async def test_a_full_house_says_when_to_come_back(
+async def test_a_connection_beyond_a_limit_is_refused(
     limits: ConnectionLimits, status: int
 ) -> None:
-    """503 of a full node, 429 for one address; and there is room again when somebody leaves."""
-    async with listening(limits=limits) as door:
-        async with door.connected(), door.connected(), door.dialled() as third:
-            answer = await third.shake_hands()
+    """503 of the node, 429 of one address, with Retry-After; a closed one makes room."""
+    async with listening(limits=limits) as gateway:
+        async with gateway.connected(), gateway.connected(), gateway.dialled() as third:
+            answer = await third.handshake()
             assert answer.status == status
             assert int(answer.headers["retry-after"]) > 0
             assert await third.end() == b""
-        async with door.connected() as peer:
+        async with gateway.connected() as peer:
             assert (await peer.call("time.now"))[0] is None
 
 
-async def test_who_was_refused_takes_no_room() -> None:
-    """A client that stays on the line after its refusal keeps nobody out."""
+async def test_a_refused_connection_does_not_count() -> None:
+    """A client that stays connected after its refusal uses no capacity."""
     async with (
-        listening(limits=ConnectionLimits(total=1)) as door,
-        door.connected() as first,
-        door.dialled() as second,
+        listening(limits=ConnectionLimits(total=1)) as gateway,
+        gateway.connected() as first,
+        gateway.dialled() as second,
     ):
-        assert (await second.shake_hands()).status == 503
+        assert (await second.handshake()).status == 503
         first.writer.close()
         await first.end()
-        async with door.connected() as third:
+        async with gateway.connected() as third:
             assert (await third.call("time.now"))[0] is None
 
 
-async def test_a_slow_handshake_is_given_up() -> None:
-    """However steadily it drips: at its deadline the connection is dropped."""
-    async with listening(Timings(handshake_s=0.1)) as door, door.dialled() as peer:
+async def test_a_slow_handshake_is_dropped() -> None:
+    """At its deadline, however steadily bytes arrive."""
+    async with listening(Timings(handshake_s=0.1)) as gateway, gateway.dialled() as peer:
         peer.send(request()[:-2])
         assert await peer.end() == b""
 
 
 async def test_a_client_that_stays_after_its_refusal_is_dropped() -> None:
-    """It was told; it has as long as a goodbye may take."""
-    async with listening(Timings(close_s=0.1)) as door, door.dialled() as peer:
-        await peer.shake_hands(request(Origin="https://evil.example"))
+    """After `close_timeout_s`."""
+    async with listening(Timings(close_s=0.1)) as gateway, gateway.dialled() as peer:
+        await peer.handshake(request(Origin="https://evil.example"))
         assert await peer.end() == b""
-        async with door.dialled() as other:
+        async with gateway.dialled() as other:
             other.send(b"no http\r\n\r\n")
             assert await other.end() == b""

@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from keystay_server.gateway.commands import COMMANDS
-from keystay_server.gateway.instrumentation import instruments_for
+from keystay_server.gateway.instrumentation import instrument
 from keystay_server.gateway.traced_commands import traced_table
 from keystay_server.settings.config import Config
 from keystay_server.settings.errors import ConfigError
@@ -130,8 +130,8 @@ def test_without_the_setting_there_is_nothing_to_pay_for() -> None:
     """The command table is the one that is written down, also where no provider is set up."""
     store = open_store("memory://", Retention())
     for traces in (False, True):
-        instruments = instruments_for(Config(store="memory://", traces=traces), store)
-        assert instruments.commands is COMMANDS
+        instrumentation = instrument(Config(store="memory://", traces=traces), store)
+        assert instrumentation.commands is COMMANDS
 
 
 def test_traces_without_opentelemetry_are_a_wrong_setting(
@@ -142,4 +142,4 @@ def test_traces_without_opentelemetry_are_a_wrong_setting(
     monkeypatch.setitem(sys.modules, "opentelemetry.trace", None)
     store = open_store("memory://", Retention())
     with pytest.raises(ConfigError, match=r"^traces: .*pip install 'keystay\[otel\]'"):
-        instruments_for(Config(store="memory://", traces=True), store)
+        instrument(Config(store="memory://", traces=True), store)

@@ -58,7 +58,7 @@ async def test_5_million_empty_continuation_frames(server: ServerProcess) -> Non
             async with raw(server) as peer:
                 peer.send(frame(BINARY, b"", fin=False))
                 await pour(peer, fragments)
-                assert (await peer.goodbye())[0] == 1009
+                assert (await peer.close_frame())[0] == 1009
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,8 @@ async def test_handshakes_that_drip() -> None:
         AsyncExitStack() as stack,
     ):
         peers = [
-            await stack.enter_async_context(raw(server, shakes_hands=False)) for _ in range(300)
+            await stack.enter_async_context(raw(server, with_handshake=False))
+            for _ in range(300)
         ]
         for peer in peers:
             peer.send(request(Cookie="x" * 4000)[:-2])

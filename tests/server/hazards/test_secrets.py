@@ -34,15 +34,15 @@ async def test_no_key_and_no_token_is_ever_logged(
                 await client.call(method, {"key": key})
             for credentials in (token, {"token": token}, {"token": [token]}):
                 assert (await client.call("session.login", "jwt", credentials))[0] is not None
-        async with raw(server, shakes_hands=False) as peer:
-            await peer.shake_hands(request(f"/?key={key}", Cookie=key, Authorization=key))
+        async with raw(server, with_handshake=False) as peer:
+            await peer.handshake(request(f"/?key={key}", Cookie=key, Authorization=key))
         for message in (frame(TEXT, key.encode()), frame(BINARY, key.encode())):
             async with raw(server) as peer:
                 peer.send(message)
-                await peer.goodbye()
+                await peer.close_frame()
         async with raw(server) as peer:
             peer.send(frame(BINARY, command(1, "session.restore", key) + key.encode()))
-            await peer.goodbye()
+            await peer.close_frame()
         assert await server.terminate() == 0
     log = capfd.readouterr().err
     assert "connection opened" in log

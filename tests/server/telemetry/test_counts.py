@@ -104,20 +104,20 @@ async def test_commands_are_counted_by_how_they_ended(node: MemoryNode) -> None:
 async def test_who_is_refused_and_who_is_cut_off_is_counted() -> None:
     """A handshake that fails, and a client that does not take what is sent."""
     async with (
-        listening(Timings(slow_s=0.1, close_s=WAIT_S), OriginPolicy()) as door,
-        dialled_narrowly(HOST, door.port) as slow,
-        door.dialled() as stranger,
-        door.connected() as other,
+        listening(Timings(slow_s=0.1, close_s=WAIT_S), OriginPolicy()) as gateway,
+        dialled_narrowly(HOST, gateway.port) as slow,
+        gateway.dialled() as stranger,
+        gateway.connected() as other,
     ):
-        counts = door.node.node.counts
-        answer = await stranger.shake_hands(request(Origin="https://evil.example"))
+        counts = gateway.node.node.counts
+        answer = await stranger.handshake(request(Origin="https://evil.example"))
         assert (answer.status, counts.refused) == (403, 1)
-        await slow.shake_hands()
+        await slow.handshake()
         await slow.ask_for_4_kib(60)
         async with asyncio.timeout(WAIT_S):
             while not (counts.slow_clients and counts.outbox_bytes_now):
                 await other.call("time.now")
-        assert (await slow.goodbye())[0] == 4001
+        assert (await slow.close_frame())[0] == 4001
         assert counts.slow_clients == 1
 
 

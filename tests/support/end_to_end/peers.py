@@ -28,7 +28,7 @@ async def many_connected(server: ServerProcess, number: int) -> AsyncIterator[li
 
         async def connect() -> RawPeer:
             peer = await cleanup.enter_async_context(dialled(*address_of(server)))
-            assert (await peer.shake_hands()).status == 101
+            assert (await peer.handshake()).status == 101
             return peer
 
         peers: list[RawPeer] = []

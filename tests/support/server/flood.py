@@ -81,14 +81,14 @@ async def bystander(server: ServerProcess) -> AsyncIterator[Bystander]:
 
 
 @asynccontextmanager
-async def raw(server: ServerProcess, *, shakes_hands: bool = True) -> AsyncIterator[RawPeer]:
+async def raw(server: ServerProcess, *, with_handshake: bool = True) -> AsyncIterator[RawPeer]:
     """A peer that reads nothing unless it is told to."""
     address = urlsplit(server.url)
     assert address.hostname is not None
     assert address.port is not None
     async with dialled(address.hostname, address.port, limit=1024) as peer:
-        if shakes_hands:
-            assert (await peer.shake_hands()).status == 101
+        if with_handshake:
+            assert (await peer.handshake()).status == 101
         yield peer
 
 

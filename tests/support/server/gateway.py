@@ -1,5 +1,5 @@
 """
-The door for clients, open in this process: a real listener over a node in memory.
+The client port in this process: a real listener over a node in memory.
 """
 
 import ssl
@@ -20,8 +20,8 @@ HOST = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
-    """An open listener, and the node behind it."""
+class Gateway:
+    """An open listener, and its node."""
 
     listener: Listener
     node: MemoryNode
@@ -35,7 +35,7 @@ class Door:
     async def connected(self, **options: Any) -> AsyncIterator[RawPeer]:
         """A WebSocket."""
         async with self.dialled(**options) as peer:
-            assert (await peer.shake_hands()).status == 101
+            assert (await peer.handshake()).status == 101
             yield peer
 
 
@@ -47,9 +47,9 @@ async def listening(
     *,
     tls: ssl.SSLContext | None = None,
     **settings: Any,
-) -> AsyncIterator[Door]:
+) -> AsyncIterator[Gateway]:
     """
-    Open the door on a free port.
+    Listen on a free port.
 
     Args:
         settings: As for `running_node`.
@@ -63,6 +63,6 @@ async def listening(
         )
         port = await listener.start(HOST, 0, tls)
         try:
-            yield Door(listener, node, port)
+            yield Gateway(listener, node, port)
         finally:
             await listener.stop(0)

@@ -11,7 +11,7 @@ from keystay_server.control.endpoints.telemetry import TelemetryEndpoints
 from keystay_server.control.server import ControlServer
 from keystay_server.delivery.hub import Hub
 from keystay_server.feed.subscriptions import Feed
-from keystay_server.gateway.instrumentation import instruments_for
+from keystay_server.gateway.instrumentation import instrument
 from keystay_server.node.directory import ConnectionDirectory
 from keystay_server.node.heartbeat import Heartbeat
 from keystay_server.sessions.service import Sessions
@@ -23,9 +23,9 @@ API_KEY = "key"
 
 def control_over(store: Store, sessions: Sessions, feed: Feed, **times: Any) -> ControlServer:
     """Make a control server over the store."""
-    instruments = instruments_for(Config(store="memory://"), store)
+    instrumentation = instrument(Config(store="memory://"), store)
     telemetry = TelemetryEndpoints(
-        Heartbeat(store, instruments.counts, "node"), instruments.metrics
+        Heartbeat(store, instrumentation.counts, "node"), instrumentation.metrics
     )
     hub = Hub(store, bytes)
     return ControlServer(

@@ -1,5 +1,5 @@
 """
-A node without sockets: everything of a server but its doors.
+A node without sockets: everything of a server except its ports.
 """
 
 import asyncio
@@ -17,7 +17,8 @@ from keystay_server.gateway.commands.signature import Row
 from keystay_server.gateway.connection import Connection, Node
 from keystay_server.gateway.context import Services
 from keystay_server.gateway.dispatch import Dispatcher
-from keystay_server.gateway.login.authenticators import Anonymous, Authenticator
+from keystay_server.gateway.login.anonymous import Anonymous
+from keystay_server.gateway.login.authenticators import Authenticator
 from keystay_server.sessions.expiry import Activity, Expiry
 from keystay_server.sessions.service import Rules, SessionRequest, Sessions
 from keystay_server.stores.base import Record, Retention, SessionSet, StoredEvent

@@ -82,7 +82,7 @@ class RawPeer:
         """Send bytes, all in one go."""
         self.writer.write(b"".join(data))
 
-    async def shake_hands(self, data: bytes | None = None) -> Answer:
+    async def handshake(self, data: bytes | None = None) -> Answer:
         """Send a handshake, and read the answer."""
         self.send(request() if data is None else data)
         async with asyncio.timeout(WAIT_S):
@@ -125,7 +125,7 @@ class RawPeer:
         async with asyncio.timeout(WAIT_S):
             await self.writer.drain()
 
-    async def goodbye(self) -> tuple[int, str]:
+    async def close_frame(self) -> tuple[int, str]:
         """Pass over everything up to the close frame; return its code and reason."""
         while (received := await self.receive())[0] != CLOSE:
             pass

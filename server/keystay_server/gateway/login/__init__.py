@@ -1,3 +1,3 @@
 """
-Ways to log in over a connection: credentials in, an actor out.
+The ways to log in over a connection. Each is off unless it is configured.
 """

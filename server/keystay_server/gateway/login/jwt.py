@@ -1,5 +1,5 @@
 """
-The way to log in with a token that another service signed.
+Login with a token that another service signed (JWT, RFC 7519).
 """
 
 from collections.abc import Sequence
@@ -19,16 +19,16 @@ from keystay_server.settings.errors import ConfigError
 
 class Jwt:
     """
-    Takes a JSON Web Token (RFC 7519) that another service signed.
+    Accepts JSON Web Tokens.
 
-    `sub` is the actor, `exp` is required; `meta` (a map) and `language` are
-    carried into the session.
+    `sub` is the actor, `exp` is required; `meta` (a map) and `language` become fields of the
+    session.
 
     Args:
-        key: A shared secret (HS256), or a public key in PEM (RS256, EdDSA):
-            the kind of key decides the algorithm, never the token.
-        audience: The `aud` a token must name, or None where it must not have one.
-        issuer: The `iss` a token must have, or None for any.
+        key: A shared secret (HS256), or a public key in PEM (RS256, EdDSA). The kind of key
+            decides the algorithm, never the token.
+        audience: The `aud` that a token must contain; None: it must have no `aud`.
+        issuer: The `iss` that a token must have; None: any.
 
     Raises:
         ValueError: If the key is unusable or of another kind.
@@ -44,7 +44,7 @@ class Jwt:
     @classmethod
     def from_config(cls, config: Config) -> "Jwt":
         """
-        The way to log in that the settings `jwt_...` describe.
+        Create it from the settings `jwt_...`.
 
         Raises:
             ConfigError: If the file with the key cannot be used.
@@ -80,7 +80,7 @@ class Jwt:
         except jwt.ExpiredSignatureError:
             raise LoginFailed("the token has expired") from None
         except (jwt.PyJWTError, ValueError):
-            # Which part of it was wrong helps nobody but a forger.
+            # The cause would only help an attacker.
             raise LoginFailed("the token is not accepted") from None
         return claims
 
