@@ -1,5 +1,5 @@
 """
-Hold a session and watch what happens to it: `python -m keystay [--key KEY] [URL]`.
+Print the events of a session: `python -m keystay [--key KEY] [URL]`.
 
 Without a key it logs in anonymously, which a server in development allows.
 """
@@ -15,10 +15,10 @@ from keystay_protocol.events import SESSION_UNSET
 
 
 def main() -> int:
-    """Watch until the session ends or Ctrl-C; return the exit code."""
+    """Run until the session ends or Ctrl-C; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m keystay", description=__doc__)
     parser.add_argument("url", nargs="?", default="ws://127.0.0.1:8330", metavar="URL")
-    parser.add_argument("--key", help="hold the session that this key opens")
+    parser.add_argument("--key", help="restore the session of this key")
     options = parser.parse_args()
     try:
         asyncio.run(_watch(options.url, options.key))
@@ -31,7 +31,7 @@ def main() -> int:
 
 
 async def _watch(url: str, key: str | None) -> None:
-    """Print every event of the session, a line each; return when it has ended."""
+    """Print every event of the session, one per line; return when it has ended."""
     async with keystay.connect(url) as client:
         events = client.events("session")
         if key is None:
@@ -46,7 +46,7 @@ async def _watch(url: str, key: str | None) -> None:
 
 
 def _shown(data: object) -> object:
-    # The key is a secret, but without it nobody could try a second window.
+    # The key is a secret, but the user needs it to open a second connection.
     return data.to_wire() if isinstance(data, keystay.Session) else data
 
 

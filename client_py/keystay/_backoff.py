@@ -1,7 +1,7 @@
 """
-When to come back after a connection ended, and whether to (SPEC sections 7 and 8).
+Whether to reconnect after a connection ended, and when (SPEC sections 7 and 8).
 
-No clock and no randomness of its own: waits are returned, dice are passed in.
+Has no clock and no randomness of its own: delays are returned, `random` is passed in.
 """
 
 import math
@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from keystay_protocol.errors import CloseCode
 
-_ONLY_A_FIXED_CLIENT_MAY_RETURN = frozenset(
+_CLIENT_ERRORS = frozenset(
     {
         CloseCode.PROTOCOL_ERROR,
         CloseCode.UNSUPPORTED_DATA,
@@ -17,21 +17,18 @@ _ONLY_A_FIXED_CLIENT_MAY_RETURN = frozenset(
         CloseCode.MESSAGE_TOO_BIG,
     }
 )
-_DO_NOT_COME_BACK = range(4500, 5000)
+_FINAL = range(4500, 5000)
 
-_MAX_DOUBLINGS = 32  # Beyond any sensible cap, and below where a float overflows.
-
-
-def may_return(close_code: int | None) -> bool:
-    """Tell whether a client may reconnect after this close code; None is a line that broke."""
-    return (
-        close_code not in _ONLY_A_FIXED_CLIENT_MAY_RETURN
-        and close_code not in _DO_NOT_COME_BACK
-    )
+_MAX_DOUBLINGS = 32  # More than any cap needs, fewer than overflow a float.
 
 
-def slot_s(draining: object) -> float | None:
-    """Read how many seconds a `server.draining` event asks to wait; None if it does not say."""
+def may_reconnect(close_code: int | None) -> bool:
+    """Return whether to reconnect after this close code; None is a connection that broke."""
+    return close_code not in _CLIENT_ERRORS and close_code not in _FINAL
+
+
+def reconnect_after_s(draining: object) -> float | None:
+    """Return the delay in the data of `server.draining`, in seconds; None without one."""
     milliseconds = draining.get("reconnectAfter") if isinstance(draining, dict) else None
     if type(milliseconds) is int or (
         type(milliseconds) is float and math.isfinite(milliseconds)
@@ -44,8 +41,8 @@ class Backoff:
     """
     Exponential backoff with full jitter.
 
-    Each wait is a random part of a bound that doubles, so that clients which
-    lost the same server at the same moment do not return at the same moment.
+    Each delay is a random part of a bound that doubles, so that clients that lost the
+    same server at the same moment do not reconnect at the same moment.
 
     Args:
         base_s: The first bound.
@@ -60,12 +57,12 @@ class Backoff:
         self._attempt = 0
 
     def next_s(self, *, at_least_s: float = 0.0) -> float:
-        """Return how long to wait now: a wish of the server comes on top of the jitter."""
+        """Return the next delay: `at_least_s`, which the server asked for, plus the jitter."""
         bound_s = min(self._cap_s, self._base_s * 2.0 ** min(self._attempt, _MAX_DOUBLINGS))
         self._attempt += 1
         return at_least_s + bound_s * self._random()
 
-    def held(self, seconds: float) -> None:
-        """Start over if a connection held at least as long as the longest wait is."""
+    def connection_lasted(self, seconds: float) -> None:
+        """Reset if a connection lasted at least as long as the longest delay."""
         if seconds >= self._cap_s:
             self._attempt = 0

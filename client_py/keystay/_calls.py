@@ -1,5 +1,5 @@
 """
-The commands that have no answer yet, in the order in which they were given.
+The commands without a reply, in the order in which they were submitted.
 """
 
 from collections import deque
@@ -22,39 +22,39 @@ _SAFE_TO_REPEAT = frozenset(
         CommandName.NOW,
     }
 )
-"""Carried out twice, these leave everything as carried out once."""
+"""Commands that are idempotent: executing them twice has the effect of once."""
 
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """One command on its way. Its params may hold a key: they stay out of the repr."""
+    """One command and its state. The params may contain a key: the repr omits them."""
 
     id: int
     method: CommandName
     params: list[Any] = field(repr=False)
     message: bytes = field(repr=False)
-    is_own: bool = False
-    """Given by the link itself, to take a conversation up again; belongs to one line."""
+    is_internal: bool = False
+    """Submitted by the conversation itself to resume it; belongs to one transport."""
     is_sent: bool = False
     is_abandoned: bool = False
-    """Nobody waits for the answer any more, but what it says still counts."""
+    """No caller waits for the reply, but its result is still applied."""
 
 
 class Calls:
-    """The table of calls: waiting to be sent, then waiting for their reply."""
+    """The table of calls: first waiting to be sent, then waiting for their reply."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._last_id = 0
-        self._own_unanswered = 0
-        self._own: deque[Call] = deque()
+        self._internal_unanswered = 0
+        self._internal: deque[Call] = deque()
         self._waiting: deque[Call] = deque()
         self._sent: dict[int, Call] = {}
 
     @property
-    def has_own(self) -> bool:
-        """Whether the link itself waits for an answer."""
-        return self._own_unanswered > 0
+    def has_internal(self) -> bool:
+        """Whether an internal call has no reply yet."""
+        return self._internal_unanswered > 0
 
     @property
     def has_waiting(self) -> bool:
@@ -63,33 +63,33 @@ class Calls:
 
     @property
     def in_flight(self) -> bool:
-        """Whether a reply is due that somebody waits for."""
+        """Whether a caller waits for the reply to a call that was sent."""
         return any(not call.is_abandoned for call in self._sent.values())
 
-    def add(self, method: CommandName, params: list[Any], *, is_own: bool = False) -> Call:
+    def add(self, method: CommandName, params: list[Any], *, is_internal: bool = False) -> Call:
         """
-        Put a command in line.
+        Append a command to the queue.
 
         Raises:
-            QueueFull: If as many as allowed are unanswered.
-            InvalidParams: If the parameters cannot be written, or are too big.
+            QueueFull: If `capacity` commands have no reply.
+            InvalidParams: If the parameters cannot be encoded, or are too large.
         """
-        if not is_own and len(self._waiting) + len(self._sent) >= self._capacity:
+        if not is_internal and len(self._waiting) + len(self._sent) >= self._capacity:
             raise QueueFull
         id_ = self._next_id()
-        call = Call(id_, method, params, _encode(Command(id_, method, params)), is_own)
-        if is_own:
-            self._own_unanswered += 1
-            self._own.append(call)
+        call = Call(id_, method, params, _encode(Command(id_, method, params)), is_internal)
+        if is_internal:
+            self._internal_unanswered += 1
+            self._internal.append(call)
         else:
             self._waiting.append(call)
         return call
 
     def next_to_send(self) -> Call | None:
-        """Take the next call for the line: while the link has calls of its own, only those."""
-        if self._own:
-            call = self._own.popleft()
-        elif self._waiting and not self.has_own:
+        """Take the next call to send; only internal ones while one of them has no reply."""
+        if self._internal:
+            call = self._internal.popleft()
+        elif self._waiting and not self.has_internal:
             call = self._waiting.popleft()
         else:
             return None
@@ -98,40 +98,41 @@ class Calls:
         return call
 
     def find(self, id_: int) -> Call | None:
-        """Return the sent call that a reply with this id belongs to."""
+        """Return the sent call with this id."""
         return self._sent.get(id_)
 
     def answered(self, call: Call) -> None:
-        """Take a sent call out of the table."""
+        """Remove a sent call from the table."""
         del self._sent[call.id]
-        if call.is_own:
-            self._own_unanswered -= 1
+        if call.is_internal:
+            self._internal_unanswered -= 1
 
     def abandon(self, call: Call) -> None:
-        """Nobody waits for this call any more: do not send it; if it is sent, so be it."""
+        """The caller stopped waiting: do not send the call, if it was not sent yet."""
         call.is_abandoned = True
         if call in self._waiting:
             self._waiting.remove(call)
 
-    def line_lost(self) -> list[Call]:
+    def transport_lost(self) -> list[Call]:
         """
-        Put what is safe to repeat in line again, before what was never sent.
+        Queue the idempotent calls again, before those that were never sent.
 
-        Returns the calls that must fail, because nobody knows whether they were
-        carried out.
+        Returns the calls that must fail, because it is unknown whether they were executed.
         """
         unanswered = [
-            call for call in self._sent.values() if not call.is_own and not call.is_abandoned
+            call
+            for call in self._sent.values()
+            if not call.is_internal and not call.is_abandoned
         ]
         self._sent.clear()
-        self._own.clear()
-        self._own_unanswered = 0
+        self._internal.clear()
+        self._internal_unanswered = 0
         again = [call for call in unanswered if call.method in _SAFE_TO_REPEAT]
         self._waiting.extendleft(reversed(again))
         return [call for call in unanswered if call.method not in _SAFE_TO_REPEAT]
 
     def clear(self) -> list[Call]:
-        """Empty the table of what waits to be sent, and return it."""
+        """Remove the calls that wait to be sent, and return them."""
         waiting = list(self._waiting)
         self._waiting.clear()
         return waiting
@@ -143,8 +144,8 @@ class Calls:
         return self._last_id
 
 
-def can_be_sent(method: CommandName, params: list[Any]) -> bool:
-    """Tell whether the command may have these params."""
+def is_encodable(method: CommandName, params: list[Any]) -> bool:
+    """Return whether a command with these params can be sent."""
     try:
         _encode(Command(MAX_CALLBACK_ID, method, params))
     except InvalidParams:
@@ -156,9 +157,9 @@ def _encode(command: Command) -> bytes:
     try:
         message = encode(command)
     except (TypeError, ValueError, OverflowError, RecursionError):
-        # Cut, not chained: the cause may hold what it could not encode.
-        raise InvalidParams("the parameters cannot be written as MessagePack") from None
+        # Not chained: the cause may contain the value that it could not encode.
+        raise InvalidParams("the parameters cannot be encoded as MessagePack") from None
     if len(message) > DEFAULT_LIMITS.size:
-        # The server would close the connection on it.
+        # The server would close the connection.
         raise InvalidParams(f"a command is at most {DEFAULT_LIMITS.size} bytes")
     return message

@@ -1,8 +1,8 @@
 """
-The connection to the server, kept up until it is closed: the I/O around a `Link`.
+The connection to the server, which reconnects until it is closed: the I/O of a `Conversation`.
 
-One task lives as long as the client. It opens a line, reads from it until it
-ends, waits, and opens the next; while there is a line, a second task writes.
+One task runs as long as the client. It opens a transport, reads from it until it ends,
+waits, and opens the next one. While a transport is open, a second task writes to it.
 """
 
 import asyncio
@@ -11,12 +11,12 @@ import logging
 import random
 from enum import StrEnum
 
-from keystay._backoff import Backoff, slot_s
-from keystay._conversation import Answer, Link
-from keystay._pending_calls import Questions
-from keystay._session_saver import Keeper
-from keystay._stream import Feed, Stream
-from keystay._transport import Hangup, Line, check_url
+from keystay._backoff import Backoff, reconnect_after_s
+from keystay._conversation import Answer, Conversation
+from keystay._pending_calls import PendingCalls
+from keystay._session_saver import SessionSaver
+from keystay._stream import Broadcaster, Stream
+from keystay._transport import Disconnected, Transport, check_url
 from keystay.errors import ClientClosed, ClosedByServer, ConnectFailed, ConnectionLost
 from keystay.options import Options
 from keystay_protocol.errors import (
@@ -35,30 +35,35 @@ _STATES_BUFFERED = 64
 
 
 class ConnectionState(StrEnum):
-    """How things stand with the connection."""
+    """The state of the connection."""
 
     CONNECTING = "connecting"
     """Not yet connected for the first time."""
     OPEN = "open"
     RECONNECTING = "reconnecting"
-    """The line was lost, or closed by the server as of no use yet; commands wait."""
+    """The connection was lost, or closed because it had no session. Commands wait."""
     CLOSED = "closed"
-    """For good: by the program, or because the server cannot be had (`error`)."""
+    """Final: the program closed the client, or it failed (`error`)."""
 
 
 class Connection:
     """
-    Opens, keeps and reopens the line, and brings each answer to who asked.
+    Opens a transport, again when it is lost, and delivers what comes over it.
 
     Args:
         url: `ws://` or `wss://`. A ValueError is raised for any other.
-        link: The conversation to carry.
-        events: Where events are told. Ended when the connection is closed.
-        keeper: What keeps the session between runs; told of every change, never closed.
+        conversation: The protocol state, which outlives each transport.
+        events: Publishes the events. Ended when the connection is closed.
+        saver: Saves the session after each change. Not closed here.
     """
 
     def __init__(
-        self, url: str, link: Link, options: Options, events: Feed[Event], keeper: Keeper
+        self,
+        url: str,
+        conversation: Conversation,
+        options: Options,
+        events: Broadcaster[Event],
+        saver: SessionSaver,
     ) -> None:
         self.shown_url = check_url(url)
         if options.ssl is not None and not self.shown_url.startswith("wss:"):
@@ -66,16 +71,16 @@ class Connection:
         self.state = ConnectionState.CONNECTING
         self.error: KeystayError | None = None
         self._url = url
-        self._link = link
+        self._conversation = conversation
         self._options = options
         self._events = events
-        self._keeper = keeper
-        self._states: Feed[ConnectionState] = Feed()
+        self._saver = saver
+        self._states: Broadcaster[ConnectionState] = Broadcaster()
         self._backoff = Backoff(options.backoff_base_s, options.backoff_cap_s, random.random)
         self._has_messages = asyncio.Event()
-        self.questions = Questions(link, self._has_messages.set)
+        self.pending_calls = PendingCalls(conversation, self._has_messages.set)
         self._opened_at: float | None = None
-        self._slot_at: float | None = None
+        self._reconnect_at: float | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -86,7 +91,7 @@ class Connection:
             KeystayError: If the first attempt fails; the connection is then closed.
         """
         if self._task is not None:
-            raise RuntimeError("a client connects once; make a new one")
+            raise RuntimeError("a client can be opened only once")
         states = self.states()
         self._task = asyncio.create_task(self._run(), name="keystay-connection")
         try:
@@ -99,148 +104,150 @@ class Connection:
         raise self.error or ClientClosed()
 
     async def close(self) -> None:
-        """Close for good. What waits gets a `ClientClosed`, or a `ConnectionLost`."""
+        """Close. Waiting commands fail with `ClientClosed` or `ConnectionLost`."""
         self._finish(None)
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
 
     def states(self) -> Stream[ConnectionState]:
-        """The changes of `state` from now on; ends after `CLOSED`."""
+        """Return a stream of the changes of `state`; it ends after `CLOSED`."""
         return self._states.open(_STATES_BUFFERED)
 
-    def adopt(self, key: str) -> None:
-        """Speak for this key from the next command on."""
-        self._link.adopt(key)
+    def use_key(self, key: str) -> None:
+        """Restore this key before the next command."""
+        self._conversation.use_key(key)
         self._has_messages.set()
 
     async def _run(self) -> None:
         try:
-            error = await self._stay_connected()
-        except Exception as bug:  # The program must hear of it, not the event loop.
+            error = await self._run_transports()
+        except Exception as bug:  # The program gets the error, not the event loop.
             _log.exception("the connection to %s failed", self.shown_url)
             error = ConnectFailed("a bug in the client; its log says more")
             error.__cause__ = bug
         self._finish(error)
 
-    async def _stay_connected(self) -> KeystayError:
-        """Open one line after the other; return why there will be no more."""
-        await self._take_up_stored()
+    async def _run_transports(self) -> KeystayError:
+        """Open one transport after the other; return the error that ends this."""
+        await self._load_session()
         while True:
-            hangup = await self._hold_a_line()
-            self._deliver(self._link.line_lost())
-            if hangup.is_final or self.state is ConnectionState.CONNECTING:
-                return hangup.error
+            disconnected = await self._run_transport()
+            self._deliver(self._conversation.transport_lost())
+            if disconnected.is_final or self.state is ConnectionState.CONNECTING:
+                return disconnected.error
             self._enter(ConnectionState.RECONNECTING)
-            if _wants_a_session(hangup) and not self._link.has_business:
-                await self._wait_for_business()
-            delay_s = self._delay_s(hangup)
-            _log.warning("%s: %s; reconnecting in %.2f s", self.shown_url, hangup, delay_s)
+            if _is_unused(disconnected) and not self._conversation.has_work:
+                await self._wait_for_work()
+            delay_s = self._delay_s(disconnected)
+            _log.warning(
+                "%s: %s; reconnecting in %.2f s", self.shown_url, disconnected, delay_s
+            )
             await asyncio.sleep(delay_s)
 
-    async def _take_up_stored(self) -> None:
-        stored = await self._keeper.load()
+    async def _load_session(self) -> None:
+        stored = await self._saver.load()
         if stored is not None:
             try:
-                self._link.take_up(stored)
+                self._conversation.resume(stored)
             except InvalidSessionKey as error:
-                _log.warning("the stored session is of no use: %s", error)
+                _log.warning("the stored session cannot be used: %s", error)
 
-    async def _wait_for_business(self) -> None:
-        while not self._link.has_business:
+    async def _wait_for_work(self) -> None:
+        while not self._conversation.has_work:
             self._has_messages.clear()
             await self._has_messages.wait()
 
-    async def _hold_a_line(self) -> Hangup:
+    async def _run_transport(self) -> Disconnected:
         deadline = asyncio.get_running_loop().time() + self._options.open_timeout_s
         try:
             async with asyncio.timeout_at(deadline):
-                line = await Line.open(self._url, self._options)
+                transport = await Transport.open(self._url, self._options)
         except TimeoutError:
-            return Hangup(ConnectFailed("no answer to the handshake in time"))
-        except Hangup as failed:
+            return Disconnected(ConnectFailed("no response to the handshake in time"))
+        except Disconnected as failed:
             return failed
         code = CloseCode.NORMAL
         try:
             async with asyncio.TaskGroup() as tasks:
-                self._link.line_opened()
-                writer = tasks.create_task(self._write(line), name="keystay-writer")
-                hangup = await self._converse(line, deadline)
+                self._conversation.transport_opened()
+                writer = tasks.create_task(self._write(transport), name="keystay-writer")
+                disconnected = await self._read(transport, deadline)
                 writer.cancel()
-            code = hangup.code
-            return hangup
+            code = disconnected.code
+            return disconnected
         finally:
-            await line.close(code)
+            await transport.close(code)
 
-    async def _converse(self, line: Line, deadline: float) -> Hangup:
-        """Read until the line ends, is not open by the deadline, or is to be left."""
+    async def _read(self, transport: Transport, deadline: float) -> Disconnected:
+        """Read until the transport ends, is not open by the deadline, or is to be replaced."""
         try:
             async with asyncio.timeout_at(deadline) as limit:
                 while True:
                     self._note_progress(limit)
-                    self._deliver(self._link.receive(await line.receive()))
-        except Hangup as hangup:
-            return hangup
+                    self._deliver(self._conversation.receive(await transport.receive()))
+        except Disconnected as disconnected:
+            return disconnected
         except MalformedFrame as error:
-            return Hangup(error, code=CloseCode.MALFORMED_FRAME)
+            return Disconnected(error, code=CloseCode.MALFORMED_FRAME)
         except CommandError as error:
-            return Hangup(error, retry_after_s=error.retry_after_s or 0.0)
+            return Disconnected(error, retry_after_s=error.retry_after_s or 0.0)
         except TimeoutError:
-            if self._slot_at is None:
-                return Hangup(ConnectFailed("the session was not restored in time"))
-        await self._leave(line)
-        return Hangup(ConnectionLost("the server is going away"))
+            if self._reconnect_at is None:
+                return Disconnected(ConnectFailed("the session was not restored in time"))
+        await self._drain(transport)
+        return Disconnected(ConnectionLost("the server is shutting down"))
 
     def _note_progress(self, limit: asyncio.Timeout) -> None:
-        self._has_messages.set()  # An answer may have let others go.
-        if self._link.is_open and self.state is not ConnectionState.OPEN:
+        self._has_messages.set()  # A reply may allow further messages.
+        if self._conversation.is_open and self.state is not ConnectionState.OPEN:
             self._enter(ConnectionState.OPEN)
             self._opened_at = asyncio.get_running_loop().time()
             limit.reschedule(None)
-        if self._slot_at is not None:
-            limit.reschedule(self._slot_at)
+        if self._reconnect_at is not None:
+            limit.reschedule(self._reconnect_at)
 
-    async def _leave(self, line: Line) -> None:
-        """Let the commands on the line be answered before it is left."""
-        with contextlib.suppress(TimeoutError, Hangup, KeystayError):
+    async def _drain(self, transport: Transport) -> None:
+        """Receive the replies to the commands that were sent."""
+        with contextlib.suppress(TimeoutError, Disconnected, KeystayError):
             async with asyncio.timeout(self._options.close_timeout_s):
-                while self._link.in_flight:
-                    self._deliver(self._link.receive(await line.receive()))
+                while self._conversation.in_flight:
+                    self._deliver(self._conversation.receive(await transport.receive()))
 
-    async def _write(self, line: Line) -> None:
-        with contextlib.suppress(Hangup):  # The reader hears of it too, and acts.
+    async def _write(self, transport: Transport) -> None:
+        with contextlib.suppress(Disconnected):  # The reader gets it too, and handles it.
             while True:
                 await self._has_messages.wait()
                 self._has_messages.clear()
-                while (message := self._link.next_message()) is not None:
-                    await line.send(message)
+                while (message := self._conversation.next_message()) is not None:
+                    await transport.send(message)
 
-    def _deliver(self, news: list[Answer | Event] | list[Answer]) -> None:
-        for item in news:
+    def _deliver(self, items: list[Answer | Event] | list[Answer]) -> None:
+        for item in items:
             match item:
                 case Answer():
-                    self.questions.deliver(item)
+                    self.pending_calls.resolve(item)
                 case Event():
                     if item.name == SERVER_DRAINING:
-                        self._prepare_to_leave(slot_s(item.data))
+                        self._plan_reconnect(reconnect_after_s(item.data))
                     self._events.publish(item)
-        self._keeper.note(self._link.to_store)
+        self._saver.update(self._conversation.stored_session)
 
-    def _prepare_to_leave(self, wait_s: float | None) -> None:
+    def _plan_reconnect(self, wait_s: float | None) -> None:
         if wait_s is not None:
-            # The server reads no more: what is given from now on is for the next line.
-            self._link.hold()
-            self._slot_at = asyncio.get_running_loop().time() + wait_s
+            # The server reads no more commands: later ones wait for the next transport.
+            self._conversation.pause()
+            self._reconnect_at = asyncio.get_running_loop().time() + wait_s
 
-    def _delay_s(self, hangup: Hangup) -> float:
+    def _delay_s(self, disconnected: Disconnected) -> float:
         now = asyncio.get_running_loop().time()
-        slot_at, self._slot_at = self._slot_at, None
-        if slot_at is not None and slot_at <= now:
-            return 0.0  # The server spread its clients over time already: no dice.
+        reconnect_at, self._reconnect_at = self._reconnect_at, None
+        if reconnect_at is not None and reconnect_at <= now:
+            return 0.0  # The server chose the time, a different one for each client: no jitter.
         if self._opened_at is not None:
-            self._backoff.held(now - self._opened_at)
+            self._backoff.connection_lasted(now - self._opened_at)
         self._opened_at = None
-        at_least_s = hangup.retry_after_s if slot_at is None else slot_at - now
+        at_least_s = disconnected.retry_after_s if reconnect_at is None else reconnect_at - now
         return self._backoff.next_s(at_least_s=at_least_s)
 
     def _enter(self, state: ConnectionState) -> None:
@@ -254,16 +261,16 @@ class Connection:
             return
         self.error = error
         if error is not None:
-            _log.warning("%s: closed for good: %s", self.shown_url, error)
+            _log.warning("%s: closed: %s", self.shown_url, error)
         self._enter(ConnectionState.CLOSED)
-        self.questions.close(error)
+        self.pending_calls.close(error)
         self._states.end()
         self._events.end(error)
 
 
-def _wants_a_session(hangup: Hangup) -> bool:
-    """Tell whether the server closed the line because no session was opened on it."""
-    error = hangup.error
+def _is_unused(disconnected: Disconnected) -> bool:
+    """Return whether the server closed the connection because it had no session."""
+    error = disconnected.error
     return (
         isinstance(error, ClosedByServer) and error.close_code == CloseCode.NO_SESSION_IN_TIME
     )

@@ -1,9 +1,9 @@
 """
-The functions a program wants to be called, and the calling of them.
+The event handlers and callbacks of a program, and how they are called.
 
-The law of this module: handlers run one at a time, in the order of the
-events, away from the task that reads from the line. So a handler may await a
-command; and one that fails is logged and takes nothing with it.
+Invariant: handlers run one at a time, in the order of the events, in another task than
+the one that reads from the server. So a handler may await a command. An exception of a
+handler is logged, and does not stop the others.
 """
 
 import asyncio
@@ -21,29 +21,29 @@ from keystay_protocol.frames import Event
 _log = logging.getLogger("keystay.client")
 
 Handler = Callable[[str, Any], object]
-"""Called as `handler(path, data)`; if it returns an awaitable, that is awaited."""
+"""Called as `handler(name, data)`; if it returns an awaitable, that is awaited."""
 
 EVENTS_LOST = "events.lost"
-"""What handlers are told, by the client itself, in the place of events that were dropped."""
+"""The event that handlers get from the client itself in place of dropped events."""
 
 
 class Handlers:
-    """Who is to be called for which path."""
+    """The handlers, by path."""
 
     def __init__(self) -> None:
         self._handlers: list[tuple[str, Handler]] = []
 
     def on(self, path: str, handler: Handler) -> None:
-        """Call the handler for `path` and everything below it, after those that came before."""
+        """Call the handler for events of `path` and below it, after those added before."""
         self._handlers.append((path, handler))
 
     def off(self, path: str, handler: Handler) -> None:
-        """Stop calling the handler for `path`. Does nothing if it is not called."""
+        """Remove the handler of `path`, if it is there."""
         if (path, handler) in self._handlers:
             self._handlers.remove((path, handler))
 
     async def run(self, events: Stream[Event]) -> None:
-        """Call the handlers for each event, until the events end."""
+        """Call the handlers for each event, until the stream ends."""
         while True:
             try:
                 event = await anext(events)
@@ -64,12 +64,12 @@ async def call(function: Callable[..., object], *arguments: object) -> None:
         if inspect.isawaitable(result):
             await result
     except asyncio.CancelledError:
-        # Of something the function waited for, or of this very task?
+        # Was it something that the function waited for, or this task?
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise
-        _log.warning("%s was cancelled from within", _name(function))
-    except Exception:  # Whatever it is, it is the program's, and the others must go on.
+        _log.warning("%s raised CancelledError", _name(function))
+    except Exception:  # A fault of the program: the other handlers must still run.
         _log.exception("%s failed", _name(function))
 
 

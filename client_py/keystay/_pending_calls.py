@@ -1,5 +1,5 @@
 """
-The commands of the program and the futures their answers go to.
+The commands of the program, and the futures that get their results.
 """
 
 import asyncio
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keystay._calls import Call
-from keystay._conversation import Answer, Link
+from keystay._conversation import Answer, Conversation
 from keystay._handlers import call
 from keystay.errors import ClientClosed, ClientError
 from keystay_protocol.commands import CommandName
@@ -19,73 +19,79 @@ Callback = Callable[[str | None], object]
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """A command given, and where its answer will be. Without a call it was never accepted."""
+class PendingCall:
+    """A submitted command and the future of its result. A refused one has no call."""
 
     call: Call | None
     answer: asyncio.Future[Any]
 
 
-class Questions:
+class PendingCalls:
     """
-    Gives commands to the link, and brings each answer to who asked.
+    Gives commands to the conversation, and brings each answer to who asked.
 
     Args:
-        link: What sends the commands.
-        wake: Called when the link has something to send.
+        conversation: What sends the commands.
+        wake: Called when the conversation has something to send.
     """
 
-    def __init__(self, link: Link, wake: Callable[[], None]) -> None:
-        self._link = link
+    def __init__(self, conversation: Conversation, wake: Callable[[], None]) -> None:
+        self._conversation = conversation
         self._wake = wake
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._closed: ClientClosed | None = None
 
-    def give(self, method: CommandName, params: list[Any]) -> Question:
-        """Give a command now; whatever speaks against it becomes its answer."""
+    def submit(self, method: CommandName, params: list[Any]) -> PendingCall:
+        """Submit a command now. If it is refused here, the future has the error."""
         answer = asyncio.get_running_loop().create_future()
         try:
             if self._closed is not None:
                 raise self._closed
-            command = self._link.command(method, params)
+            command = self._conversation.command(method, params)
         except KeystayError as error:
             answer.set_exception(error)
-            return Question(None, answer)
+            return PendingCall(None, answer)
         self._answers[command.id] = answer
         self._wake()
-        return Question(command, answer)
+        return PendingCall(command, answer)
 
-    async def wait(self, question: Question, timeout_s: float) -> Any:
+    async def wait(self, pending: PendingCall, timeout_s: float) -> Any:
         """
-        Wait for the answer.
+        Wait for the result.
 
         Raises:
-            Timeout: If it takes too long.
-            KeystayError: If the answer is an error.
+            Timeout: If it takes longer than `timeout_s`.
+            KeystayError: If the result is an error.
         """
-        command = question.call
+        command = pending.call
         try:
             async with asyncio.timeout(timeout_s):
-                return await question.answer
+                return await pending.answer
         except TimeoutError:
             is_sent = command is not None and command.is_sent
-            what = "not answered, perhaps carried out" if is_sent else "not connected, not sent"
-            raise Timeout(f"{what} in {timeout_s:g} s") from None
+            what = (
+                f"no reply within {timeout_s:g} s: it may have been executed"
+                if is_sent
+                else f"not connected within {timeout_s:g} s: not sent"
+            )
+            raise Timeout(what) from None
         finally:
             if command is not None and self._answers.pop(command.id, None) is not None:
-                self._link.abandon(command)
+                self._conversation.abandon(command)
 
-    async def call_back(self, question: Question, callback: Callback, timeout_s: float) -> None:
-        """Wait for the answer, and tell the callback what became of the command."""
+    async def run_callback(
+        self, pending: PendingCall, callback: Callback, timeout_s: float
+    ) -> None:
+        """Wait for the result, and call the callback with the error code or None."""
         try:
-            await self.wait(question, timeout_s)
+            await self.wait(pending, timeout_s)
         except (CommandError, ClientError) as error:
             await call(callback, error.code)
         else:
             await call(callback, None)
 
-    def deliver(self, answer: Answer) -> None:
-        """Bring an answer to who asked; nobody may be waiting any more."""
+    def resolve(self, answer: Answer) -> None:
+        """Resolve the future of a command, if a caller still waits."""
         future = self._answers.pop(answer.id, None)
         if future is None or future.done():
             return
@@ -95,8 +101,8 @@ class Questions:
             future.set_exception(answer.error)
 
     def close(self, reason: KeystayError | None) -> None:
-        """Answer what waits, and refuse what comes later."""
+        """Resolve every waiting command with `ClientClosed`, and refuse later ones."""
         self._closed = ClientClosed()
         self._closed.__cause__ = reason
-        for answer in self._link.close(self._closed):
-            self.deliver(answer)
+        for answer in self._conversation.close(self._closed):
+            self.resolve(answer)

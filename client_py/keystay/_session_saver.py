@@ -1,8 +1,8 @@
 """
-Keeps the store up to date with the session, beside the conversation.
+Writes the session to the program's session store, in the background.
 
-The law of this module: the newest state is written, those that it overtook are
-not; at most one write is under way; and what a store raises ends in the log.
+Invariant: the newest state is written, and older ones that were not written yet are skipped;
+at most one write runs at a time; exceptions of the store are logged.
 """
 
 import asyncio
@@ -14,12 +14,12 @@ from keystay.session_store import SessionStore, StoredSession
 _log = logging.getLogger("keystay.client")
 
 
-class Keeper:
+class SessionSaver:
     """
-    Loads from a store, and writes to it. Without a store it does nothing.
+    Loads from a session store, and writes to it. Without a store it does nothing.
 
     Args:
-        options: Loading may take as long as opening, the last write as long as closing.
+        options: `open_timeout_s` bounds loading, `close_timeout_s` the last write.
     """
 
     def __init__(self, store: SessionStore | None, options: Options) -> None:
@@ -28,33 +28,33 @@ class Keeper:
         self._close_timeout_s = options.close_timeout_s
         self._current: StoredSession | None = None
         self._is_due = False
-        """Whether `current` is not with the store yet."""
+        """Whether `_current` is not written yet."""
         self._is_failed = False
-        """Whether the store did not take what it was handed last."""
+        """Whether the last write failed."""
         self._task: asyncio.Task[None] | None = None
 
     async def load(self) -> StoredSession | None:
-        """Return what is stored; None if that is nothing, or the store fails."""
+        """Return the stored session; None if there is none, or if the store fails."""
         if self._store is None:
             return None
         try:
             async with asyncio.timeout(self._load_timeout_s):
                 self._current = await asyncio.to_thread(self._store.load)
-        except Exception:  # Whatever it is, it is the store's, and the client goes on.
+        except Exception:  # A fault of the store: the client continues without.
             _log.exception("the session store could not be read")
         return self._current
 
-    def note(self, current: StoredSession | None) -> None:
-        """This is what should be stored from now on. Does not wait."""
+    def update(self, current: StoredSession | None) -> None:
+        """Write this state soon; None clears the store. Does not wait."""
         if self._store is not None and current != self._current:
             self._current = current
             self._write_soon(self._store)
 
     async def close(self) -> None:
         """
-        Wait until everything is written, but for no write longer than closing may take.
+        Wait until the newest state is written, at most `close_timeout_s` for a write.
 
-        What the store did not take is offered to it once more.
+        A write that failed is tried once more.
         """
         await self._finish_writing()
         if self._is_failed and self._store is not None:
@@ -66,7 +66,7 @@ class Keeper:
             return
         _, late = await asyncio.wait([self._task], timeout=self._close_timeout_s)
         if late:
-            _log.warning("the session store takes too long: what is in it may be old")
+            _log.warning("the session store takes too long: its content may be out of date")
             self._task.cancel()
             await asyncio.wait(late)
 

@@ -1,8 +1,8 @@
 """
-From one who tells to many who listen, each with a bounded buffer of its own.
+One publisher and many consumers, each with a bounded buffer of its own.
 
-The law of this module: telling never waits, and nothing is dropped without
-the listener being told so, at the place where it is missing.
+Invariant: publishing never waits, and a consumer learns of each dropped item at the place
+where it is missing.
 """
 
 import asyncio
@@ -18,12 +18,12 @@ T = TypeVar("T")
 
 class Stream(Generic[T]):
     """
-    An async iterator over what is told from the moment it was made.
+    An async iterator over the items published since it was made.
 
-    When the buffer is full, what comes next is dropped until the listener has
-    caught up; the iteration then raises `EventsLost` once, and goes on if it is
-    entered again. It ends when the client is closed; if the client failed, it
-    raises the reason instead.
+    When the buffer is full, further items are dropped until the consumer has taken the
+    buffered ones; the iteration then raises `EventsLost` once, and continues if it is
+    entered again. It ends when the client is closed; if the client failed, it raises the
+    error instead.
     """
 
     def __init__(self, size: int, accepts: Callable[[T], bool]) -> None:
@@ -36,10 +36,10 @@ class Stream(Generic[T]):
         self._news = asyncio.Event()
 
     def put(self, item: T) -> None:
-        """Offer an item; does not wait."""
+        """Add an item; does not wait."""
         if self._ended or not self._accepts(item):
             return
-        # Once one is lost, all are until it is reported: a gap must not move.
+        # After the first dropped item all are dropped, so that the gap stays in one place.
         if self._lost or len(self._items) >= self._size:
             self._lost += 1
         else:
@@ -47,13 +47,13 @@ class Stream(Generic[T]):
         self._news.set()
 
     def end(self, error: Exception | None = None) -> None:
-        """Let the listener take what is buffered, and no more; then raise the error, if any."""
+        """Accept no more items; after the buffered ones raise `error`, or end."""
         self._ended = True
         self._error = error
         self._news.set()
 
     def close(self) -> None:
-        """Stop listening, and forget what is buffered."""
+        """End the iteration, and drop the buffered items."""
         self._items.clear()
         self._lost = 0
         self.end()
@@ -76,8 +76,8 @@ class Stream(Generic[T]):
             await self._news.wait()
 
 
-class Feed(Generic[T]):
-    """Tells every open stream. A stream that nobody holds any more is forgotten."""
+class Broadcaster(Generic[T]):
+    """Publishes to every open stream. Holds weak references: an unused stream is collected."""
 
     def __init__(self) -> None:
         self._streams: WeakSet[Stream[T]] = WeakSet()
@@ -85,7 +85,7 @@ class Feed(Generic[T]):
         self._error: Exception | None = None
 
     def open(self, size: int, accepts: Callable[[T], bool] = lambda _: True) -> Stream[T]:
-        """Make a stream of what `accepts` lets through; it hears everything from now on."""
+        """Return a stream of the items published from now on that `accepts` is true for."""
         stream = Stream(size, accepts)
         if self._ended:
             stream.end(self._error)
@@ -94,12 +94,12 @@ class Feed(Generic[T]):
         return stream
 
     def publish(self, item: T) -> None:
-        """Tell all streams."""
+        """Add the item to all streams."""
         for stream in self._streams:
             stream.put(item)
 
     def end(self, error: Exception | None = None) -> None:
-        """End all streams, and those that are opened later."""
+        """End all streams, also those opened later."""
         self._ended = True
         self._error = error
         for stream in self._streams:

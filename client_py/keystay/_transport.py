@@ -1,5 +1,5 @@
 """
-One WebSocket, from its handshake to its close. The only module that imports websockets.
+One WebSocket, from handshake to close. The only module that imports websockets.
 """
 
 import asyncio
@@ -19,29 +19,29 @@ from websockets.exceptions import (
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
-from keystay._backoff import may_return
+from keystay._backoff import may_reconnect
 from keystay.errors import ClosedByServer, ConnectFailed, ConnectionLost
 from keystay.options import Options
 from keystay_protocol import SUBPROTOCOL
 from keystay_protocol.errors import CloseCode, KeystayError, MalformedFrame
 
-# websockets logs whole frames at DEBUG, and keys are in them: never let it.
+# At DEBUG websockets logs whole frames, which contain keys.
 _websocket_log = logging.getLogger("keystay.client.websocket")
 _websocket_log.setLevel(logging.INFO)
 
 # SPEC section 1.1 names 429; the others come from proxies.
-_PASSING_HTTP_STATUSES = frozenset({408, 425, 429})
+_TRANSIENT_STATUSES = frozenset({408, 425, 429})
 
 
-class Hangup(Exception):
+class Disconnected(Exception):
     """
-    A line ended, or could not be opened.
+    A transport ended, or could not be opened.
 
     Args:
-        error: What it means to a program that hears of it.
-        is_final: Whether another attempt is pointless.
-        retry_after_s: What the server asked to wait.
-        code: What to tell the server, where it has not hung up itself.
+        error: The error for the program.
+        is_final: Whether another attempt would fail in the same way.
+        retry_after_s: The delay that the server asked for.
+        code: The close code to send, if the server did not close the connection.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Hangup(Exception):
         self.code = code
 
 
-class Line:
+class Transport:
     """An open WebSocket."""
 
     def __init__(self, websocket: ClientConnection, options: Options) -> None:
@@ -67,12 +67,12 @@ class Line:
         self._options = options
 
     @classmethod
-    async def open(cls, url: str, options: Options) -> "Line":
+    async def open(cls, url: str, options: Options) -> "Transport":
         """
-        Connect; the caller sets the deadline.
+        Connect. The caller sets the deadline.
 
         Raises:
-            Hangup: If there is no server, or none that speaks this protocol.
+            Disconnected: If there is no server, or it does not support this protocol.
         """
         tls: dict[str, Any] = {} if options.ssl is None else {"ssl": options.ssl}
         try:
@@ -90,50 +90,50 @@ class Line:
             )
         except (OSError, EOFError, InvalidHandshake, ProxyError) as error:
             raise _refused(error) from None
-        line = cls(websocket, options)
+        transport = cls(websocket, options)
         if websocket.subprotocol != SUBPROTOCOL:
-            await line.close(CloseCode.PROTOCOL_ERROR)
-            raise Hangup(
-                ConnectFailed(f"the server does not speak {SUBPROTOCOL}"), is_final=True
+            await transport.close(CloseCode.PROTOCOL_ERROR)
+            raise Disconnected(
+                ConnectFailed(f"the server does not support {SUBPROTOCOL}"), is_final=True
             )
-        return line
+        return transport
 
     async def receive(self) -> bytes:
         """
         Wait for the next message.
 
         Raises:
-            Hangup: If the line ended.
+            Disconnected: If the transport ended.
             MalformedFrame: If the message was text.
         """
         try:
             message = await self._websocket.recv()
         except ConnectionClosed as closed:
-            raise _hangup(closed) from None
+            raise _disconnected(closed) from None
         if isinstance(message, str):
             raise MalformedFrame("a text message")
         return message
 
     async def send(self, message: bytes) -> None:
         """
-        Send a message. A server that does not read it in time is cut off.
+        Send a message. If the server does not read it in time, the transport is aborted.
 
         Raises:
-            Hangup: If the line ended.
+            Disconnected: If the transport ended.
         """
         try:
             async with asyncio.timeout(self._options.write_timeout_s):
                 await self._websocket.send(message)
         except TimeoutError:
             self._websocket.transport.abort()
-            raise Hangup(ConnectionLost("the server does not read")) from None
+            raise Disconnected(ConnectionLost("the server does not read")) from None
         except ConnectionClosed as closed:
-            raise _hangup(closed) from None
+            raise _disconnected(closed) from None
 
     async def close(self, code: int = CloseCode.NORMAL) -> None:
-        """Say goodbye; a server that does not answer in time is cut off."""
+        """Close with this code; abort if the server does not answer in time."""
         try:
-            # websockets has this deadline too, but it begins after the buffer is empty.
+            # The deadline of websockets begins only when its write buffer is empty.
             async with asyncio.timeout(self._options.close_timeout_s):
                 await self._websocket.close(code)
         except TimeoutError:
@@ -143,10 +143,10 @@ class Line:
 
 def check_url(url: str) -> str:
     """
-    Return the URL as it may be shown: without user, query and fragment.
+    Return the URL without user, query and fragment, for logs.
 
     Raises:
-        ValueError: If it is not a WebSocket URL. It is not quoted: it may hold a password.
+        ValueError: If it is not a WebSocket URL. The text omits it: it may contain a password.
     """
     try:
         uri = parse_uri(url)
@@ -156,22 +156,22 @@ def check_url(url: str) -> str:
     return f"{'wss' if uri.secure else 'ws'}://{host}:{uri.port}{uri.path}"
 
 
-def _refused(error: Exception) -> Hangup:
+def _refused(error: Exception) -> Disconnected:
     failed = ConnectFailed(str(error))
     failed.__cause__ = error
     if isinstance(error, InvalidStatus):
         status = error.response.status_code
-        is_final = status < 500 and status not in _PASSING_HTTP_STATUSES
+        is_final = status < 500 and status not in _TRANSIENT_STATUSES
         wait = error.response.headers.get("Retry-After", "")
-        # The other form, a date, is for clocks that agree.
+        # The other form, a date, needs synchronised clocks.
         retry_after_s = float(wait) if wait.isascii() and wait.isdecimal() else 0.0
-        return Hangup(failed, is_final=is_final, retry_after_s=retry_after_s)
-    return Hangup(failed, is_final=isinstance(error, NegotiationError))
+        return Disconnected(failed, is_final=is_final, retry_after_s=retry_after_s)
+    return Disconnected(failed, is_final=isinstance(error, NegotiationError))
 
 
-def _hangup(closed: ConnectionClosed) -> Hangup:
-    # A close that this side began, for a silent or broken server, is echoed: not its word.
+def _disconnected(closed: ConnectionClosed) -> Disconnected:
+    # If this side closed, `rcvd` is only the echo of its own code.
     if closed.rcvd is None or closed.rcvd_then_sent is False:
-        return Hangup(ConnectionLost("the line broke"))
+        return Disconnected(ConnectionLost("the connection broke"))
     code, reason = closed.rcvd.code, closed.rcvd.reason
-    return Hangup(ClosedByServer(code, reason), is_final=not may_return(code))
+    return Disconnected(ClosedByServer(code, reason), is_final=not may_reconnect(code))

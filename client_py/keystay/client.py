@@ -1,5 +1,5 @@
 """
-What a program holds: commands, events and the session, over one connection.
+The client of a program: commands, events and the session, over one connection.
 """
 
 from collections.abc import Callable, Coroutine, Generator
@@ -8,11 +8,11 @@ from types import TracebackType
 from typing import Any, Literal, TypeVar, overload
 
 from keystay._connection import Connection, ConnectionState
-from keystay._conversation import Link
+from keystay._conversation import Conversation
 from keystay._handlers import Handler, Handlers, call
 from keystay._pending_calls import Callback
-from keystay._session_saver import Keeper
-from keystay._stream import Feed, Stream
+from keystay._session_saver import SessionSaver
+from keystay._stream import Broadcaster, Stream
 from keystay._tasks import Tasks
 from keystay.errors import ClientClosed
 from keystay.options import Options
@@ -42,24 +42,23 @@ def connect(
     options: Options | None = None,
 ) -> "Client":
     """
-    Make a client for the server at `url`.
+    Return a client of the server at `url`.
 
-    Use it as `async with connect(url) as client:`, or as
-    `client = await connect(url)` with `await client.close()` at the end. Handlers
-    registered before that hear everything from the first event on.
+    Use it as `async with connect(url) as client:`, or as `client = await connect(url)` with
+    `await client.close()` at the end. Handlers that are added before that get every event.
 
-    The first connection is tried once, so that a wrong address shows at once;
-    a lost one is reopened for as long as it takes.
+    The first connection is attempted once, so that a wrong address is an error at once. A
+    lost connection is reopened, however long that takes.
 
     Args:
         url: `ws://host:port` or `wss://host`; a ValueError is raised for any other.
         key: A session key to restore with the connection, as by `set_session_key`.
         session_store: Keeps the session between two runs of the program, such as
-            `FileSessionStore(path)`. What is in it is restored with the connection,
-            unless a key is given; what was missed since is heard then. A key that is
-            refused is told as by `set_session_key`, and removed.
-        timeout_s: How long a command may take, waiting for a connection included.
-        options: What is rarely tuned.
+            `FileSessionStore(path)`. Unless a key is given, its session is restored, and
+            missed events are replayed. A refused key is removed, and reported as by
+            `set_session_key`.
+        timeout_s: The deadline of a command, which includes waiting for a connection.
+        options: Settings that rarely change.
     """
     client = Client(url, session_store, timeout_s, options or Options())
     if key is not None:
@@ -69,23 +68,22 @@ def connect(
 
 class Client:
     """
-    A connection to a server and the session it is bound to. `connect` makes one.
+    A connection to a server and the session it is bound to. Made by `connect`.
 
-    Every command raises the error it is refused with (`keystay.NoSession`,
-    `keystay.Expired` ...), `Timeout` if it is not answered within `timeout_s`,
-    `ClientClosed` after the end, and `QueueFull`.
+    Every command raises the error that the server replies (`keystay.NoSession`,
+    `keystay.Expired` ...), `Timeout` if there is no reply within `timeout_s`,
+    `ClientClosed` when the client is closed, and `QueueFull`.
 
-    When the line breaks, the client reconnects, subscribes and restores the
-    session by itself, before any other command goes out. Commands given
-    meanwhile wait. Those that were on their way are sent again, except `login`
-    and `logout`: they raise `ConnectionLost`, for it is unknown whether they ran.
-    What happened to it meanwhile is heard then, in order, and `session.recovered`
-    tells whether that was all of it.
-    If the session cannot be restored any more, `session` becomes None and
-    handlers of `session.unset` are told the reason; the client stays connected.
+    When the connection breaks, the client reconnects, subscribes and restores the session
+    before it sends any other command. Commands wait meanwhile. Those that had no reply are
+    sent again, except `login` and `logout`: they raise `ConnectionLost`, because it is
+    unknown whether they were executed. Missed events are replayed in order, followed by
+    `session.recovered`, which says whether they are complete.
+    If the session cannot be restored, `session` becomes None and handlers of `session.unset`
+    get the reason. The client stays connected.
 
-    It belongs to the event loop it was opened on. A key never shows in its
-    repr, its errors or its logs.
+    It belongs to the event loop on which it was opened. Its repr, errors and logs never
+    contain a key.
     """
 
     def __init__(
@@ -97,18 +95,20 @@ class Client:
     ) -> None:
         self._timeout_s = timeout_s
         self._options = options
-        self._events: Feed[Event] = Feed()
+        self._events: Broadcaster[Event] = Broadcaster()
         self._handlers = Handlers()
         self._for_handlers = self._events.open(options.event_buffer)
-        self._link = Link(
+        self._conversation = Conversation(
             version=options.version,
             capacity=options.max_pending,
             limits=replace(FROM_SERVER, size=options.max_message_bytes),
             paths=options.paths,
         )
-        self._keeper = Keeper(session_store, options)
-        self._connection = Connection(url, self._link, options, self._events, self._keeper)
-        self._questions = self._connection.questions
+        self._saver = SessionSaver(session_store, options)
+        self._connection = Connection(
+            url, self._conversation, options, self._events, self._saver
+        )
+        self._pending_calls = self._connection.pending_calls
         self._tasks = Tasks()
 
     def __repr__(self) -> str:
@@ -132,35 +132,35 @@ class Client:
         try:
             await self._connection.open()
         except BaseException:
-            await self._keeper.close()
+            await self._saver.close()
             raise
         self._tasks.start(self._handlers.run(self._for_handlers))
         return self
 
     async def close(self) -> None:
         """
-        Say goodbye and end everything the client started.
+        Close the connection, and end everything that the client started.
 
-        Handlers and callbacks get `close_timeout_s` to finish with what was
-        heard; one of them may call this itself. The session lives on: see `logout`.
-        A session store holds the last state when this returns.
+        Handlers and callbacks have `close_timeout_s` to finish; one of them may be the
+        caller. The session does not end: see `logout`. When this returns, the session store
+        has the last state.
         """
         await self._connection.close()
         await self._tasks.finish(self._options.close_timeout_s)
-        await self._keeper.close()
+        await self._saver.close()
 
     @property
     def state(self) -> ConnectionState:
-        """How things stand with the connection."""
+        """The state of the connection."""
         return self._connection.state
 
     @property
     def error(self) -> KeystayError | None:
-        """Why the client is closed, if it was not the program that closed it."""
+        """Why the client is closed, unless the program closed it."""
         return self._connection.error
 
     def states(self) -> Stream[ConnectionState]:
-        """Iterate over the changes of `state` from now on; ends when the client is closed."""
+        """Return an iterator over the changes of `state`; it ends when the client is closed."""
         return self._connection.states()
 
     async def wait_for(self, state: ConnectionState) -> None:
@@ -168,7 +168,7 @@ class Client:
         Wait until the connection is, or passes through, this state.
 
         Raises:
-            ClientClosed: If it never will be; the cause is `error`.
+            ClientClosed: If the client is closed before; `__cause__` is `error`.
         """
         state = ConnectionState(state)
         states = self.states()
@@ -182,40 +182,39 @@ class Client:
     @property
     def session(self) -> Session | None:
         """
-        The session as the server told it last; None if there is none.
+        The session as the server sent it last; None if there is none.
 
-        Already new when a handler hears of the change. While reconnecting, what it was.
+        Updated before the handlers of a change are called. Unchanged while reconnecting.
         """
-        return self._link.session
+        return self._conversation.session
 
     @property
     def recovered(self) -> bool | None:
         """
-        Whether the session was last taken up without a gap, all that was missed being replayed.
+        Whether all missed events were replayed when the session was last resumed.
 
-        None until it was taken up: after a reconnect, or from a session store.
-        False means that events are missing: load anew what the program remembers
-        beside `session`. The event `session.recovered` tells of each time.
+        None until it was resumed: after a reconnect, or from a session store. False means that
+        events may be missing: reload what the program derived from events. Each time, the event
+        `session.recovered` has the same value.
         """
-        return self._link.recovered
+        return self._conversation.recovered
 
     def get_key(self) -> str | None:
-        """The key of the session, or the one that is about to be restored."""
-        return self._link.key
+        """Return the key of the session, or the one that is to be restored."""
+        return self._conversation.key
 
     def set_session_key(self, key: str) -> None:
         """
-        Speak for this key from the next command on.
+        Restore this key before the next command.
 
-        The client restores it by itself, now or as soon as it is connected, and
-        after each reconnect. The outcome comes as an event: `session.set`, or
-        `session.unset` with the code as its reason and None as its id if the key
-        is refused (a session that was bound before then stays bound).
+        The client does so now or when it is connected, and after each reconnect. The outcome
+        is an event: `session.set`; or, if the key is refused, `session.unset` with the code
+        as its reason and None as its id. A session that was bound before then stays bound.
 
         Raises:
-            InvalidSessionKey: If it is not even a string that can be sent.
+            InvalidSessionKey: If it is not a string that can be sent.
         """
-        self._connection.adopt(key)
+        self._connection.use_key(key)
 
     @overload
     def is_valid(
@@ -235,7 +234,7 @@ class Client:
         """
         Check whether the key opens a live session; None does not. Changes nothing.
 
-        Await it, and it raises why not; or give a callback, which needs no await.
+        Await it, and it raises the error; or pass a callback, which needs no await.
         """
         return self._ask(CommandName.IS_VALID, [key or ""], callback, timeout_s)
 
@@ -261,9 +260,9 @@ class Client:
         """
         Bind this connection to the session that the key opens.
 
-        Without a key, the one of `get_key`. The session lives on for at least two
-        thirds of its ttl; only this connection is sent a `session.set`. A refusal changes
-        nothing about a session that is bound already. Await it, or give a callback.
+        Without a key, the one of `get_key`. The session then lives for at least two thirds of
+        its ttl; only this connection gets a `session.set`. If the key is refused, a session
+        that was bound before stays bound. Await it, or pass a callback.
         """
         key = self.get_key() if key is None else key
         if key is None:
@@ -271,18 +270,18 @@ class Client:
                 raise NoSession("there is no key to restore")
             self._tasks.start(call(callback, NoSession.code))
             return None
-        params = self._link.restore_params(key)
+        params = self._conversation.restore_params(key)
         return self._ask(CommandName.RESTORE, params, callback, timeout_s)
 
     async def login(
         self, method: str, credentials: object = None, *, timeout_s: float | None = None
     ) -> Session:
         """
-        Open a session with one of the server's authenticators, and bind to it.
+        Open a session with one of the server's login methods, and bind to it.
 
         Args:
-            method: `anonymous`, `jwt`, or what the server calls it.
-            credentials: What the authenticator wants; plain data.
+            method: `anonymous`, `jwt`, or another one of the server.
+            credentials: What the method takes; plain data.
         """
         params = [method] if credentials is None else [method, credentials]
         session: Session = await self._answer(CommandName.LOGIN, params, timeout_s)
@@ -306,8 +305,8 @@ class Client:
         """
         End this session, the actor's `others`, or `all`.
 
-        Await it, or give a callback. Without a session, or if it has just ended, `this`
-        does nothing; `others` and `all` raise `NoSession`, and no session was ended.
+        Await it, or pass a callback. Without a session, or if it has ended, `this` does
+        nothing; `others` and `all` raise `NoSession`, and no session ended.
         """
         scope = LogoutScope(scope)
         params = [] if scope is LogoutScope.THIS else [{"scope": scope}]
@@ -320,15 +319,15 @@ class Client:
 
     async def subscribe(self, *paths: str, timeout_s: float | None = None) -> tuple[str, ...]:
         """
-        Have the server send the events of these paths, and of everything below them.
+        Subscribe to the events of these paths and below them.
 
-        Returns all subscribed paths. A client starts with `session`, without
-        which `session.set` and `session.unset` do not arrive; "" is everything.
+        Returns all subscribed paths. A client starts with `session`, without which it gets no
+        `session.set` and `session.unset`; "" is all events.
         """
         return await self._answer_paths(CommandName.SUBSCRIBE, paths, timeout_s)
 
     async def unsubscribe(self, *paths: str, timeout_s: float | None = None) -> tuple[str, ...]:
-        """Undo `subscribe` for these paths. Returns all that remain."""
+        """Remove these paths. Returns the remaining ones."""
         return await self._answer_paths(CommandName.UNSUBSCRIBE, paths, timeout_s)
 
     @overload
@@ -337,14 +336,13 @@ class Client:
     def on(self, path: str, handler: H) -> H: ...
     def on(self, path: str, handler: H | None = None) -> H | Callable[[H], H]:
         """
-        Call `handler(path, data)` for each event of this path and everything below it.
+        Call `handler(name, data)` for each event of this path and below it.
 
-        `path` is then the event's own name; `data` is a `Session` for
-        `session.set`, and what the sender gave for any other. Handlers, sync or async,
-        run one at a time in the order of the events, and may await commands.
-        If they are so slow that events must be dropped, they are told
-        `events.lost` with `{"count": n}`; when the session was taken up again,
-        `session.recovered` with `{"recovered": bool}`. Works as a decorator too.
+        `data` is a `Session` for `session.set`, and for other events what the sender passed.
+        Handlers, sync or async, run one at a time in the order of the events, and may await
+        commands. Two events come from the client itself: `events.lost` with `{"count": n}`
+        where events were dropped because handlers are too slow, and `session.recovered` with
+        `{"recovered": bool}` when the session was resumed. Works as a decorator too.
         """
         if handler is None:
             return lambda function: self.on(path, function)
@@ -352,20 +350,20 @@ class Client:
         return handler
 
     def off(self, path: str, handler: Handler) -> None:
-        """Undo `on`."""
+        """Remove a handler that was added with `on`."""
         self._handlers.off(path, handler)
 
     def events(self, *paths: str, buffer: int = 256) -> Stream[Event]:
         """
-        Iterate over the events of these paths, or over all, from this call on.
+        Return an iterator over the events of these paths, or all, from this call on.
 
-        When more than `buffer` of them wait to be taken, later ones are dropped
-        and the iteration raises `EventsLost` in their place; entered again, it goes
-        on. It ends when the client is closed, and raises `error` if it failed.
+        When `buffer` events wait to be taken, later ones are dropped, and the iteration raises
+        `EventsLost` in their place; entered again, it continues. It ends when the client is
+        closed, and raises `error` if the client failed.
         """
-        heard = paths or ("",)
+        wanted = paths or ("",)
         return self._events.open(
-            buffer, lambda event: any(matches(path, event.name) for path in heard)
+            buffer, lambda event: any(matches(path, event.name) for path in wanted)
         )
 
     async def now(self, *, timeout_s: float | None = None) -> int:
@@ -382,17 +380,19 @@ class Client:
     ) -> Coroutine[Any, Any, Any] | None:
         if callback is None:
             return self._answer(method, params, timeout_s)
-        # Given before this returns, so that commands run in the order of the calls.
-        question = self._questions.give(method, params)
+        # Submitted before this returns, so that commands run in the order of the calls.
+        pending = self._pending_calls.submit(method, params)
         timeout_s = self._timeout_s if timeout_s is None else timeout_s
-        self._tasks.start(self._questions.call_back(question, callback, timeout_s))
+        self._tasks.start(self._pending_calls.run_callback(pending, callback, timeout_s))
         return None
 
     async def _answer(
         self, method: CommandName, params: _Params, timeout_s: float | None
     ) -> Any:
         timeout_s = self._timeout_s if timeout_s is None else timeout_s
-        return await self._questions.wait(self._questions.give(method, params), timeout_s)
+        return await self._pending_calls.wait(
+            self._pending_calls.submit(method, params), timeout_s
+        )
 
     async def _answer_paths(
         self, method: CommandName, paths: tuple[str, ...], timeout_s: float | None

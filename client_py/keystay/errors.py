@@ -1,9 +1,8 @@
 """
-What can happen to a client without a server saying so, and what only backends are
-told, in the one tree of errors.
+The errors of the client itself and those of the HTTP API, in one tree.
 
-    KeystayError                    (from keystay_protocol, with every code of the wire)
-    +-- CommandError                (likewise; a backend may hear these too:)
+    KeystayError                    (from keystay_protocol, with every code of the protocol)
+    +-- CommandError                (likewise; the HTTP API adds:)
     |   +-- Unauthorized            "unauthorized"
     |   +-- Forbidden               "insufficientScope"
     |   +-- RevisionConflict        "revisionConflict"
@@ -18,8 +17,8 @@ told, in the one tree of errors.
         +-- UnexpectedAnswer        "unexpectedAnswer"
         +-- InvalidWebhook          "invalidWebhook"
 
-`code` is what the callback form of a command is given. A command that is not
-answered in time raises the protocol's own `Timeout`, whoever gave up on it.
+`code` is what the callback of a command gets. A command without a reply in time raises the
+protocol's `Timeout`, whether the deadline was the client's or the server's.
 """
 
 from typing import ClassVar
@@ -34,25 +33,25 @@ class Unauthorized(CommandError):
 
 
 class Forbidden(CommandError):
-    """The API key is not for this; the message names the scope that is."""
+    """The API key lacks a scope; the message names it."""
 
     code = "insufficientScope"
 
 
 class RevisionConflict(CommandError):
-    """The session was changed since it was read. Read it again, and decide anew."""
+    """The session was changed since it was read. Read it again."""
 
     code = "revisionConflict"
 
 
 class IdempotencyKeyReused(CommandError):
-    """The idempotency key was given for something else before. Nothing was done."""
+    """The idempotency key was used for another request before. Nothing was done."""
 
     code = "idempotencyKeyReused"
 
 
 class ClientError(KeystayError):
-    """Something that happened on this side of the line."""
+    """An error of the client, or of its connection."""
 
     code: ClassVar[str]
 
@@ -62,10 +61,10 @@ class ClientError(KeystayError):
 
 class ConnectFailed(ClientError):
     """
-    There is no connection to be had.
+    No connection could be opened.
 
-    The first attempt failed, or the server answered a later one in a way that
-    trying again will not change. `__cause__`, or the text, is what the network said.
+    The first attempt failed, or the server answered a later one in a way that another
+    attempt will not change. The cause is in the text, or in `__cause__`.
     """
 
     code = "connectFailed"
@@ -73,18 +72,18 @@ class ConnectFailed(ClientError):
 
 class ConnectionLost(ClientError):
     """
-    The connection broke while the command was on its way.
+    The connection broke before the reply came.
 
-    It is unknown whether the command was carried out. Look before doing it
-    again: after a login, `client.session`; after a logout, `client.is_valid(key)`.
-    A backend hears it once a request that is safe to repeat has been repeated.
+    It is unknown whether the command was executed. Check before repeating it: after a
+    login `client.session`, after a logout `client.is_valid(key)`. A `Control` raises it
+    when its retries are used up, or the request is not safe to repeat.
     """
 
     code = "connectionLost"
 
 
 class ClosedByServer(ClientError):
-    """The server closed the connection with a code that says: do not come back as you are."""
+    """The server closed the connection with a code after which clients must not reconnect."""
 
     code = "closedByServer"
 
@@ -96,22 +95,22 @@ class ClosedByServer(ClientError):
 
 class ClientClosed(ClientError):
     """
-    The client is closed; `__cause__` says why if it failed.
+    The client is closed; `__cause__` is the reason if it failed.
 
-    A login did not run; any other command perhaps did, if it was on its way.
+    A login was not executed; another command may have been, if it was sent.
     """
 
     code = "clientClosed"
 
 
 class QueueFull(ClientError):
-    """As many commands wait as `Options.max_pending` allows. This one was not sent."""
+    """`Options.max_pending` commands have no reply. This one was not sent."""
 
     code = "queueFull"
 
 
 class EventsLost(ClientError):
-    """Events came faster than they were taken, and `count` of them were dropped right here."""
+    """Events came faster than they were taken: at this place `count` of them were dropped."""
 
     code = "eventsLost"
 
@@ -121,7 +120,7 @@ class EventsLost(ClientError):
 
 
 class UnexpectedAnswer(ClientError):
-    """What answered is no control plane, or one of another version; `status` is HTTP's."""
+    """The answer is not one of a control port of this version; `status` is the HTTP status."""
 
     code = "unexpectedAnswer"
 
@@ -132,7 +131,7 @@ class UnexpectedAnswer(ClientError):
 
 class InvalidWebhook(ClientError):
     """
-    Nothing proves that the server sent this, or that it did so just now.
+    The signature is not valid, or too old.
 
     Answer with status 400, and do nothing else.
     """

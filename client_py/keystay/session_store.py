@@ -1,5 +1,5 @@
 """
-What a program keeps of its session between two runs, and where.
+Where a program keeps its session between two runs.
 """
 
 import json
@@ -15,13 +15,13 @@ from keystay_protocol.frames import MAX_CURSOR
 @dataclass(frozen=True, slots=True)
 class StoredSession:
     """
-    What takes a session up where it was left.
+    The key and the cursor, from which a session is resumed.
 
-    `key` is the secret, and stays out of the repr; `cursor` is the greatest that came
-    with an event or a restore, None if the server gave none.
+    `key` is the secret, which the repr omits. `cursor` is the greatest received with an
+    event or a restore, None if there was none.
 
     Raises:
-        ValueError: If it is not a string, or not a cursor.
+        ValueError: If the key is not a string, or the cursor not a cursor.
     """
 
     key: str = field(repr=False)
@@ -36,33 +36,32 @@ class StoredSession:
 
 class SessionStore(Protocol):
     """
-    Keeps one session; whoever can read it is the actor.
+    Stores one session. Whoever can read it can act as the actor.
 
-    A client calls it from other threads, one call at a time, and logs what it
-    raises. Two clients that run at once need two stores.
+    A client calls it in other threads, one call at a time, and logs exceptions. Two clients
+    that run at the same time need two stores.
     """
 
     def load(self) -> StoredSession | None:
-        """Return what was saved last; None after `clear`, and if there is nothing of use."""
+        """Return the session that was saved last; None after `clear`, or if it is unusable."""
 
     def save(self, session: StoredSession) -> None:
-        """Keep this, and only this; when it returns, it is kept."""
+        """Replace the stored session; it is durable when this returns."""
 
     def clear(self) -> None:
-        """Keep nothing; do nothing if nothing is kept."""
+        """Remove the stored session, if there is one."""
 
 
 class FileSessionStore:
     """
-    Keeps one session in the file at `path`, whose folder must exist.
+    Stores one session in the file at `path`, whose folder must exist.
 
-    The file has mode 0600 and is replaced as a whole: whoever reads it, after a
-    crash too, finds what was saved last or what was saved before. A file that
-    holds nothing of use counts as none.
+    The file has mode 0600 and is replaced atomically: also after a crash it has the session
+    saved last, or the one saved before. A file that cannot be parsed counts as none.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        # Absolute, for a program that changes its directory later.
+        # Absolute, because the program may change its directory.
         self._path = Path(path).absolute()
 
     def __repr__(self) -> str:
@@ -70,10 +69,10 @@ class FileSessionStore:
 
     def load(self) -> StoredSession | None:
         """
-        Return the session in the file, None if there is none.
+        Return the session in the file; None if there is none.
 
         Raises:
-            OSError: If there is a file, and it cannot be read.
+            OSError: If the file cannot be read.
         """
         try:
             match json.loads(self._path.read_bytes()):
@@ -88,16 +87,16 @@ class FileSessionStore:
         Replace the file.
 
         Raises:
-            OSError: If that is not possible; the file is then as it was.
+            OSError: If that fails; the file is then unchanged.
         """
         content = json.dumps({"key": session.key, "cursor": session.cursor})
-        # Made with mode 0600, under a name that nobody else has.
+        # Has mode 0600 and a unique name.
         descriptor, new = tempfile.mkstemp(prefix=f".{self._path.name}.", dir=self._path.parent)
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(content)
                 file.flush()
-                # Else the name may be on disk before what is in the file.
+                # Otherwise the rename may be on disk before the content.
                 os.fsync(file.fileno())
             Path(new).replace(self._path)
         except BaseException:
@@ -109,11 +108,11 @@ class FileSessionStore:
         Remove the file.
 
         Raises:
-            OSError: If that is not possible.
+            OSError: If that fails.
         """
         self._path.unlink(missing_ok=True)
 
 
 def is_cursor(value: object) -> bool:
-    """Tell whether this may be a cursor (SPEC section 2.1)."""
+    """Return whether the value is a cursor (SPEC section 2.1)."""
     return type(value) is int and 0 <= value <= MAX_CURSOR

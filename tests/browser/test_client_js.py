@@ -16,7 +16,7 @@ from keystay_protocol.codec import encode
 from keystay_protocol.frames import Event
 from tests.support.browser.tabs import Site, Tab, site_in
 from tests.support.client_py.golden import CURSOR, KEY, bound, done, session_set
-from tests.support.client_py.peer import PeerLine, listening
+from tests.support.client_py.peer import PeerConnection, listening
 from tests.support.client_py.relay import relay_to
 from tests.support.server_process import ServerProcess
 
@@ -306,7 +306,7 @@ async def test_a_flood_of_events_drops_no_frame(site: Site, size: int) -> None:
         assert peer.has_no_more()
 
 
-async def runs_smoothly(tabs: list[Tab], line: PeerLine, first: int) -> bool:
+async def runs_smoothly(tabs: list[Tab], line: PeerConnection, first: int) -> bool:
     """Flood the tabs, which must hear all; tell whether none had a long task or lost frames."""
     for tab in tabs:
         await tab.run(WATCH_FRAMES)
@@ -320,7 +320,7 @@ async def runs_smoothly(tabs: list[Tab], line: PeerLine, first: int) -> bool:
     )
 
 
-async def flood(line: PeerLine, numbers: range) -> bool:
+async def flood(line: PeerConnection, numbers: range) -> bool:
     """Send these numbers as events, ten every 10 ms; tell whether it went that fast."""
     loop = asyncio.get_running_loop()
     begun = loop.time()
@@ -332,7 +332,7 @@ async def flood(line: PeerLine, numbers: range) -> bool:
     return loop.time() - begun < 1.5 * len(numbers) / 1000
 
 
-async def answer(line: PeerLine) -> None:
+async def answer(line: PeerConnection) -> None:
     """Answer as a server does."""
     while True:
         command = await line.command()

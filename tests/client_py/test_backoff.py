@@ -2,7 +2,7 @@
 
 import pytest
 
-from keystay._backoff import Backoff, may_return, slot_s
+from keystay._backoff import Backoff, may_reconnect, reconnect_after_s
 
 
 def test_the_bound_doubles_up_to_the_cap() -> None:
@@ -30,7 +30,7 @@ def test_a_connection_that_held_starts_over(held_s: float, wait_s: float) -> Non
     backoff = Backoff(1.0, 30.0, lambda: 1.0)
     backoff.next_s()
     backoff.next_s()
-    backoff.held(held_s)
+    backoff.connection_lasted(held_s)
     assert backoff.next_s() == wait_s
 
 
@@ -43,18 +43,18 @@ def test_a_client_that_tries_for_months_does_not_overflow() -> None:
 @pytest.mark.parametrize("code", [None, 1000, 1001, 1006, 1011, 1012, 1013, 4000, 4003, 4499])
 def test_codes_to_come_back_after(code: int | None) -> None:
     """A broken line, a restart, overload and all of 4000 to 4499 mean: try again."""
-    assert may_return(code)
+    assert may_reconnect(code)
 
 
 @pytest.mark.parametrize("code", [1002, 1003, 1007, 1009, 4500, 4501, 4502, 4999])
 def test_codes_to_stay_away_after(code: int) -> None:
     """What only a fixed client does better, and all of 4500 to 4999: do not come back."""
-    assert not may_return(code)
+    assert not may_reconnect(code)
 
 
 def test_codes_beyond_the_last_range_are_tried_again() -> None:
     """5000 is nobody's to use: it is read as a line that broke."""
-    assert may_return(5000)
+    assert may_reconnect(5000)
 
 
 @pytest.mark.parametrize(
@@ -73,4 +73,4 @@ def test_codes_beyond_the_last_range_are_tried_again() -> None:
 )
 def test_the_slot_of_a_draining_server(data: object, seconds: float | None) -> None:
     """`reconnectAfter` is read as milliseconds; what is not a time is passed over."""
-    assert slot_s(data) == seconds
+    assert reconnect_after_s(data) == seconds

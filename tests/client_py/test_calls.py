@@ -36,11 +36,11 @@ def test_the_links_own_commands_come_first_and_hold_back_the_others() -> None:
     """While the link takes the conversation up again, no command of the program goes out."""
     calls = Calls(10)
     program = calls.add(CommandName.LIST, [])
-    own = calls.add(CommandName.RESTORE, [KEY], is_own=True)
+    own = calls.add(CommandName.RESTORE, [KEY], is_internal=True)
     assert drain(calls) == [own]
-    assert calls.has_own
+    assert calls.has_internal
     calls.answered(own)
-    assert not calls.has_own
+    assert not calls.has_internal
     assert drain(calls) == [program]
 
 
@@ -60,7 +60,7 @@ def test_the_links_own_commands_always_find_room() -> None:
     """A full queue cannot keep the session from being restored."""
     calls = Calls(1)
     calls.add(CommandName.NOW, [])
-    calls.add(CommandName.RESTORE, [KEY], is_own=True)
+    calls.add(CommandName.RESTORE, [KEY], is_internal=True)
 
 
 def test_after_a_lost_line_what_is_safe_is_sent_again() -> None:
@@ -77,7 +77,7 @@ def test_after_a_lost_line_what_is_safe_is_sent_again() -> None:
         calls.add(method, [])
     drain(calls)
     calls.add(CommandName.NOW, [])
-    assert [call.method for call in calls.line_lost()] == [
+    assert [call.method for call in calls.transport_lost()] == [
         CommandName.LOGOUT,
         CommandName.LOGIN,
     ]
@@ -93,7 +93,7 @@ def test_a_login_that_was_never_sent_survives_a_lost_line() -> None:
     """What surely did not run need not fail."""
     calls = Calls(10)
     login = calls.add(CommandName.LOGIN, ["anonymous"])
-    assert calls.line_lost() == []
+    assert calls.transport_lost() == []
     assert drain(calls) == [login]
 
 
@@ -113,7 +113,7 @@ def test_an_abandoned_command_on_its_way_is_not_sent_again() -> None:
     calls.abandon(call)
     assert not calls.in_flight
     assert calls.find(call.id) is call
-    assert calls.line_lost() == []
+    assert calls.transport_lost() == []
     assert drain(calls) == []
 
 

@@ -19,7 +19,7 @@ class TestTimeouts:
     async def test_a_server_that_does_not_answer(self, peer: Peer) -> None:
         """The error says that the command may have run."""
         client = await peer.client()
-        with pytest.raises(keystay.Timeout, match=r"perhaps carried out in 0\.05 s"):
+        with pytest.raises(keystay.Timeout, match=r"no reply within 0\.05 s"):
             await client.now(timeout_s=0.05)
 
     async def test_the_default_of_the_client(self, peer: Peer) -> None:
@@ -50,7 +50,7 @@ class TestTimeouts:
         now = asyncio.ensure_future(client.now(timeout_s=0.2))
         await line.command()
         line.drop()
-        with pytest.raises(keystay.Timeout, match="perhaps carried out"):
+        with pytest.raises(keystay.Timeout, match="it may have been executed"):
             await now
         line = await peer.accept()
         await line.serve_restore(KEY, CURSOR + 1, after=CURSOR)

@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 
 from keystay._handlers import Handlers, call
-from keystay._stream import Feed
+from keystay._stream import Broadcaster
 from keystay_protocol.frames import Event
 
 
 async def heard(handlers: Handlers, *names: str, buffer: int = 100) -> None:
     """Run the handlers over events of these names."""
-    feed: Feed[Event] = Feed()
-    events = feed.open(buffer)
+    broadcaster: Broadcaster[Event] = Broadcaster()
+    events = broadcaster.open(buffer)
     for name in names:
-        feed.publish(Event(name, name.upper(), None))
-    feed.end()
+        broadcaster.publish(Event(name, name.upper(), None))
+    broadcaster.end()
     async with asyncio.timeout(5):
         await handlers.run(events)
 
@@ -74,7 +74,7 @@ async def test_a_handler_that_fails_is_logged_and_stops_nobody(
     assert calls == ["a", "a"]
     assert "a bug of the program" in caplog.text
     assert "broken failed" in caplog.text
-    assert "cancelled was cancelled" in caplog.text
+    assert "cancelled raised CancelledError" in caplog.text
 
 
 async def test_a_removed_handler_is_not_called() -> None:

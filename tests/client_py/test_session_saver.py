@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from keystay import Options, StoredSession
-from keystay._session_saver import Keeper
+from keystay._session_saver import SessionSaver
 from tests.support.client_py.golden import KEY
 from tests.support.client_py.peer import WAIT_S
 
@@ -87,37 +87,37 @@ async def slow() -> AsyncIterator[SlowStore]:
 async def test_what_comes_during_a_write_is_written_once() -> None:
     """Of the states that come while the first is written, only the last is written next."""
     store = SlowStore()
-    keeper = Keeper(store, Options())
-    keeper.note(StoredSession(KEY, 0))
+    saver = SessionSaver(store, Options())
+    saver.update(StoredSession(KEY, 0))
     async with asyncio.timeout(WAIT_S):
         await store.has_begun.wait()
     for cursor in range(1, 100):
-        keeper.note(StoredSession(KEY, cursor))
+        saver.update(StoredSession(KEY, cursor))
     store.let_go()
-    await keeper.close()
+    await saver.close()
     assert store.written == [StoredSession(KEY, 0), StoredSession(KEY, 99)]
 
 
 async def test_a_session_that_ends_during_a_write() -> None:
     """The store is cleared after it: the key does not come back."""
     store = SlowStore()
-    keeper = Keeper(store, Options())
-    keeper.note(StoredSession(KEY, 0))
+    saver = SessionSaver(store, Options())
+    saver.update(StoredSession(KEY, 0))
     async with asyncio.timeout(WAIT_S):
         await store.has_begun.wait()
-    keeper.note(None)
+    saver.update(None)
     store.let_go()
-    await keeper.close()
+    await saver.close()
     assert store.written == [StoredSession(KEY, 0), None]
 
 
 async def test_what_is_stored_already_is_not_written() -> None:
     """A state that is told again costs nothing."""
     store = BrokenStore(0)
-    keeper = Keeper(store, Options())
+    saver = SessionSaver(store, Options())
     for _ in range(3):
-        keeper.note(StoredSession(KEY, 1))
-        await keeper.close()
+        saver.update(StoredSession(KEY, 1))
+        await saver.close()
     assert store.written == [StoredSession(KEY, 1)]
 
 
@@ -127,15 +127,15 @@ async def test_a_store_that_takes_too_long(
     """Neither loading nor closing waits for it beyond the timeouts of the options."""
     options = replace(Options(), open_timeout_s=0.05, close_timeout_s=0.05)
     async with asyncio.timeout(WAIT_S):
-        assert await Keeper(slow, options).load() is None
+        assert await SessionSaver(slow, options).load() is None
         assert "could not be read" in caplog.text
         slow.let_go()
 
     writing = SlowStore()
-    keeper = Keeper(writing, options)
-    keeper.note(StoredSession(KEY, 1))
+    saver = SessionSaver(writing, options)
+    saver.update(StoredSession(KEY, 1))
     async with asyncio.timeout(WAIT_S):
-        await keeper.close()
+        await saver.close()
     writing.let_go()
     assert "takes too long" in caplog.text
 
@@ -143,12 +143,12 @@ async def test_a_store_that_takes_too_long(
 async def test_a_write_that_fails_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     """With the next change, and at the end; each failure is logged, none is raised."""
     store = BrokenStore(2)
-    keeper = Keeper(store, Options())
-    keeper.note(StoredSession(KEY, 1))
-    await keeper.close()
+    saver = SessionSaver(store, Options())
+    saver.update(StoredSession(KEY, 1))
+    await saver.close()
     assert store.written == []
-    keeper.note(StoredSession(KEY, 2))
-    await keeper.close()
+    saver.update(StoredSession(KEY, 2))
+    await saver.close()
     assert store.written == [StoredSession(KEY, 2)]
     assert caplog.text.count("could not be written") == 2
     assert "kst_" not in caplog.text
@@ -156,7 +156,7 @@ async def test_a_write_that_fails_is_tried_again(caplog: pytest.LogCaptureFixtur
 
 async def test_without_a_store() -> None:
     """Nothing is loaded, and nothing is written."""
-    keeper = Keeper(None, Options())
-    assert await keeper.load() is None
-    keeper.note(StoredSession(KEY, 1))
-    await keeper.close()
+    saver = SessionSaver(None, Options())
+    assert await saver.load() is None
+    saver.update(StoredSession(KEY, 1))
+    await saver.close()

@@ -16,7 +16,7 @@ from websockets.http11 import Request, Response
 
 import keystay
 from keystay import Options
-from keystay._transport import Hangup, Line, check_url
+from keystay._transport import Disconnected, Transport, check_url
 from tests.support.client_py.peer import FAST, listening
 
 
@@ -57,10 +57,10 @@ async def test_a_refused_handshake_may_say_when_to_come_back(
         return response
 
     async with listening(process_request=refuse) as peer:
-        with pytest.raises(Hangup, match="503") as hangup:
-            await Line.open(peer.url, FAST)
-    assert hangup.value.retry_after_s == seconds
-    assert not hangup.value.is_final
+        with pytest.raises(Disconnected, match="503") as disconnected:
+            await Transport.open(peer.url, FAST)
+    assert disconnected.value.retry_after_s == seconds
+    assert not disconnected.value.is_final
 
 
 async def test_a_subprotocol_that_was_not_offered() -> None:
@@ -68,9 +68,9 @@ async def test_a_subprotocol_that_was_not_offered() -> None:
     async with listening(
         subprotocols=["other.v1"], select_subprotocol=lambda *_: "other.v1"
     ) as peer:
-        with pytest.raises(Hangup) as hangup:
-            await Line.open(peer.url, FAST)
-    assert hangup.value.is_final
+        with pytest.raises(Disconnected) as disconnected:
+            await Transport.open(peer.url, FAST)
+    assert disconnected.value.is_final
 
 
 @pytest.fixture(scope="module")

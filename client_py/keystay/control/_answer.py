@@ -1,5 +1,5 @@
 """
-What a server answered: a document, or why not.
+The response of a server: a document, or a failure.
 """
 
 import json
@@ -38,7 +38,7 @@ PROBLEM_TYPE = "application/problem+json"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer, read to its end. The body may hold a key."""
+    """One complete response. The body may contain a key."""
 
     status: int
     content_type: str = ""
@@ -49,21 +49,21 @@ class Answer:
 @dataclass(frozen=True, slots=True)
 class Failure:
     """
-    Why a request came to nothing.
+    Why a request failed.
 
-    `may_pass` says that another attempt may go better, `is_doubtful` that it is
-    unknown whether this one was carried out.
+    `is_transient`: another attempt may succeed. `is_outcome_unknown`: this attempt may have
+    been executed.
     """
 
     error: KeystayError
-    may_pass: bool = False
-    is_doubtful: bool = False
+    is_transient: bool = False
+    is_outcome_unknown: bool = False
     retry_after_s: float = 0.0
 
 
 def document_of(answer: Answer) -> Any:
     """
-    Return the document of an answer that is none of failure; None if it is empty.
+    Return the document of a successful answer; None if it is empty.
 
     Raises:
         UnexpectedAnswer: If it is not JSON.
@@ -77,8 +77,8 @@ def document_of(answer: Answer) -> Any:
 
 
 @contextmanager
-def understood() -> Generator[None, None, None]:
-    """Call an answer that cannot be read what it is to a program: an `UnexpectedAnswer`."""
+def as_unexpected_answer() -> Generator[None, None, None]:
+    """Raise `UnexpectedAnswer` in place of `MalformedFrame`."""
     try:
         yield
     except MalformedFrame as error:
@@ -99,20 +99,20 @@ def field_of(document: Any, name: str, type_: type[T]) -> T:
 
 
 def failure_of(answer: Answer) -> Failure | None:
-    """Why the server did not do what was asked; None if it did."""
+    """Return why the request failed; None if it succeeded."""
     if 200 <= answer.status < 300:
         return None
     error = _error(answer)
     retry_after_s = error.retry_after_s if isinstance(error, CommandError) else None
     return Failure(
         error,
-        may_pass=answer.status in _PASSING or retry_after_s is not None,
-        is_doubtful=answer.status != HTTPStatus.TOO_MANY_REQUESTS,
+        is_transient=answer.status in _TRANSIENT or retry_after_s is not None,
+        is_outcome_unknown=answer.status != HTTPStatus.TOO_MANY_REQUESTS,
         retry_after_s=retry_after_s or 0.0,
     )
 
 
-_PASSING = frozenset(
+_TRANSIENT = frozenset(
     {
         HTTPStatus.TOO_MANY_REQUESTS,
         HTTPStatus.BAD_GATEWAY,
@@ -121,11 +121,11 @@ _PASSING = frozenset(
     }
 )
 
-_OF_THIS_DOOR: dict[str, type[CommandError]] = {
+_CONTROL_ERRORS: dict[str, type[CommandError]] = {
     cls.code: cls for cls in (Unauthorized, Forbidden, RevisionConflict, IdempotencyKeyReused)
 }
 
-# Also from a proxy in between, which knows nothing of codes.
+# Also sent by proxies, without a code.
 _BY_STATUS: dict[int, type[CommandError]] = {
     HTTPStatus.UNAUTHORIZED: Unauthorized,
     HTTPStatus.FORBIDDEN: Forbidden,
@@ -141,7 +141,7 @@ def _error(answer: Answer) -> KeystayError:
     problem = _problem(answer)
     code = problem.get("code")
     code = code if isinstance(code, str) else ""
-    cls = BY_CODE.get(code) or _OF_THIS_DOOR.get(code) or _BY_STATUS.get(answer.status)
+    cls = BY_CODE.get(code) or _CONTROL_ERRORS.get(code) or _BY_STATUS.get(answer.status)
     if cls is not None:
         return cls(_detail(problem), retry_after_s=_retry_after_s(problem, answer))
     if code and answer.status == HTTPStatus.GONE:
@@ -156,7 +156,7 @@ def _error(answer: Answer) -> KeystayError:
 
 
 def _problem(answer: Answer) -> dict[str, Any]:
-    """The problem document (RFC 9457); empty if the answer is none."""
+    """Return the problem document (RFC 9457); empty if the answer is another document."""
     if answer.content_type.partition(";")[0].strip().lower() != PROBLEM_TYPE:
         return {}
     try:
@@ -174,8 +174,8 @@ def _detail(problem: dict[str, Any]) -> str:
 
 
 def _retry_after_s(problem: dict[str, Any], answer: Answer) -> float | None:
-    told = problem.get("retryAfter")
-    if (type(told) is int or type(told) is float) and 0 <= told < math.inf:
-        return float(told)
-    # RFC 9110 allows a date too, which no server of ours sends.
+    value = problem.get("retryAfter")
+    if (type(value) is int or type(value) is float) and 0 <= value < math.inf:
+        return float(value)
+    # The other form, a date, is not sent by Keystay.
     return float(answer.retry_after) if answer.retry_after.isdecimal() else None

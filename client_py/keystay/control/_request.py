@@ -1,5 +1,5 @@
 """
-What is asked of a server, before it is sent.
+The requests to a server, before they are sent.
 """
 
 import json
@@ -19,7 +19,7 @@ class Request:
     """
     One request. `target` is path and query, percent-encoded.
 
-    `is_repeatable` says that to send it twice is as good as to send it once.
+    `is_repeatable`: sending it twice has the effect of sending it once.
     """
 
     method: str
@@ -30,21 +30,21 @@ class Request:
 
 
 def get(path: str, *, query: Iterable[tuple[str, str]] = ()) -> Request:
-    """Ask for something."""
+    """Make a GET request."""
     return Request("GET", path + _query(query), is_repeatable=True)
 
 
 def delete(path: str, *, query: Iterable[tuple[str, str]] = ()) -> Request:
-    """End something: it is not more than ended, however often that is asked."""
+    """Make a DELETE request, which can be repeated."""
     return Request("DELETE", path + _query(query), is_repeatable=True)
 
 
 def post(path: str, fields: Mapping[str, Any], idempotency_key: str | None) -> Request:
     """
-    Have something done, once: the server knows a repetition by its idempotency key.
+    Make a POST request that can be repeated, because it has an idempotency key.
 
     Args:
-        idempotency_key: None makes a new one.
+        idempotency_key: None generates one.
 
     Raises:
         InvalidParams: If the fields are not JSON, or the key cannot be sent.
@@ -56,7 +56,7 @@ def post(path: str, fields: Mapping[str, Any], idempotency_key: str | None) -> R
 
 def post_once(path: str, fields: Mapping[str, Any]) -> Request:
     """
-    Have something done that the server does again if it is asked again.
+    Make a POST request that must not be repeated.
 
     Raises:
         InvalidParams: If the fields are not JSON.
@@ -66,7 +66,7 @@ def post_once(path: str, fields: Mapping[str, Any]) -> Request:
 
 def patch(path: str, fields: Mapping[str, Any], *, is_repeatable: bool) -> Request:
     """
-    Change something.
+    Make a PATCH request.
 
     Raises:
         InvalidParams: If the fields are not JSON.
@@ -77,21 +77,21 @@ def patch(path: str, fields: Mapping[str, Any], *, is_repeatable: bool) -> Reque
 
 def segment(text: str) -> str:
     """
-    One part of a path, whatever is in it: an actor id may hold slashes, or be `..`.
+    Encode one segment of a path: an actor id may contain slashes, or be `..`.
 
     Raises:
-        InvalidParams: If it is empty: without it, it would be another path.
+        InvalidParams: If it is empty, which would be the path of another operation.
     """
     if not text:
         raise InvalidParams("the id of a session or of an actor must not be empty")
-    if text in (".", ".."):  # Dots are not encoded, and such a part means another path.
+    if text in (".", ".."):  # `quote` leaves dots, and these two would change the path.
         return text.replace(".", "%2E")
-    # A lone surrogate is sent as what it is, for the server to refuse.
+    # A lone surrogate is sent as it is, and refused by the server.
     return quote(text, safe="", errors="surrogatepass")
 
 
-def given(**fields: Any) -> dict[str, Any]:
-    """The fields that are not None, which means to leave them to the server."""
+def without_none(**fields: Any) -> dict[str, Any]:
+    """Return the fields that are not None; the server has defaults for the others."""
     return {name: value for name, value in fields.items() if value is not None}
 
 
@@ -103,8 +103,8 @@ def _query(items: Iterable[tuple[str, str]]) -> str:
 def _json(fields: Mapping[str, Any]) -> bytes:
     try:
         return json.dumps(fields, allow_nan=False).encode()
-    except (TypeError, ValueError, RecursionError):  # Its text may quote what was given.
-        raise InvalidParams("the fields must be plain data, as JSON has it") from None
+    except (TypeError, ValueError, RecursionError):  # The text may contain a value.
+        raise InvalidParams("the fields must be JSON values") from None
 
 
 def _checked(key: str) -> str:

@@ -1,5 +1,5 @@
 """
-Whether a request is sent once more, and when. No clock and no randomness of its own.
+Whether a request is sent again, and when. Has no clock and no randomness of its own.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ class Retries:
     The attempts of one request.
 
     Args:
-        is_repeatable: Whether to send it twice is as good as to send it once.
+        is_repeatable: Whether sending it twice has the effect of sending it once.
         random: Returns a float in [0, 1).
     """
 
@@ -22,14 +22,14 @@ class Retries:
         self, is_repeatable: bool, options: ControlOptions, random: Callable[[], float]
     ) -> None:
         self._is_repeatable = is_repeatable
-        self._left = options.max_attempts - 1
+        self._remaining = options.max_attempts - 1
         self._backoff = Backoff(options.retry_base_s, options.retry_cap_s, random)
 
     def next_s(self, failure: Failure) -> float | None:
-        """Return how long to wait before the next attempt; None if this failure stands."""
-        if not failure.may_pass or self._left <= 0:
+        """Return the delay before the next attempt; None if there is no further attempt."""
+        if not failure.is_transient or self._remaining <= 0:
             return None
-        if failure.is_doubtful and not self._is_repeatable:
+        if failure.is_outcome_unknown and not self._is_repeatable:
             return None
-        self._left -= 1
+        self._remaining -= 1
         return self._backoff.next_s(at_least_s=failure.retry_after_s)

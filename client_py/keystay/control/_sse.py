@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from keystay_protocol.errors import MalformedFrame
 
 MAX_MESSAGE_BYTES = 256 * 1024
-"""The longest message taken: one event has a session in it, whose meta is 4 KiB at most."""
+"""The longest message accepted: an event contains one session, with 4 KiB of meta at most."""
 
 _BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message, and the id in force after it."""
+    """One message, and the last event id after it."""
 
     event: str
     data: str
@@ -23,10 +23,10 @@ class Message:
 
 class Messages:
     """
-    Takes one stream of bytes apart.
+    Parses one stream of bytes.
 
-    `last_id` is where to go on after the messages returned so far, None at the
-    beginning. `retry_s` is how long the server asks to wait before coming back.
+    `last_id` is the position after the messages returned so far, None at the beginning.
+    `retry_s` is the delay before reconnecting that the server asked for.
     """
 
     def __init__(self, last_id: str | None = None) -> None:
@@ -42,10 +42,10 @@ class Messages:
 
     def receive(self, data: bytes) -> list[Message]:
         """
-        Return the messages that these bytes complete.
+        Return the messages completed by these bytes.
 
         Raises:
-            MalformedFrame: If one is too long, or not UTF-8.
+            MalformedFrame: If a message is too long, or not UTF-8.
         """
         if self._after_cr and data.startswith(b"\n"):
             data = data[1:]
@@ -83,14 +83,14 @@ class Messages:
             case "data":
                 self._data.append(value)
             case "id" if value.isascii() and value.isprintable():
-                self._id = value  # Any other could not be sent back in a header.
+                self._id = value  # Others cannot be sent in a header.
             case "retry" if value.isdecimal():
                 self.retry_s = int(value) / 1000
-            case "":  # A comment keeps the line alive, and may come for hours.
+            case "":  # Comments keep the connection alive, and do not add up.
                 self._size = sum(map(len, self._data))
 
     def _end(self) -> Message | None:
-        # An id without data counts too: it says where to go on before anything happened.
+        # An id without data counts too: it is the position before the first event.
         self.last_id = self._id
         data, event = self._data, self._event or "message"
         self._data, self._event, self._size = [], "", 0

@@ -1,9 +1,8 @@
 """
-One server's control plane, over HTTP. The only module that imports httpx.
+HTTP to the control port of a server. The only module that imports httpx.
 
-No proxy is used, no `.netrc` read and no redirect followed, whatever anybody
-says: the API key is for the server alone. Errors of httpx are not chained: the
-request, and with it the key, hangs on them.
+The API key must reach only this server: proxies and `.netrc` are not used, redirects not
+followed. Errors of httpx are not chained: they refer to the request, which has the key.
 """
 
 import asyncio
@@ -28,14 +27,14 @@ MAX_ANSWER_BYTES = 16 * 1024 * 1024
 _log = logging.getLogger("keystay.control")
 
 
-class Door:
+class HttpTransport:
     """
-    Asks one server, as often as it takes and is safe.
+    Sends requests to one server, and repeats them where that is safe.
 
     Args:
         url: `http://` or `https://`, checked.
-        api_key: Sent with each request, and shown to nobody else.
-        timeout_s: How long a request may take, all of its attempts included.
+        api_key: Sent with each request.
+        timeout_s: The deadline of a request, which includes all attempts.
     """
 
     def __init__(
@@ -54,11 +53,11 @@ class Door:
             "verify": options.ssl or _context_for(url),
             "trust_env": False,
             "follow_redirects": False,
-            # Everything else is under a deadline of ours.
+            # The other deadlines are set here, not by httpx.
             "timeout": httpx.Timeout(None, connect=options.connect_timeout_s),
         }
         self._calls = httpx.AsyncClient(**settings)
-        # Each feed takes a connection for itself: calls must not wait for one of these.
+        # Each feed occupies a connection: calls must not wait for one of them.
         self._feeds = httpx.AsyncClient(**settings, limits=httpx.Limits())
 
     async def close(self) -> None:
@@ -67,44 +66,44 @@ class Door:
         await self._calls.aclose()
         await self._feeds.aclose()
 
-    async def ask(self, request: Request) -> Any:
+    async def call(self, request: Request) -> Any:
         """
-        Send a request, again if need be; return the document of the answer.
+        Send a request, again if necessary; return the document of the answer.
 
         Raises:
-            KeystayError: As the last attempt has it; `Timeout` if there is no time left.
+            KeystayError: The error of the last attempt; `Timeout` after the deadline.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout_s
         retries = Retries(request.is_repeatable, self._options, random.random)
-        is_in_doubt = False
+        is_outcome_unknown = False
         while True:
             answer = await self._attempt(request, deadline)
             failure = failure_of(answer) if isinstance(answer, Answer) else answer
             if failure is None:
                 assert isinstance(answer, Answer)
                 return document_of(answer)
-            if is_in_doubt and _was_done_before(request, failure):
+            if is_outcome_unknown and _was_done_before(request, failure):
                 return None
             wait_s = retries.next_s(failure)
             if wait_s is None or loop.time() + wait_s >= deadline:
                 raise failure.error
-            is_in_doubt = is_in_doubt or failure.is_doubtful
+            is_outcome_unknown = is_outcome_unknown or failure.is_outcome_unknown
             _log.debug("%s: %s; again in %.2f s", request.method, failure.error, wait_s)
             await asyncio.sleep(wait_s)
 
-    async def listen(self, request: Request) -> "Listening | Failure":
-        """Open a stream of bytes; try once."""
+    async def open_stream(self, request: Request) -> "ByteStream | Failure":
+        """Open a stream of bytes, in one attempt."""
         deadline = asyncio.get_running_loop().time() + self._timeout_s
         opened = await self._send(self._feeds, request, deadline)
         if isinstance(opened, Failure):
             return opened
         content_type = opened.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if opened.status_code == 200 and content_type == "text/event-stream":
-            return Listening(opened)
+            return ByteStream(opened)
         answer = await self._read(opened, deadline)
         failure = failure_of(answer) if isinstance(answer, Answer) else answer
-        return failure or Failure(UnexpectedAnswer("this is no feed", status=200))
+        return failure or Failure(UnexpectedAnswer("not an event stream", status=200))
 
     async def _attempt(self, request: Request, deadline: float) -> Answer | Failure:
         opened = await self._send(self._calls, request, deadline)
@@ -124,7 +123,7 @@ class Door:
         except TimeoutError:
             return _late()
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            return Failure(ConnectFailed(f"no connection: {_reason(error)}"), may_pass=True)
+            return Failure(ConnectFailed(f"no connection: {_reason(error)}"), is_transient=True)
         except httpx.TransportError as error:
             return _broken(error)
 
@@ -135,7 +134,7 @@ class Door:
                 async for chunk in response.aiter_raw():
                     body += chunk
                     if len(body) > MAX_ANSWER_BYTES:
-                        return Failure(_too_long(response.status_code), is_doubtful=True)
+                        return Failure(_too_long(response.status_code), is_outcome_unknown=True)
         except TimeoutError:
             return _late()
         except httpx.TransportError as error:
@@ -151,7 +150,7 @@ class Door:
         )
 
 
-class Listening:
+class ByteStream:
     """A stream of bytes from the server."""
 
     def __init__(self, response: httpx.Response) -> None:
@@ -159,51 +158,54 @@ class Listening:
         self._chunks = response.aiter_raw()
 
     async def receive(self, within_s: float) -> bytes | Failure:
-        """The next bytes; a `Failure` if the stream ended, or was silent for so long."""
+        """Return the next bytes; a `Failure` if the stream ended, or none came in time."""
         try:
             async with asyncio.timeout(within_s):
                 return await anext(self._chunks)
         except StopAsyncIteration:
-            return Failure(ConnectionLost("the server ended the feed"), may_pass=True)
+            return Failure(ConnectionLost("the server ended the feed"), is_transient=True)
         except TimeoutError:
-            return Failure(ConnectionLost("the feed fell silent"), may_pass=True)
+            return Failure(ConnectionLost("the feed sent nothing in time"), is_transient=True)
         except httpx.TransportError as error:
             return _broken(error)
-        except httpx.StreamError:  # It was closed, by `close` or by a cancelled `receive`.
-            return Failure(ConnectionLost("the feed is closed"), may_pass=True)
+        except httpx.StreamError:  # It was closed, by `close` or by cancelling `receive`.
+            return Failure(ConnectionLost("the feed is closed"), is_transient=True)
 
     async def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         await self._response.aclose()
 
 
 def _context_for(url: str) -> SSLContext:
-    """Trusts the system's authorities, as for `wss://`; httpx would bring its own."""
+    """Return a context that trusts the system's authorities; httpx would use its own."""
     if url.lower().startswith("http:"):
-        return SSLContext(PROTOCOL_TLS_CLIENT)  # Trusts nobody: to read whom takes long.
+        return SSLContext(PROTOCOL_TLS_CLIENT)  # Not used: loading the authorities takes long.
     return create_default_context()
 
 
 def _was_done_before(request: Request, failure: Failure) -> bool:
-    """Whether what was to be ended is gone because an attempt without an answer ended it."""
+    """Return whether an earlier attempt, whose answer was lost, ended the session."""
     return request.method == "DELETE" and isinstance(failure.error, NoSession)
 
 
 def _late() -> Failure:
-    return Failure(Timeout("no answer in time; it may have been carried out"), is_doubtful=True)
+    return Failure(
+        Timeout("no answer in time: it may have been executed"),
+        is_outcome_unknown=True,
+    )
 
 
 def _broken(error: httpx.TransportError) -> Failure:
     lost = ConnectionLost(f"the connection broke: {_reason(error)}")
-    return Failure(lost, may_pass=True, is_doubtful=True)
+    return Failure(lost, is_transient=True, is_outcome_unknown=True)
 
 
 def _too_long(status: int) -> KeystayError:
-    return UnexpectedAnswer(f"an answer may have {MAX_ANSWER_BYTES} bytes", status=status)
+    return UnexpectedAnswer(f"an answer has more than {MAX_ANSWER_BYTES} bytes", status=status)
 
 
 def _reason(error: httpx.TransportError) -> str:
-    """What the network said, which httpx wraps several times."""
+    """Return the text of the network error, which httpx wraps several times."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:

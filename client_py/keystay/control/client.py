@@ -1,5 +1,5 @@
 """
-What a backend holds: a method for each endpoint of the control plane.
+The client of a backend: a method for each operation of the HTTP API.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -7,8 +7,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from keystay.control._answer import field_of, understood
-from keystay.control._request import delete, get, given, patch, post, post_once, segment
+from keystay.control._answer import as_unexpected_answer, field_of
+from keystay.control._request import delete, get, patch, post, post_once, segment, without_none
 from keystay.control.feed import FeedStream
 from keystay.control.session import ControlSession
 from keystay.control.stats import BoundConnection, Stats
@@ -16,40 +16,39 @@ from keystay.options import ControlOptions
 from keystay_protocol.errors import InvalidParams, NoSession
 
 if TYPE_CHECKING:
-    from keystay.control._transport import Door
+    from keystay.control._transport import HttpTransport
 
 
 class Control:
     """
-    A server's control plane, for backends: open, change and end sessions, and tell clients.
+    The HTTP API of a server, for backends: create, update and revoke sessions, send events.
 
         async with keystay.Control("http://127.0.0.1:8331", api_key) as control:
             session = await control.create_session("player:7")
 
-    Every method raises the error it is refused with (`keystay.NoSession`,
-    `keystay.SessionLimit`, `keystay.Forbidden` ...), `ConnectFailed` and
-    `ConnectionLost`, `Timeout` if it is not answered within `timeout_s`,
-    `UnexpectedAnswer` if something else than a control plane answers, and
-    `ClientClosed` after the end.
+    Every method raises the error that the server answers (`keystay.NoSession`,
+    `keystay.SessionLimit`, `keystay.Forbidden` ...), `ConnectFailed` and `ConnectionLost`,
+    `Timeout` without an answer within `timeout_s`, `UnexpectedAnswer` if another server
+    answers, and `ClientClosed` when it is closed.
 
-    Requests are sent again by themselves where that is safe: when the line
-    breaks, and when the server is out of reach or asks to come back later, a few
-    times, and never beyond `timeout_s`. What opens sessions or says something to them
-    carries an idempotency key, by which the server knows a repetition. It is made anew for each
-    call; a program that itself tries again, perhaps after a restart, gives its own.
+    Requests are repeated where that is safe: when the connection breaks, and when the server
+    is unreachable or asks to retry, a few times and within `timeout_s`. Requests that create
+    sessions or send events have an idempotency key, by which the server recognises a
+    repetition. Each call has a new one; a program that repeats calls itself, also after a
+    restart, passes its own.
 
-    Use it from any number of tasks, in one event loop. The API key never shows in
-    its repr, its errors or its logs.
+    Use it from any number of tasks, in one event loop. Its repr, errors and logs never
+    contain the API key.
 
     Args:
-        url: `http://host:port` or `https://host`, perhaps with a path before `/v1`.
+        url: `http://host:port` or `https://host`, with an optional path before `/v1`.
         api_key: One of the server's API keys.
-        timeout_s: How long a call may take, all of its attempts included.
-        options: What is rarely tuned.
+        timeout_s: The deadline of a call, which includes all attempts.
+        options: Settings that rarely change.
 
     Raises:
-        ValueError: If the URL or the key cannot be one.
-        ImportError: If httpx is not installed, which comes with `keystay[control]`.
+        ValueError: If the URL or the API key has the wrong form.
+        ImportError: If httpx is not installed: `pip install 'keystay[control]'`.
     """
 
     def __init__(
@@ -62,7 +61,9 @@ class Control:
     ) -> None:
         self._options = options or ControlOptions()
         self._url = _checked_url(url, self._options)
-        self._door = _door(self._url, _checked_key(api_key), timeout_s, self._options)
+        self._transport = _make_transport(
+            self._url, _checked_key(api_key), timeout_s, self._options
+        )
 
     def __repr__(self) -> str:
         return f"<keystay.Control {self._url}>"
@@ -79,8 +80,8 @@ class Control:
         await self.close()
 
     async def close(self) -> None:
-        """Close every connection. Feeds that are still iterated over raise `ClientClosed`."""
-        await self._door.close()
+        """Close every connection. Feeds that are iterated over raise `ClientClosed`."""
+        await self._transport.close()
 
     async def create_session(
         self,
@@ -94,19 +95,19 @@ class Control:
         idempotency_key: str | None = None,
     ) -> ControlSession:
         """
-        Open a session. This is the one answer with its key: hand it to the client.
+        Create a session. Only this answer has its key: pass it to the client.
 
-        What is left out is as the server's configuration has it.
+        The server's configuration has the defaults.
 
         Args:
-            meta: Plain data, as JSON has it, for the client to see.
-            ttl_s: How long it lives without activity.
+            meta: JSON values that the client can read.
+            ttl_s: How long the session lives without activity.
             max_age_s: How long it lives at most.
 
         Raises:
-            SessionLimit: If the policy refuses one more.
+            SessionLimit: If the policy allows no more sessions.
         """
-        fields = given(
+        fields = without_none(
             actorId=actor_id,
             meta=None if meta is None else dict(meta),
             language=language,
@@ -114,7 +115,7 @@ class Control:
             ttl=ttl_s,
             maxAge=max_age_s,
         )
-        answer = await self._door.ask(post("/v1/sessions", fields, idempotency_key))
+        answer = await self._transport.call(post("/v1/sessions", fields, idempotency_key))
         return _read_session(answer)
 
     async def get_session(self, session_id: str) -> ControlSession:
@@ -122,9 +123,9 @@ class Control:
         Return a live session.
 
         Raises:
-            NoSession: If there is none with this id.
+            NoSession: If there is no live session with this id.
         """
-        answer = await self._door.ask(get(_session(session_id)))
+        answer = await self._transport.call(get(_session(session_id)))
         return _read_session(answer)
 
     async def update_session(
@@ -136,62 +137,64 @@ class Control:
         revision: int | None = None,
     ) -> ControlSession:
         """
-        Change the meta or the language, each as a whole; its holders get `session.set`.
+        Replace the meta or the language. Connections bound to the session get `session.set`.
 
         Args:
-            revision: The revision that the change is meant for, so that nobody else's is
-                overwritten. Such a change is sent once: after a `ConnectionLost`, read
-                the session to see whether it was made.
+            revision: The expected revision, so that no other change is overwritten. Such a
+                request is not repeated: after a `ConnectionLost`, read the session to see
+                whether it was executed.
 
         Raises:
             NoSession: If there is no live session with this id.
             RevisionConflict: If it has another revision.
         """
-        fields = given(
+        fields = without_none(
             meta=None if meta is None else dict(meta), language=language, revision=revision
         )
         request = patch(_session(session_id), fields, is_repeatable=revision is None)
-        return _read_session(await self._door.ask(request))
+        return _read_session(await self._transport.call(request))
 
     async def reassign_session(
         self, session_id: str, actor_id: str, *, idempotency_key: str | None = None
     ) -> ControlSession:
         """
-        Open a session like this one for another actor, and end this one as `reassigned`.
+        Create a session like this one for another actor, and end this one as `reassigned`.
 
-        Returns the new one, with its key.
+        Returns the new session, with its key.
 
         Raises:
             NoSession: If there is no live session with this id.
-            SessionLimit: If the policy refuses one more. The old one lives on.
+            SessionLimit: If the policy allows no more sessions. The old one does not end.
         """
         path = f"{_session(session_id)}/reassign"
-        answer = await self._door.ask(post(path, {"actorId": actor_id}, idempotency_key))
+        answer = await self._transport.call(post(path, {"actorId": actor_id}, idempotency_key))
         return _read_session(answer)
 
     async def revoke_session(self, session_id: str, *, reason: str | None = None) -> None:
         """
-        End a session; its holders are told the reason, `revoked` if none is given.
+        End a session. Its connections get the reason, by default `revoked`.
 
         Raises:
             NoSession: If there is no live session with this id.
         """
-        await self._door.ask(delete(_session(session_id), query=given(reason=reason).items()))
+        await self._transport.call(
+            delete(_session(session_id), query=without_none(reason=reason).items())
+        )
 
     async def list_sessions(self, actor_id: str) -> AsyncIterator[ControlSession]:
         """Iterate over the actor's live sessions, oldest first, each once."""
-        told: set[str] = set()
+        seen: set[str] = set()
         after: str | None = None
         while True:
             try:
                 sessions, after = await self._page(actor_id, after)
-            except NoSession:  # It was the last of its page, and has ended since.
+            except NoSession:  # The last session of the page has ended since.
                 if after is None:
                     raise
                 sessions, after = await self._page(actor_id, None)
             for session in sessions:
-                if session.id not in told:
-                    told.add(session.id)
+                if session.id not in seen:
+                    seen.add(session.id)
                     yield session
             if after is None:
                 return
@@ -199,9 +202,9 @@ class Control:
     async def _page(
         self, actor_id: str, after: str | None
     ) -> tuple[list[ControlSession], str | None]:
-        query = given(after=after).items()
-        page = await self._door.ask(get(f"{_actor(actor_id)}/sessions", query=query))
-        with understood():
+        query = without_none(after=after).items()
+        page = await self._transport.call(get(f"{_actor(actor_id)}/sessions", query=query))
+        with as_unexpected_answer():
             entries = field_of(page, "sessions", list)
         next_ = page.get("next")
         sessions = [_read_session(entry) for entry in entries]
@@ -209,13 +212,15 @@ class Control:
 
     async def revoke_sessions(self, actor_id: str, *, reason: str | None = None) -> int:
         """
-        End all sessions of an actor; return how many there were.
+        End all sessions of an actor; return how many.
 
-        When it had to be sent twice, those that the first ended are not counted.
+        If the request was repeated, those ended by the first attempt are not counted.
         """
         path = f"{_actor(actor_id)}/sessions"
-        answer = await self._door.ask(delete(path, query=given(reason=reason).items()))
-        with understood():
+        answer = await self._transport.call(
+            delete(path, query=without_none(reason=reason).items())
+        )
+        with as_unexpected_answer():
             return field_of(answer, "ended", int)
 
     async def emit_to_actor(
@@ -227,13 +232,13 @@ class Control:
         idempotency_key: str | None = None,
     ) -> int:
         """
-        Say something to all sessions of an actor; who is away hears it when they come back.
+        Send an event to all sessions of an actor; clients that are away get it later.
 
         Returns its cursor.
 
         Args:
-            name: Words joined by dots. Clients hear it that are subscribed to its path.
-            data: Plain data, as JSON has it.
+            name: Words joined by dots. Clients that are subscribed to its path get the event.
+            data: JSON values.
         """
         path = f"{_actor(actor_id)}/events"
         return await self._emit(path, name, data, idempotency_key)
@@ -247,7 +252,7 @@ class Control:
         idempotency_key: str | None = None,
     ) -> int:
         """
-        Say something to one session; otherwise as `emit_to_actor`.
+        Send an event to one session; otherwise as `emit_to_actor`.
 
         Raises:
             NoSession: If there is no live session with this id.
@@ -257,74 +262,77 @@ class Control:
 
     async def broadcast(self, name: str, data: object = None) -> None:
         """
-        Say something to whoever is connected now. Who is away never hears it.
+        Send an event to all clients that are connected now, and to no others later.
 
-        It is sent once: after a `ConnectionLost` or `Unavailable` it may have been said.
+        The request is not repeated: after `ConnectionLost` or `Unavailable` it may have been
+        executed.
         """
-        await self._door.ask(post_once("/v1/events", {"name": name, "data": data}))
+        await self._transport.call(post_once("/v1/events", {"name": name, "data": data}))
 
     async def stats(self) -> Stats:
-        """Return what the nodes count."""
-        answer = await self._door.ask(get("/v1/stats"))
-        with understood():
+        """Return the counters of the nodes."""
+        answer = await self._transport.call(get("/v1/stats"))
+        with as_unexpected_answer():
             return Stats.from_json(answer)
 
     async def connections(self, actor_id: str) -> list[BoundConnection]:
-        """Return the connections that hold a session of the actor; 200 of them at most."""
-        answer = await self._door.ask(get(f"{_actor(actor_id)}/connections"))
-        with understood():
+        """Return the connections bound to a session of the actor, at most 200."""
+        answer = await self._transport.call(get(f"{_actor(actor_id)}/connections"))
+        with as_unexpected_answer():
             entries = field_of(answer, "connections", list)
             return [BoundConnection.from_json(entry) for entry in entries]
 
     def feed(self, *, actors: Sequence[str] = (), position: str | None = None) -> FeedStream:
         """
-        Listen to what happens to the sessions of these actors, or of all.
+        Follow the sessions of these actors, or of all.
 
             async with control.feed() as feed:
                 async for event in feed:
                     ...
 
         Args:
-            position: The `position` of the last event of which is known, from this
-                program or from one before; without it, what happens from now on is heard.
+            position: The `position` of the last event that is known, also from an earlier
+                run; None begins now.
 
         Raises:
-            InvalidParams: If that was never a position.
+            InvalidParams: If it cannot be a position.
         """
         if position is not None and not (position.isascii() and position.isprintable()):
-            raise InvalidParams("a position is what an event of the feed said it was")
-        return FeedStream(self._door, actors, position, self._options)
+            raise InvalidParams("a position is the `position` of an event of the feed")
+        return FeedStream(self._transport, actors, position, self._options)
 
     async def _emit(
         self, path: str, name: str, data: object, idempotency_key: str | None
     ) -> int:
         fields = {"name": name, "data": data}
-        answer = await self._door.ask(post(path, fields, idempotency_key))
-        with understood():
+        answer = await self._transport.call(post(path, fields, idempotency_key))
+        with as_unexpected_answer():
             return field_of(answer, "cursor", int)
 
 
-def _door(url: str, api_key: str, timeout_s: float, options: ControlOptions) -> "Door":
+def _make_transport(
+    url: str, api_key: str, timeout_s: float, options: ControlOptions
+) -> "HttpTransport":
     try:
-        from keystay.control._transport import Door
+        from keystay.control._transport import HttpTransport
     except ModuleNotFoundError as error:
         if error.name != "httpx":
             raise
         raise ImportError(
             "keystay.Control needs httpx: pip install 'keystay[control]'", name="httpx"
         ) from None
-    return Door(url, api_key, timeout_s, options)
+    return HttpTransport(url, api_key, timeout_s, options)
 
 
 def _checked_url(url: str, options: ControlOptions) -> str:
     parts = urlsplit(url)
     try:
         is_url = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # the port is no number
+    except ValueError:  # The port is not a number.
         is_url = False
     if not is_url or parts.username is not None or parts.query or parts.fragment:
-        # It is not quoted: somebody may have put a key into it.
-        raise ValueError("the URL of a control plane is http://HOST:PORT or https://HOST:PORT")
+        # The text omits the URL, which may contain a key.
+        raise ValueError("the URL of a control port is http://HOST:PORT or https://HOST:PORT")
     if options.ssl is not None and parts.scheme != "https":
         raise ValueError("ControlOptions.ssl is for https://")
     return url.rstrip("/")
@@ -345,5 +353,5 @@ def _actor(actor_id: str) -> str:
 
 
 def _read_session(answer: Any) -> ControlSession:
-    with understood():
+    with as_unexpected_answer():
         return ControlSession.from_wire(answer)

@@ -1,5 +1,5 @@
 """
-What a backend is told of sessions, by the feed and by webhooks.
+The session events that the feed and webhooks carry.
 """
 
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ FEED_LOST = "feed.lost"
 @dataclass(frozen=True, slots=True)
 class SessionSet:
     """
-    A session was opened, or is another one than it was.
+    A session was created or updated.
 
-    `cursor` is the place of the event among those of its actor: one that is not
-    greater than the last was told before. `at` is in Unix milliseconds.
-    `position` is where a feed goes on after this event; a webhook has none.
+    `cursor` is the position among the events of the actor: an event whose cursor is not
+    greater than the last one is a duplicate. `at` is in Unix milliseconds. `position` is the
+    position of the feed after this event; None in a webhook.
     """
 
     actor_id: str
@@ -31,7 +31,7 @@ class SessionSet:
 
 @dataclass(frozen=True, slots=True)
 class Successor:
-    """The session that took another's place: its id, and when it was opened (Unix ms)."""
+    """The session that replaced another one: its id, and when it was created (Unix ms)."""
 
     id: str
     created_at: int
@@ -40,9 +40,9 @@ class Successor:
 @dataclass(frozen=True, slots=True)
 class SessionUnset:
     """
-    A session ended. `id` and `reason` say which and why; the rest is as in `SessionSet`.
+    A session ended, with its `id` and the `reason`. Other fields as in `SessionSet`.
 
-    `by` is the session that took its place, where one did.
+    `by` is the session that replaced it, if there is one.
     """
 
     actor_id: str
@@ -57,22 +57,22 @@ class SessionUnset:
 @dataclass(frozen=True, slots=True)
 class FeedLost:
     """
-    Events are missing here, and nobody can say which.
+    An unknown number of events is missing here.
 
-    The server's history does not reach back to where the feed, or the webhook, was
-    left. Load anew what the program remembers of sessions.
+    The server's history does not reach back to the position of the feed or webhook. Reload
+    what the program knows about sessions.
     """
 
     position: str | None = None
 
 
 FeedEvent = SessionSet | SessionUnset | FeedLost
-"""What a feed tells, or a webhook."""
+"""An event of a feed or webhook."""
 
 
 def read_event(name: str, data: Any, position: str | None = None) -> FeedEvent | None:
     """
-    Read one event; None for one of a later version.
+    Parse one event; return None for an event of a later version.
 
     Raises:
         MalformedFrame: If a field is missing or of the wrong type.

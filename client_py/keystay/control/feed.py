@@ -1,5 +1,5 @@
 """
-The live feed of sessions, kept up until it is closed.
+The feed of session events, which reconnects until it is closed.
 """
 
 import asyncio
@@ -20,33 +20,36 @@ from keystay.errors import ClientClosed, UnexpectedAnswer
 from keystay.options import ControlOptions
 from keystay_protocol.errors import MalformedFrame
 
-if TYPE_CHECKING:  # It needs httpx, which whoever only has the types need not have.
-    from keystay.control._transport import Door, Listening
+if TYPE_CHECKING:  # It imports httpx, which is optional.
+    from keystay.control._transport import ByteStream, HttpTransport
 
 _log = logging.getLogger("keystay.control")
 
 
 class FeedStream:
     """
-    What happens to sessions, in the order of each actor. `Control.feed` makes one.
+    An async iterator over session events, ordered per actor. Made by `Control.feed`.
 
-    Enter it with `async with`, and everything from then on is heard; or iterate
-    over it as it is, and it begins with the first step. When the connection
-    breaks, it comes back by itself and goes on where it was. If that is not
-    possible, `FeedLost` stands where events are missing.
+    With `async with` it begins when it is entered, otherwise with the first iteration. After
+    a broken connection it reconnects and continues at its position. If events are missing,
+    `FeedLost` is in their place.
 
-    One task iterates at a time. That it was cancelled loses nothing.
+    Only one task may iterate at a time. Cancelling it loses no events.
 
     Args:
-        door: Where to listen. Not closed by this.
-        actors: Whose sessions; all if there are none.
-        position: The `position` of the last event of which is known; None begins now.
+        transport: Not closed here.
+        actors: The actors whose sessions are followed; empty for all.
+        position: The `position` of the last event that is known; None begins now.
     """
 
     def __init__(
-        self, door: "Door", actors: Sequence[str], position: str | None, options: ControlOptions
+        self,
+        transport: "HttpTransport",
+        actors: Sequence[str],
+        position: str | None,
+        options: ControlOptions,
     ) -> None:
-        self._door = door
+        self._transport = transport
         self._target = get("/v1/feed", query=[("actor", actor) for actor in actors]).target
         self._options = options
         self._backoff = Backoff(
@@ -55,7 +58,7 @@ class FeedStream:
         self._messages = Messages(position)
         self._taken = position
         self._ready: deque[FeedEvent] = deque()
-        self._listening: Listening | None = None
+        self._stream: ByteStream | None = None
         self._has_been_open = False
         self._opened_at: float | None = None
         self._is_closed = False
@@ -79,7 +82,7 @@ class FeedStream:
         while self._is_closed or not self._ready:
             if self._is_closed:
                 raise StopAsyncIteration
-            if self._listening is None:
+            if self._stream is None:
                 await self._open()
             else:
                 await self._receive()
@@ -90,30 +93,30 @@ class FeedStream:
     @property
     def position(self) -> str | None:
         """
-        Where to go on after the events that were taken; None before the server said it.
+        The position after the events that were taken; None before the server sent one.
 
-        It moves with the events of actors that are not listened to as well, so that
-        it stays within the server's history.
+        It also advances with events of other actors, so that it stays within the server's
+        history.
         """
         return self._taken if self._ready else self._messages.last_id
 
     async def close(self) -> None:
-        """Hear no more, and let go of the connection."""
+        """End the iteration, and close the connection."""
         self._is_closed = True
-        await self._hang_up()
+        await self._disconnect()
 
     async def _open(self) -> None:
         """
-        Open the line; the first one has to be had at once, for later ones it waits.
+        Connect: for the first time in one attempt, later with as many as necessary.
 
         Raises:
-            KeystayError: If there is none, or another attempt would change nothing.
+            KeystayError: If that fails, or another attempt would fail in the same way.
         """
-        while self._listening is None:
-            opened = await self._door.listen(self._request())
+        while self._stream is None:
+            opened = await self._transport.open_stream(self._request())
             if not isinstance(opened, Failure):
                 self._begin(opened)
-            elif not opened.may_pass or not self._has_been_open:
+            elif not opened.is_transient or not self._has_been_open:
                 raise opened.error
             else:
                 await self._wait(opened)
@@ -124,54 +127,54 @@ class FeedStream:
             headers["Last-Event-ID"] = self._messages.last_id
         return Request("GET", self._target, is_repeatable=True, headers=headers)
 
-    def _begin(self, listening: "Listening") -> None:
+    def _begin(self, stream: "ByteStream") -> None:
         if self._has_been_open and not self._messages.last_id:
-            # Nobody ever said where the lost connection was, so nobody can go on there.
+            # The position of the lost connection is unknown.
             self._ready.append(FeedLost())
-        self._listening = listening
+        self._stream = stream
         self._messages = Messages(self._messages.last_id)
         self._has_been_open = True
         self._opened_at = asyncio.get_running_loop().time()
 
     async def _receive(self) -> None:
-        assert self._listening is not None
-        received = await self._listening.receive(self._options.feed_silence_s)
+        assert self._stream is not None
+        received = await self._stream.receive(self._options.feed_silence_s)
         if isinstance(received, bytes):
             await self._take(received)
             return
-        await self._hang_up()
-        if self._door.is_closed:
+        await self._disconnect()
+        if self._transport.is_closed:
             raise ClientClosed
         if not self._is_closed:
             await self._wait(received)
 
     async def _take(self, data: bytes) -> None:
-        understood = self._messages.last_id
+        parsed = self._messages.last_id
         try:
             for message in self._messages.receive(data):
                 event = _read(message)
                 if event is not None:
                     self._ready.append(event)
-                understood = message.last_id
+                parsed = message.last_id
         except MalformedFrame as error:
-            # Never go on behind what could not be read.
-            self._messages = Messages(understood)
-            await self._hang_up()
+            # Do not continue after an event that could not be read.
+            self._messages = Messages(parsed)
+            await self._disconnect()
             raise UnexpectedAnswer(str(error)) from None
 
     async def _wait(self, failure: Failure) -> None:
         if self._opened_at is not None:
-            self._backoff.held(asyncio.get_running_loop().time() - self._opened_at)
+            self._backoff.connection_lasted(asyncio.get_running_loop().time() - self._opened_at)
             self._opened_at = None
         at_least_s = failure.retry_after_s or self._messages.retry_s or 0.0
         delay_s = self._backoff.next_s(at_least_s=at_least_s)
-        _log.warning("the feed: %s; coming back in %.2f s", failure.error, delay_s)
+        _log.warning("the feed: %s; reconnecting in %.2f s", failure.error, delay_s)
         await asyncio.sleep(delay_s)
 
-    async def _hang_up(self) -> None:
-        listening, self._listening = self._listening, None
-        if listening is not None:
-            await listening.close()
+    async def _disconnect(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            await stream.close()
 
 
 def _read(message: Message) -> FeedEvent | None:

@@ -1,5 +1,5 @@
 """
-A session as a backend sees it: with its revision.
+A session as backends see it: with its revision.
 """
 
 from dataclasses import dataclass, field, fields
@@ -12,10 +12,10 @@ from keystay_protocol.session import Session
 @dataclass(frozen=True, slots=True)
 class ControlSession(Session):
     """
-    A `Session`, and how often it was changed.
+    A `Session` with its revision, which counts changes.
 
-    `revision` is for `Control.update_session`. `key` is there in the one answer
-    that opens a session, and None in all others.
+    `revision` is for `Control.update_session`. `key` is None except in the answer that
+    creates the session.
     """
 
     revision: int = field(kw_only=True)
@@ -23,7 +23,7 @@ class ControlSession(Session):
     @classmethod
     def from_wire(cls, wire: Any) -> "ControlSession":
         """
-        Read a session of the control plane. Fields of a later version are passed over.
+        Parse a session of the HTTP API. Unknown fields are ignored.
 
         Raises:
             MalformedFrame: If a field is missing or of the wrong type.

@@ -1,5 +1,5 @@
 """
-What a backend is told of the nodes, and of who is connected to them.
+The nodes of the server, and their connections.
 """
 
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from keystay.control._answer import field_of
 @dataclass(frozen=True, slots=True)
 class NodeStats:
     """
-    One node, as it reported about a second ago.
+    One node, as reported about a second ago.
 
-    Counters count since its start: a rate is the difference of two answers.
-    Times are Unix milliseconds. `p50_ms` and `p99_ms` are the latency of commands
-    in the last 10 seconds, None if there were none.
+    Counters start at 0 with the node: a rate is the difference of two answers. Times are
+    Unix milliseconds. `p50_ms` and `p99_ms` are the latency of commands in the last 10
+    seconds, None if there were none.
     """
 
     id: str
@@ -37,7 +37,7 @@ class NodeStats:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """All nodes; `node` is the id of the one that answered."""
+    """All nodes; `node` is the id of the node that answered."""
 
     node: str
     nodes: tuple[NodeStats, ...]
@@ -45,7 +45,7 @@ class Stats:
     @classmethod
     def from_json(cls, document: Any) -> "Stats":
         """
-        Read the answer of `GET /v1/stats`.
+        Parse the answer of `GET /v1/stats`.
 
         Raises:
             MalformedFrame: If a field is missing or of the wrong type.
@@ -56,7 +56,7 @@ class Stats:
 
 @dataclass(frozen=True, slots=True)
 class BoundConnection:
-    """A connection that holds a session: on which node, from where, since when (Unix ms)."""
+    """A connection bound to a session: its node, its address, when it was bound (Unix ms)."""
 
     node: str
     session_id: str
@@ -66,7 +66,7 @@ class BoundConnection:
     @classmethod
     def from_json(cls, document: Any) -> "BoundConnection":
         """
-        Read one connection of `GET /v1/actors/{actorId}/connections`.
+        Parse one connection of `GET /v1/actors/{actorId}/connections`.
 
         Raises:
             MalformedFrame: If a field is missing or of the wrong type.

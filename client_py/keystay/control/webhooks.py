@@ -1,7 +1,7 @@
 """
-Webhooks, as the endpoint that gets them sees them (Standard Webhooks 1.0).
+Verification of webhooks (Standard Webhooks 1.0), for the endpoint that receives them.
 
-No I/O, and nothing but the standard library.
+Without I/O, and with the standard library alone.
 """
 
 import hashlib
@@ -16,9 +16,9 @@ from keystay.errors import InvalidWebhook
 from keystay_protocol.errors import MalformedFrame
 
 TOLERANCE_S = 300.0
-"""How old a message may be, or how far ahead the sender's clock."""
+"""How far the time of a message may be from the clock."""
 
-_SECRET_PREFIX = "whsec_"  # noqa: S105  # What every secret starts with, not one.
+_SECRET_PREFIX = "whsec_"  # noqa: S105  # A prefix, not a secret.
 _VERSION = "v1,"
 
 
@@ -30,21 +30,21 @@ def verify_webhook(
     tolerance_s: float = TOLERANCE_S,
 ) -> list[FeedEvent]:
     """
-    Return the events of a webhook that the server sent just now.
+    Verify a webhook, and return its events.
 
-    They come at least once, in the order of each actor: one whose `cursor` is not
-    greater than the last of its `actor_id` was told before. `FeedLost` is among them
-    where events are missing.
+    Events are delivered at least once, ordered per actor: an event whose `cursor` is not
+    greater than the last one of its `actor_id` is a duplicate. `FeedLost` is in the place of
+    missing events.
 
     Args:
         headers: The headers of the request, in any case.
-        body: The body as it came, before anything parsed it.
-        secret: What the server signs with, `whsec_` and base64; or several, while one is
-            exchanged for another: each is good.
+        body: The body as received, not parsed.
+        secret: The secret that the server signs with, `whsec_` and base64; or several, while
+            it is replaced: each is accepted.
 
     Raises:
-        InvalidWebhook: If it was not signed with a secret, or too long ago.
-        ValueError: If a secret is none, or none is given. Its text does not quote it.
+        InvalidWebhook: If it was not signed with such a secret, or too long ago.
+        ValueError: If a secret has the wrong form, or there is none. The text omits it.
     """
     keys = _keys([secret] if isinstance(secret, str) else secret)
     lowered = {name.lower(): value for name, value in headers.items()}
@@ -56,7 +56,7 @@ def verify_webhook(
         raise InvalidWebhook(f"the header {error.args[0]} is missing") from None
     content = b"%b.%b.%b" % (_bytes(id_), _bytes(sent_at), body)
     if not _is_signed(keys, content, signatures):
-        raise InvalidWebhook("no signature is that of a secret known here")
+        raise InvalidWebhook("no signature matches a secret")
     if not (sent_at.isascii() and sent_at.isdigit() and _is_near(int(sent_at), tolerance_s)):
         raise InvalidWebhook("it was signed too long ago, or the clocks differ")
     return _read(body)
@@ -80,7 +80,7 @@ def _key(secret: str) -> bytes:
 
 def _is_signed(keys: Sequence[bytes], content: bytes, signatures: str) -> bool:
     expected = [b64encode(hmac.digest(key, content, hashlib.sha256)) for key in keys]
-    # Several, while a secret is exchanged. All are compared, each in constant time.
+    # There are several while a secret is replaced. Each comparison takes constant time.
     matching = [
         hmac.compare_digest(_bytes(signature.removeprefix(_VERSION)), each)
         for signature in signatures.split(" ")
@@ -91,7 +91,7 @@ def _is_signed(keys: Sequence[bytes], content: bytes, signatures: str) -> bool:
 
 
 def _bytes(header: str) -> bytes:
-    # Some frameworks decode what is no UTF-8 into lone surrogates.
+    # Some frameworks decode invalid UTF-8 into lone surrogates.
     return header.encode(errors="replace")
 
 
@@ -104,5 +104,5 @@ def _read(body: bytes) -> list[FeedEvent]:
         events = json.loads(body)["events"]
         read = [read_event(event["type"], event) for event in events]
     except (ValueError, KeyError, TypeError, RecursionError, MalformedFrame):
-        raise InvalidWebhook("it is signed, but not in a form known here") from None
+        raise InvalidWebhook("it is signed, but its content is unknown") from None
     return [event for event in read if event is not None]

@@ -66,9 +66,9 @@ def test_a_time_that_is_none_is_passed_over(told: object) -> None:
 
 def test_what_is_done_twice_at_most_when_in_doubt() -> None:
     """Only 429 says that nothing was done; other passing trouble leaves it open."""
-    assert refusal(429).is_doubtful is False
-    assert all(refusal(status).is_doubtful for status in (502, 503, 504))
-    assert [refusal(status).may_pass for status in (400, 401, 404, 409, 500, 503)] == [
+    assert refusal(429).is_outcome_unknown is False
+    assert all(refusal(status).is_outcome_unknown for status in (502, 503, 504))
+    assert [refusal(status).is_transient for status in (400, 401, 404, 409, 500, 503)] == [
         *(False, False, False, False, False, True)
     ]
 

@@ -3,7 +3,7 @@
 import pytest
 
 import keystay
-from keystay.control._request import delete, get, given, patch, post, post_once, segment
+from keystay.control._request import delete, get, patch, post, post_once, segment, without_none
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_a_part_of_a_path_stays_one(text: str, encoded: str) -> None:
 
 
 def test_a_part_of_a_path_is_something() -> None:
-    """Without an id, what is asked would be another question."""
+    """Without an id, what is asked would be another pending."""
     with pytest.raises(keystay.InvalidParams, match="must not be empty"):
         segment("")
 
@@ -34,7 +34,7 @@ def test_a_query_is_encoded() -> None:
     """Parameters may repeat, and hold anything."""
     request = get("/v1/feed", query=[("actor", "a b"), ("actor", "c&d+")])
     assert request.target == "/v1/feed?actor=a%20b&actor=c%26d%2B"
-    assert delete("/x", query=given(reason=None).items()).target == "/x"
+    assert delete("/x", query=without_none(reason=None).items()).target == "/x"
 
 
 def test_what_may_be_sent_twice() -> None:
@@ -56,7 +56,7 @@ def test_each_post_has_a_key_of_its_own() -> None:
 @pytest.mark.parametrize("value", [{1}, float("nan"), object(), b"bytes", {(1, 2): 3}])
 def test_what_json_cannot_say_is_not_sent(value: object) -> None:
     """The error names no value: it may be a secret."""
-    with pytest.raises(keystay.InvalidParams, match="plain data") as caught:
+    with pytest.raises(keystay.InvalidParams, match="JSON values") as caught:
         post("/x", {"data": value}, None)
     assert caught.value.__cause__ is None
 

@@ -8,8 +8,8 @@ from keystay.errors import ConnectionLost
 from keystay.options import ControlOptions
 
 OPTIONS = ControlOptions(max_attempts=4, retry_base_s=1.0, retry_cap_s=3.0)
-LOST = Failure(ConnectionLost(), may_pass=True, is_doubtful=True)
-BUSY = Failure(ConnectionLost(), may_pass=True, retry_after_s=10.0)
+LOST = Failure(ConnectionLost(), is_transient=True, is_outcome_unknown=True)
+BUSY = Failure(ConnectionLost(), is_transient=True, retry_after_s=10.0)
 
 
 def test_waits_double_up_to_the_cap_and_end() -> None:

@@ -22,13 +22,13 @@ from tests.support.client_py.golden import (
     session_unset,
     wire_session,
 )
-from tests.support.client_py.peer import Peer, PeerLine
+from tests.support.client_py.peer import Peer, PeerConnection
 from tests.support.end_to_end.program import Program, code_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def bound_program(run: Run, peer: Peer, **options: Any) -> tuple[Program, PeerLine]:
+async def bound_program(run: Run, peer: Peer, **options: Any) -> tuple[Program, PeerConnection]:
     """A program that restored the session of `KEY`, and the line it did it on."""
     opening = asyncio.ensure_future(run(peer.url, key=KEY, **options))
     line = await peer.accept()
@@ -36,7 +36,7 @@ async def bound_program(run: Run, peer: Peer, **options: Any) -> tuple[Program, 
     return await opening, line
 
 
-async def come_back(peer: Peer) -> PeerLine:
+async def come_back(peer: Peer) -> PeerConnection:
     """Take the client's next line, on which it restores the session."""
     line = await peer.accept()
     await line.serve_restore(KEY, CURSOR + 1, after=CURSOR)

@@ -4,7 +4,7 @@ Links in the states that tests begin with, and what they have to say.
 
 from typing import Any
 
-from keystay._conversation import Link
+from keystay._conversation import Conversation
 from keystay_protocol.codec import decode_command
 from keystay_protocol.commands import CommandName
 from keystay_protocol.frames import Command
@@ -16,31 +16,31 @@ from tests.support.client_py.golden import (
 )
 
 
-def sent(link: Link) -> list[Command]:
+def sent(conversation: Conversation) -> list[Command]:
     """Everything the link has to send now."""
     commands = []
-    while (message := link.next_message()) is not None:
+    while (message := conversation.next_message()) is not None:
         commands.append(decode_command(message))
     return commands
 
 
-def lines(link: Link) -> list[tuple[int, str, list[Any]]]:
+def lines(conversation: Conversation) -> list[tuple[int, str, list[Any]]]:
     """The same, easy to compare."""
-    return [(command.id, command.method, command.params) for command in sent(link)]
+    return [(command.id, command.method, command.params) for command in sent(conversation)]
 
 
-def open_link(**options: Any) -> Link:
+def open_conversation(**options: Any) -> Conversation:
     """A link on its first line, without a session."""
-    link = Link(**options)
-    link.line_opened()
-    return link
+    conversation = Conversation(**options)
+    conversation.transport_opened()
+    return conversation
 
 
-def bound_link(*, cursor: int | None = CURSOR) -> Link:
+def bound_conversation(*, cursor: int | None = CURSOR) -> Conversation:
     """A link whose command 1 restored the session, as the server tells it."""
-    link = open_link()
-    link.command(CommandName.RESTORE, [KEY])
-    sent(link)
-    link.receive(session_set(None))
-    link.receive(bound(1, cursor))
-    return link
+    conversation = open_conversation()
+    conversation.command(CommandName.RESTORE, [KEY])
+    sent(conversation)
+    conversation.receive(session_set(None))
+    conversation.receive(bound(1, cursor))
+    return conversation

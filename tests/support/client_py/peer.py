@@ -33,7 +33,7 @@ _log = logging.getLogger("tests.peer")
 _log.setLevel(logging.WARNING)
 
 
-class PeerLine:
+class PeerConnection:
     """The server's end of one connection."""
 
     def __init__(self, websocket: ServerConnection) -> None:
@@ -95,7 +95,7 @@ class Peer:
     """Accepts connections, one for each `accept`."""
 
     def __init__(
-        self, server: Server, lines: asyncio.Queue[PeerLine], clients: AsyncExitStack
+        self, server: Server, lines: asyncio.Queue[PeerConnection], clients: AsyncExitStack
     ) -> None:
         self._server = server
         self._lines = lines
@@ -103,7 +103,7 @@ class Peer:
         host, port, *_ = next(iter(server.sockets)).getsockname()
         self.url = f"ws://{host}:{port}"
 
-    async def accept(self) -> PeerLine:
+    async def accept(self) -> PeerConnection:
         """The next connection."""
         async with asyncio.timeout(WAIT_S):
             return await self._lines.get()
@@ -118,7 +118,7 @@ class Peer:
         self._clients.push_async_callback(client.close)
         return client
 
-    async def bound_client(self, **options: Any) -> tuple[keystay.Client, PeerLine]:
+    async def bound_client(self, **options: Any) -> tuple[keystay.Client, PeerConnection]:
         """A client that restored the session of `KEY`, and the line it did it on."""
         client = keystay.connect(self.url, key=KEY, options=replace(FAST, **options))
         self._clients.push_async_callback(client.close)
@@ -136,10 +136,10 @@ class Peer:
 @asynccontextmanager
 async def listening(port: int = 0, **options: Any) -> AsyncIterator[Peer]:
     """A peer on this port, or on a free one."""
-    lines: asyncio.Queue[PeerLine] = asyncio.Queue()
+    lines: asyncio.Queue[PeerConnection] = asyncio.Queue()
 
     async def take(websocket: ServerConnection) -> None:
-        lines.put_nowait(PeerLine(websocket))
+        lines.put_nowait(PeerConnection(websocket))
         await websocket.wait_closed()
 
     options.setdefault("subprotocols", ["keystay.v1"])
