@@ -10,6 +10,9 @@ from typing import Protocol
 
 MAX_OUTBOX_BYTES = 1024 * 1024
 
+HELD_BYTES = 16 * 1024
+"""How much is held, at most, to be written together."""
+
 
 class Wire(Protocol):
     """What an outbox writes to: a socket's transport, or a list in a test."""
@@ -36,18 +39,40 @@ class Outbox:
     gone, and comes back with a cursor.
     """
 
-    __slots__ = ("_max_bytes", "_owner", "_wire", "shut")
+    __slots__ = ("_held", "_max_bytes", "_owner", "_wire", "shut")
 
     def __init__(self, wire: Wire, owner: Owner, max_bytes: int = MAX_OUTBOX_BYTES) -> None:
         self._wire = wire
         self._owner = owner
         self._max_bytes = max_bytes
+        self._held: bytearray | None = None
         self.shut = False
 
     def send(self, data: bytes) -> None:
         """Send, or cut the client off if too much is waiting for it already."""
         if self.shut:
             return
+        if self._held is not None:
+            self._held += data
+            if len(self._held) < HELD_BYTES:
+                return
+            data, self._held = bytes(self._held), bytearray()
         self._wire.write(data)
         if self._wire.get_write_buffer_size() > self._max_bytes:
             self._owner.too_slow()
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether what is sent is kept until `release`."""
+        return self._held is not None
+
+    def hold(self) -> None:
+        """Keep what is sent until `release`, to be written together."""
+        if self._held is None:
+            self._held = bytearray()
+
+    def release(self) -> None:
+        """Write what was kept."""
+        held, self._held = self._held, None
+        if held:
+            self.send(bytes(held))

@@ -9,8 +9,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from contextlib import suppress
-from types import coroutine
-from typing import Any, cast
+from types import CoroutineType, coroutine
+from typing import Any
 
 from keystay_protocol.codec import encode_reply
 from keystay_protocol.errors import CommandError, InternalError, Timeout, UnknownCommand
@@ -49,7 +49,11 @@ class Dispatcher:
         try:
             if row is None:
                 raise UnknownCommand("there is no such command")
-            handling = cast("Coroutine[Any, Any, Any]", row.call(context, command.params))
+            handling = row.call(context, command.params)
+            if type(handling) is not CoroutineType:
+                reply = _success(command, handling, counted)
+                counted.add(clock() - started)
+                return reply
             waits_for = handling.send(None)
         except StopIteration as done:
             reply = _success(command, done.value, counted)

@@ -47,7 +47,8 @@ class _TracedRow(Row):
             set_status_on_exception=False,
         ) as span:
             try:
-                return await self._row.call(context, values)
+                result = self._row.call(context, values)
+                return await result if isinstance(result, Awaitable) else result
             except Exception as error:
                 code = error.code if isinstance(error, CommandError) else InternalError.code
                 note_failure(span, code, is_ours=isinstance(error, Unavailable | InternalError))

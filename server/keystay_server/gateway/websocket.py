@@ -196,6 +196,7 @@ class WebSocket(asyncio.Protocol):
         if self.connection is None:
             self.abort()  # The handshake is not complete: there is no close frame yet.
             return
+        self._outbox.release()
         if self._is_open:
             short = reason.encode()[:MAX_CLOSE_REASON_BYTES].decode(errors="ignore")
             self._protocol.send_close(code, short)
@@ -259,10 +260,11 @@ class WebSocket(asyncio.Protocol):
     def _read(self, data: bytes) -> None:
         """Process received data, up to the limits of the connection and of one turn."""
         was_held_back, self._unread = bool(self._unread), b""
-        start, size = 0, len(data)
+        start, size = self._receive_whole(data, 0), len(data)
+        if start == size and not was_held_back:
+            return  # Nearly always.
         while start < min(size, TURN_BYTES) and not self._is_held_back:
-            if self.connection is not None and not self._outbox.shut:
-                start = self._receive_whole(self.connection, data, start)
+            start = self._receive_whole(data, start)
             if start < size:
                 stop = start + SLICE_BYTES
                 if self.connection is None and not self._outbox.shut:
@@ -278,25 +280,34 @@ class WebSocket(asyncio.Protocol):
         elif was_held_back and not self._transport.is_closing():
             self._transport.resume_reading()
 
-    def _receive_whole(self, connection: Connection, data: bytes, start: int) -> int:
+    def _receive_whole(self, data: bytes, start: int) -> int:
         """
         Receive messages that are one small WebSocket frame each; return where they end.
 
         Nearly every command is one; this takes a fifth of the library's time. The library
         continues at the first byte of anything else.
         """
-        if self._message is not None or not self._protocol.is_between_frames:
+        connection, outbox, size = self.connection, self._outbox, len(data)
+        if connection is None or self._message is not None:
+            return start
+        if not self._protocol.is_between_frames:
             return start  # The library is in the middle of a message.
-        size = len(data)
-        end = min(size - 5, TURN_BYTES)
-        while start < end and not (self._outbox.shut or self._is_held_back):
+        end = size - 5 if size < TURN_BYTES else TURN_BYTES
+        while start < end:
             # RFC 6455, 5.2: FIN and binary; masked, with a length of one byte; the mask.
             length = data[start + 1] ^ 0x80
             stop = start + 6 + length
             if data[start] != 0x82 or length > 125 or stop > size:
                 break
+            if outbox.shut or self._is_blocked or self.is_draining or connection.is_full:
+                break
+            if stop < end:
+                # The replies to 16 commands in one write take half the time of 16 writes.
+                outbox.hold()
             connection.receive(apply_mask(data[start + 6 : stop], data[start + 2 : start + 6]))
             start = stop
+        if outbox.is_holding:
+            outbox.release()
         return start
 
     def _parse(self, data: bytes) -> None:

@@ -172,6 +172,15 @@ class Sessions:
         assert isinstance(change, SessionSet)
         return OpenedSession(key, change.record, events)
 
+    def is_known_to_be_live(self, key: str) -> bool:
+        """
+        Tell whether memory has a live session that the key opens; if not, ask `check`.
+
+        The digest of what is not a key is that of no session: the form needs no look.
+        """
+        record = self._store.peek(digest_of(key))
+        return record is not None and self._has_our_version(record.version)
+
     async def check(self, key: str) -> Record:
         """
         Return the live session that the key opens. Changes nothing.
@@ -219,9 +228,12 @@ class Sessions:
         """Whether a session seemed to be over only because it could not be extended."""
         return self._extend_held is not None and await self._extend_held(actor_id, is_meant)
 
-    def _check_version(self, version: str | None) -> None:
+    def _has_our_version(self, version: str | None) -> bool:
         ours = self._rules.version
-        if ours is not None and version is not None and _minor(version) != _minor(ours):
+        return ours is None or version is None or _minor(version) == _minor(ours)
+
+    def _check_version(self, version: str | None) -> None:
+        if not self._has_our_version(version):
             raise BadVersion
 
     async def log_out(

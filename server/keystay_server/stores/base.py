@@ -319,6 +319,13 @@ class Store(Protocol):
             IdempotencyConflict: If something else was done under the name of its `once`.
         """
 
+    def peek(self, digest: bytes) -> "Record | None":
+        """
+        Return the live session with this digest if memory has it; None: ask `check`.
+
+        Only an embedded store has anything in memory.
+        """
+
     async def check(self, actor_id: str, digest: bytes) -> Record:
         """
         Return the live session that the key opens. Changes nothing.

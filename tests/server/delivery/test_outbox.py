@@ -2,6 +2,7 @@
 The way out to one client, bounded.
 """
 
+from keystay_server.delivery.outbox import HELD_BYTES
 from tests.support.server.wire import Wire, outbox_of
 
 
@@ -47,4 +48,40 @@ def test_after_goodbye_nothing_is_sent() -> None:
     outbox = outbox_of(wire)
     outbox.shut = True
     outbox.send(b"late")
+    assert wire.written == []
+
+
+def test_what_is_held_is_written_together() -> None:
+    """In the order in which it was sent; then everything is written at once again."""
+    wire = Wire()
+    outbox = outbox_of(wire)
+    outbox.hold()
+    outbox.send(b"first")
+    outbox.send(b"second")
+    assert wire.written == []
+    outbox.release()
+    outbox.send(b"third")
+    assert wire.written == [b"firstsecond", b"third"]
+
+
+def test_not_more_is_held_than_a_bound() -> None:
+    """However many replies one read brings."""
+    wire = Wire()
+    outbox = outbox_of(wire)
+    outbox.hold()
+    for _ in range(10):
+        outbox.send(b"x" * 5000)
+    assert max(map(len, wire.written)) < HELD_BYTES + 5000
+    outbox.release()
+    assert sum(map(len, wire.written)) == 50_000
+
+
+def test_nothing_that_is_held_is_written_after_the_end() -> None:
+    """The close frame was the last one."""
+    wire = Wire()
+    outbox = outbox_of(wire)
+    outbox.hold()
+    outbox.send(b"late")
+    outbox.shut = True
+    outbox.release()
     assert wire.written == []

@@ -3,6 +3,7 @@ The `session.` commands (SPEC section 3).
 """
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Any
 
 from keystay_protocol.commands import LogoutScope
@@ -10,16 +11,22 @@ from keystay_protocol.errors import InvalidParams, LoginDisabled, NoSession
 from keystay_protocol.frames import MAX_CURSOR
 from keystay_server.delivery.hub import Bound
 from keystay_server.gateway.context import Context
-from keystay_server.sessions.service import SessionRequest
+from keystay_server.sessions.service import SessionRequest, Sessions
 from keystay_server.stores.base import Restored, StoredEvent
 
 MAX_LISTED = 200
 """Sessions in one reply: with the largest meta each, they fit into what a client must take."""
 
 
-async def is_valid(context: Context, key: str) -> None:
+def is_valid(context: Context, key: str) -> Awaitable[None] | None:
     """Return if the key opens a live session; change nothing."""
-    await context.services.sessions.check(key)
+    sessions = context.services.sessions
+    # Without a coroutine: half of the time.
+    return None if sessions.is_known_to_be_live(key) else _checked(sessions, key)
+
+
+async def _checked(sessions: Sessions, key: str) -> None:
+    await sessions.check(key)
 
 
 async def restore(context: Context, key: str, options: dict[str, Any] | None) -> dict[str, Any]:

@@ -5,14 +5,15 @@ A handler gets the parameters already checked, in order; one that was left out
 is None.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from keystay_protocol.errors import InvalidParams
 from keystay_server.gateway.context import Context
 
-Handler = Callable[..., Awaitable[Any]]
+Handler = Callable[..., Any]
+"""Returns the result, or a coroutine that does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +73,9 @@ class Row:
         self.params = params
         self._types = [param.type for param in params]
 
-    def call(self, context: Context, values: list[Any]) -> Awaitable[Any]:
+    def call(self, context: Context, values: list[Any]) -> Any:
         """
-        Check the parameters and make the handler's coroutine, not yet started.
+        Check the parameters; return the handler's result, or its coroutine, not yet started.
 
         Raises:
             InvalidParams: If there are too many, too few, or one is of the wrong type.

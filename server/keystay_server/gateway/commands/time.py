@@ -7,6 +7,6 @@ import time
 from keystay_server.gateway.context import Context
 
 
-async def now(context: Context) -> int:
+def now(context: Context) -> int:
     """This node's clock: Unix time in milliseconds."""
     return time.time_ns() // 1_000_000

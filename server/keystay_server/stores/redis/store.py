@@ -176,6 +176,10 @@ class RedisStore:
             events += [decode_event(new.actor_id, event) for event in told]
         return events
 
+    def peek(self, digest: bytes) -> Record | None:
+        """Return None, as `Store.peek` says: nothing is in memory."""
+        return None
+
     async def check(self, actor_id: str, digest: bytes) -> Record:
         """Return the live session that the key opens, as `Store.check` says."""
         answer = await self._run(scripts.CHECK, actor_id, digest.hex())

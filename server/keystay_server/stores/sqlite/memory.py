@@ -65,6 +65,13 @@ class Memory:
         for digest in digests:
             self._entries.pop(digest, None)
 
+    def peek(self, digest: bytes, now: int) -> Record | None:
+        """The session that the key opens if it is live; None also tells nothing about why."""
+        entry = self._entries.get(digest)
+        if type(entry) is not Record or now >= entry.expires_at or digest in self.refused:
+            return None
+        return entry
+
     def live(self, actor_id: str, digest: bytes, now: int) -> Record:
         """
         Return the live session that the key opens.

@@ -118,6 +118,9 @@ class SqliteStore:
                 case Progress.REFUSED:
                     raise SessionLimit
 
+    def peek(self, digest: bytes) -> Record | None:
+        return self._memory.peek(digest, self._clock())
+
     async def check(self, actor_id: str, digest: bytes) -> Record:
         return self._memory.live(actor_id, digest, self._clock())
 

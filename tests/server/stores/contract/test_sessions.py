@@ -134,6 +134,20 @@ async def test_any_text_can_be_an_actor(installation: Installation, actor_id: st
     assert (await store.history(actor_id, 0)).events == [event]
 
 
+async def test_what_memory_has_is_what_check_returns(installation: Installation) -> None:
+    """A peek returns a live session, or None where nothing is in memory, and of all others."""
+    store, new, other = installation.store, new_session(), new_session("bob")
+    await opened(store, new)
+    record = store.peek(new.digest)
+    assert record is None or record == await store.check("alice", new.digest)
+    assert store.peek(other.digest) is None
+    installation.pass_time(new.ttl_ms)
+    assert store.peek(new.digest) is None
+    await opened(store, other)
+    await store.end("bob", None, LogoutScope.ALL, "revoked")
+    assert store.peek(other.digest) is None
+
+
 async def test_a_key_that_never_was_opens_nothing(store: Store) -> None:
     """An unknown key answers NoSession, whether or not there is such an actor."""
     await opened(store, new_session("alice"))
