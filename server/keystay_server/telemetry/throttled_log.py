@@ -1,37 +1,60 @@
 """
-A line in the log about what anybody can make happen as often as they like.
+Log lines about what anybody can cause at any rate.
 """
 
 import logging
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 EVERY_S = 60.0
 
-log = logging.getLogger("keystay.control")
+
+@dataclass(slots=True)
+class _Kind:
+    unlogged: int = 0
+    quiet_until: float = -math.inf
 
 
 class ThrottledLog:
     """
-    Logs the first time, and then once a minute at most, with how many times it did not.
+    Writes one line a minute of each kind, with the number of those that it left out.
 
     Args:
-        clock: Seconds that never go back.
+        logger: Where the lines go.
+        clock: Monotonic seconds.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, logger: logging.Logger, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._logger = logger
         self._clock = clock
-        self._unlogged = 0
-        self._quiet_until = -math.inf
+        self._kinds: dict[str, _Kind] = {}
 
-    def warn(self, text: str) -> None:
-        """Log this, unless a line was logged a short while ago."""
+    def warning(self, text: str, kind: str = "", **fields: Any) -> None:
+        """Write a warning, unless one of this kind was written within a minute."""
+        self._write(logging.WARNING, text, kind, fields)
+
+    def info(self, text: str, kind: str = "", **fields: Any) -> None:
+        """
+        Write a line at level INFO, unless one of this kind was written within a minute.
+
+        Args:
+            kind: From a bounded set: each is remembered.
+            fields: What the line has besides its text.
+        """
+        self._write(logging.INFO, text, kind, fields)
+
+    def _write(self, level: int, text: str, kind: str, fields: dict[str, Any]) -> None:
         now = self._clock()
-        if now < self._quiet_until:
-            self._unlogged += 1
+        state = self._kinds.setdefault(kind, _Kind())
+        if now < state.quiet_until:
+            state.unlogged += 1
             return
-        self._quiet_until = now + EVERY_S
-        others = f", and {self._unlogged} more since the line before" if self._unlogged else ""
-        log.warning("%s%s", text, others)
-        self._unlogged = 0
+        state.quiet_until = now + EVERY_S
+        more = f", and {state.unlogged} more since the line before" if state.unlogged else ""
+        self._logger.log(level, "%s%s", text, more, extra=fields)
+        state.unlogged = 0

@@ -2,11 +2,14 @@
 Limits the responses to wrong API keys, by address and node.
 """
 
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 
 from keystay_server.telemetry.throttled_log import ThrottledLog
+
+log = logging.getLogger("keystay.control")
 
 PER_ADDRESS_S, ADDRESS_BURST = 10.0, 20
 PER_NODE_S, NODE_BURST = 100.0, 200
@@ -47,7 +50,7 @@ class WrongKeys:
         self._clock = clock
         self._all = Bucket(PER_NODE_S, NODE_BURST, clock())
         self._by_address: OrderedDict[str, Bucket] = OrderedDict()
-        self._log = ThrottledLog(clock)
+        self._log = ThrottledLog(log, clock)
 
     def __len__(self) -> int:
         """The number of addresses that are kept."""
@@ -56,7 +59,7 @@ class WrongKeys:
     def record(self, address: str) -> bool:
         """Count one; tell whether it is within the limits."""
         now = self._clock()
-        self._log.warn(f"wrong API key from {address or '?'}")
+        self._log.warning(f"wrong API key from {address or '?'}")
         bucket = self._by_address.pop(address, None) or Bucket(
             PER_ADDRESS_S, ADDRESS_BURST, now
         )

@@ -6,10 +6,13 @@ first one that never had a response, else one that waits between two requests. A
 with a request is never closed for another one.
 """
 
+import logging
 from collections import OrderedDict
 from typing import Protocol
 
 from keystay_server.telemetry.throttled_log import ThrottledLog
+
+log = logging.getLogger("keystay.control")
 
 
 class IdleConnection(Protocol):
@@ -31,7 +34,7 @@ class IdleConnections:
         self.max_connections = max_connections
         self._unused: OrderedDict[IdleConnection, None] = OrderedDict()
         self._used: OrderedDict[IdleConnection, None] = OrderedDict()
-        self._log = ThrottledLog()
+        self._log = ThrottledLog(log)
 
     def add(self, connection: IdleConnection, *, was_used: bool) -> None:
         """The connection became idle; `was_used` if it had a response before."""
@@ -49,4 +52,6 @@ class IdleConnections:
         if idle:
             connection, _ = idle.popitem(last=False)
             address = connection.evict()
-            self._log.warn(f"the control port is full: closed an idle connection of {address}")
+            self._log.warning(
+                f"the control port is full: closed an idle connection of {address}"
+            )
