@@ -9,12 +9,13 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from keystay_server.gateway.commands import COMMANDS
-from keystay_server.stores.base import Store
+from keystay_server.stores import open_store
+from keystay_server.stores.base import Retention
+from keystay_server.stores.observed import observed
 from keystay_server.telemetry.catalogue import METRICS
 from keystay_server.telemetry.counts import Counts
-from keystay_server.telemetry.durations import Operations
 from keystay_server.telemetry.metrics import Build, Metrics
-from keystay_server.telemetry.operations import operations_of
+from keystay_server.telemetry.operations import Meter
 from tests.support.deploy.files import text
 
 DASHBOARD: dict[str, Any] = json.loads(text("grafana/keystay.json"))
@@ -40,7 +41,7 @@ def exposed() -> set[str]:
     """The names of all samples that a node exposes."""
     counts = Counts()
     counts.know(COMMANDS)
-    counts.operations.update((name, Operations()) for name in operations_of(Store))
+    observed(open_store("memory://", Retention()), Meter(counts.operations))
     families = text_string_to_metric_families(
         Metrics(counts, Build("1", "memory")).exposed().decode()
     )

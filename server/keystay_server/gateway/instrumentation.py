@@ -14,10 +14,11 @@ from keystay_server.settings.config import Config
 from keystay_server.settings.errors import ConfigError
 from keystay_server.stores import EMBEDDED
 from keystay_server.stores.base import Store
+from keystay_server.stores.observed import observed
 from keystay_server.telemetry.counts import Counts
 from keystay_server.telemetry.loop_lag import LoopLag
 from keystay_server.telemetry.metrics import Build, Metrics
-from keystay_server.telemetry.operations import around, metered, operations_of
+from keystay_server.telemetry.operations import Meter
 
 log = logging.getLogger("keystay")
 
@@ -41,22 +42,21 @@ def instrument(config: Config, store: Store) -> Instrumentation:
         ConfigError: If `traces` is set and OpenTelemetry is not installed.
     """
     counts, kind = Counts(), urlsplit(config.store).scheme
-    commands, operations = COMMANDS, set(operations_of(Store))
+    commands = COMMANDS
     if config.traces:
-        commands, store = _traced(store, operations)
-    if kind in EMBEDDED:
-        # They are answered from memory: reading the clock would take about as long.
-        operations -= {"check", "restore"}
+        commands, store = _traced(store)
+    # They are answered from memory: reading the clock would take about as long.
+    uncounted = {"check", "restore"} if kind in EMBEDDED else ()
     return Instrumentation(
         counts,
         Metrics(counts, Build(__version__, kind)),
         LoopLag(counts.loop_lag),
         commands,
-        around(store, operations, metered(counts.operations)),
+        observed(store, Meter(counts.operations, uncounted)),
     )
 
 
-def _traced(store: Store, operations: set[str]) -> tuple[Mapping[str, Row], Store]:
+def _traced(store: Store) -> tuple[Mapping[str, Row], Store]:
     try:
         from keystay_server.gateway.traced_commands import traced_table
         from keystay_server.telemetry.tracing import is_provided, traced, tracer
@@ -66,4 +66,4 @@ def _traced(store: Store, operations: set[str]) -> tuple[Mapping[str, Row], Stor
     if not is_provided():
         log.warning("there are no traces: this program has set up no OpenTelemetry provider")
         return COMMANDS, store
-    return traced_table(COMMANDS, tracer()), around(store, operations, traced(tracer()))
+    return traced_table(COMMANDS, tracer()), observed(store, traced(tracer()))

@@ -1,59 +1,48 @@
 """
-Stands around a store, and sees every call that may have to wait for it.
+Counts the operations of a store, and how long each took.
 """
 
-import inspect
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Callable, Collection, Coroutine
 from functools import wraps
-from typing import Any, TypeVar, cast
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from keystay_protocol.errors import Unavailable
 from keystay_server.telemetry.durations import Operations, clock
 
-StoreT = TypeVar("StoreT")
-Operation = Callable[..., Awaitable[Any]]
-
-_LIFE = ("start", "stop")
-
-
-def operations_of(protocol: type) -> list[str]:
-    """The names of what can be asked of a store: its coroutines, but its start and stop."""
-    methods = inspect.getmembers(protocol, inspect.iscoroutinefunction)
-    return [name for name, _ in methods if name not in (*_LIFE, "__init__")]
+P = ParamSpec("P")
+T = TypeVar("T")
+Operation = Callable[P, Coroutine[Any, Any, T]]
 
 
-def around(
-    store: StoreT, names: Collection[str], wrap: Callable[[str, Operation], Operation]
-) -> StoreT:
-    """Return a store that is the same but for these operations, each in its wrapping."""
-    return cast("StoreT", _Around(store, names, wrap))
+class Observe(Protocol):
+    """Makes an operation of this name into one that is observed; its types stay the same."""
+
+    def __call__(self, name: str, operation: Operation[P, T], /) -> Operation[P, T]:
+        """Return the operation to be called instead."""
 
 
-class _Around:
-    """What is not an operation, and what a store has of its own, is passed through."""
+class Meter:
+    """
+    Counts, for each operation, how long it took and whether it found the store out of reach.
+
+    Args:
+        operations: What was counted, by name.
+        uncounted: The names of operations that are returned as they are.
+    """
 
     def __init__(
-        self, store: Any, names: Collection[str], wrap: Callable[[str, Operation], Operation]
+        self, operations: dict[str, Operations], uncounted: Collection[str] = ()
     ) -> None:
-        self._store = store
-        method: Any
-        for name, method in inspect.getmembers(store, callable):
-            # Its own attribute also where it is as it was: `__getattr__` takes longer.
-            if not name.startswith("_"):
-                setattr(self, name, wrap(name, method) if name in names else method)
+        self._operations = operations
+        self._uncounted = uncounted
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
-
-
-def metered(seen: dict[str, Operations]) -> Callable[[str, Operation], Operation]:
-    """A wrapping that counts, for each operation, how long it took and whether it failed."""
-
-    def wrap(name: str, operation: Operation) -> Operation:
-        calls = seen.setdefault(name, Operations())
+    def __call__(self, name: str, operation: Operation[P, T], /) -> Operation[P, T]:
+        if name in self._uncounted:
+            return operation
+        calls = self._operations.setdefault(name, Operations())
 
         @wraps(operation)
-        async def timed(*args: Any, **kwargs: Any) -> Any:
+        async def timed(*args: P.args, **kwargs: P.kwargs) -> T:
             started = clock()
             try:
                 return await operation(*args, **kwargs)
@@ -64,5 +53,3 @@ def metered(seen: dict[str, Operations]) -> Callable[[str, Operation], Operation
                 calls.add(clock() - started)
 
         return timed
-
-    return wrap

@@ -9,7 +9,6 @@ A span never has a parameter, a key, an actor or a session in it.
 """
 
 from functools import wraps
-from typing import Any
 
 from opentelemetry.trace import (
     ProxyTracerProvider,
@@ -25,7 +24,7 @@ from opentelemetry.trace import (
 
 from keystay_protocol import __version__
 from keystay_protocol.errors import CommandError, Unavailable
-from keystay_server.telemetry.operations import Operation
+from keystay_server.telemetry.operations import Observe, Operation, P, T
 
 
 def is_provided() -> bool:
@@ -38,12 +37,12 @@ def tracer() -> Tracer:
     return get_tracer("keystay", __version__)
 
 
-def traced(tracer: Tracer) -> Any:
-    """A wrapping for `around`: each call of the store that is a part of a span is one too."""
+def traced(tracer: Tracer) -> Observe:
+    """Make each call of the store within a command's span a span too."""
 
-    def wrap(name: str, operation: Operation) -> Operation:
+    def observe(name: str, operation: Operation[P, T], /) -> Operation[P, T]:
         @wraps(operation)
-        async def spanned(*args: Any, **kwargs: Any) -> Any:
+        async def spanned(*args: P.args, **kwargs: P.kwargs) -> T:
             if not get_current_span().is_recording():
                 # Nobody's command: what the node does on its own, several times a second.
                 return await operation(*args, **kwargs)
@@ -61,7 +60,7 @@ def traced(tracer: Tracer) -> Any:
 
         return spanned
 
-    return wrap
+    return observe
 
 
 def note_failure(span: Span, code: str, *, is_ours: bool) -> None:

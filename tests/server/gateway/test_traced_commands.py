@@ -18,9 +18,8 @@ from keystay_server.settings.config import Config
 from keystay_server.settings.errors import ConfigError
 from keystay_server.stores import open_store
 from keystay_server.stores.base import Retention, Store
-from keystay_server.telemetry.operations import around, operations_of
+from keystay_server.stores.observed import observed
 from keystay_server.telemetry.tracing import traced
-from tests.support.server.far_store import FarStore
 from tests.support.server.memory_node import MemoryNode, running_node
 
 NO_KEY = "alice:kst_" + "A" * 43
@@ -39,8 +38,8 @@ async def traced_node(exporter: InMemorySpanExporter) -> AsyncIterator[MemoryNod
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     tracer = provider.get_tracer("keystay")
 
-    def watched(store: FarStore) -> FarStore:
-        return around(store, operations_of(Store), traced(tracer))
+    def watched(store: Store) -> Store:
+        return observed(store, traced(tracer))
 
     table = traced_table(COMMANDS, tracer)
     async with running_node(commands=table, watched=watched) as node:

@@ -21,7 +21,7 @@ from keystay_server.gateway.login.anonymous import Anonymous
 from keystay_server.gateway.login.authenticators import Authenticator
 from keystay_server.sessions.expiry import Activity, Expiry
 from keystay_server.sessions.service import Rules, SessionRequest, Sessions
-from keystay_server.stores.base import Record, Retention, SessionSet, StoredEvent
+from keystay_server.stores.base import Record, Retention, SessionSet, Store, StoredEvent
 from keystay_server.stores.sqlite import SqliteStore
 from keystay_server.stores.sqlite.store import unix_ms
 from keystay_server.telemetry.counts import Counts
@@ -136,7 +136,7 @@ async def running_node(
     deadline_s: float = 5.0,
     frame: Callable[[bytes], bytes] = bytes,
     messages: Limits = DEFAULT_LIMITS,
-    watched: Callable[[FarStore], FarStore] = lambda store: store,
+    watched: Callable[[Store], Store] = lambda store: store,
     activity: Activity = Activity.CONNECTION,
     **settings: Any,
 ) -> AsyncIterator[MemoryNode]:
