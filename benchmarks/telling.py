@@ -13,7 +13,8 @@ from itertools import chain, zip_longest
 
 from benchmarks.crowd import Guest, Said, a_few_at_once, come, crowd
 from benchmarks.servers import Nodes, Server
-from keystay_server.sessions.service import Rules, SessionRequest, Sessions
+from keystay_server.sessions.policy import Rules
+from keystay_server.sessions.service import SessionRequest, Sessions
 from keystay_server.stores import open_store
 from keystay_server.stores.base import Emitted, Retention, StoredEvent
 
@@ -153,5 +154,5 @@ async def _ending_at(sessions: Sessions, at: float) -> str:
     """Open a session of a new actor that ends then, however it is held; return its key."""
     actor_id = f"player-{random.getrandbits(64):x}"
     key, new = sessions.prepare(SessionRequest(actor_id, max_age_s=at - time.time()))
-    await sessions.create(new)
+    await sessions.create_prepared(new)
     return key

@@ -32,8 +32,8 @@ from keystay_server.node.heartbeat import Heartbeat
 from keystay_server.node.reload import Reloading
 from keystay_server.node.tls import Certificate
 from keystay_server.sessions.expiry import Activity, Expiry
-from keystay_server.sessions.policy import parse_policy
-from keystay_server.sessions.service import Rules, Sessions
+from keystay_server.sessions.policy import Rules, parse_policy
+from keystay_server.sessions.service import Sessions
 from keystay_server.settings.addresses import parse_address
 from keystay_server.settings.config import Config
 from keystay_server.settings.errors import ConfigError

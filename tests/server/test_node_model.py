@@ -24,7 +24,8 @@ from hypothesis.stateful import (
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import CommandError
 from keystay_server.sessions.expiry import Activity
-from keystay_server.sessions.service import Rules, SessionRequest, Sessions
+from keystay_server.sessions.policy import Rules
+from keystay_server.sessions.service import SessionRequest, Sessions
 from keystay_server.stores.base import (
     UNLIMITED,
     Policy,
@@ -183,7 +184,7 @@ class WholeNode(RuleBasedStateMachine):
         assume(len(actor.live(now)) < MOST_LIVE)
         elsewhere = Sessions(self.node.store, Rules(TTL_MS / 1000, policy=policy))
         key, new = elsewhere.prepare(SessionRequest(actor_id))
-        error = self.error_of(elsewhere.create(new))
+        error = self.error_of(elsewhere.create_prepared(new))
         replaced = actor.replaced_under(policy, now)
         expired = actor.expired_under(policy, now)
         for other in expired:
@@ -216,7 +217,7 @@ class WholeNode(RuleBasedStateMachine):
 
     @rule(session=keys, revision=st.none() | st.integers(1, 2))
     def change(self, session: SessionModel, revision: int | None) -> None:
-        changing = self.node.elsewhere.change(session.id, meta={"n": 1}, revision=revision)
+        changing = self.node.elsewhere.update(session.id, meta={"n": 1}, revision=revision)
         error = self.error_of(changing)
         if session.error_at(self.model.now) is not None:
             assert error == "noSession"
@@ -232,7 +233,7 @@ class WholeNode(RuleBasedStateMachine):
         elsewhere, actor = self.node.elsewhere, session.actor
         for _ in range(times):
             if is_to_all:
-                error = self.error_of(elsewhere.emit(actor.id, "game.move", None))
+                error = self.error_of(elsewhere.emit_to_actor(actor.id, "game.move", None))
             else:
                 saying = elsewhere.emit_to_session(session.id, "game.move", None)
                 error = self.error_of(saying)

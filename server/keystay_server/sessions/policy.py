@@ -1,13 +1,28 @@
 """
-How a policy is written: `many`, `single`, `limit:N`, `deny:N`.
+What holds for all sessions of an installation, and how a policy is written.
 """
+
+from dataclasses import dataclass
 
 from keystay_server.stores.base import UNLIMITED, Policy
 
 
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What holds for every session that is not created with values of its own."""
+
+    ttl_s: float
+    """How long a session lives without activity."""
+    max_age_s: float | None = None
+    """How long it lives at most; None for no bound."""
+    policy: Policy = UNLIMITED
+    version: str | None = None
+    """The application's version: a session of another major.minor is refused."""
+
+
 def parse_policy(text: str) -> Policy:
     """
-    Read how many sessions an actor may have, and what one more does.
+    Read a policy: `many`, `single`, `limit:N` or `deny:N`.
 
     Raises:
         ValueError: If it is none of the four forms.

@@ -250,7 +250,9 @@ async def test_a_history_that_began_anew_is_a_gap(node: MemoryNode) -> None:
     key = await client.login()
     node.store.is_losing = True
     await node.revoke(key)
-    [other] = await node.elsewhere.create(node.elsewhere.prepare(SessionRequest("alice"))[1])
+    [other] = await node.elsewhere.create_prepared(
+        node.elsewhere.prepare(SessionRequest("alice"))[1]
+    )
     node.hub.announced(StoredEvent("alice", other.cursor, 0, other.change))
     await client.wire.until(lambda wire: wire.told()[-1][0] == UNSET)
 
@@ -327,7 +329,7 @@ async def test_an_end_that_a_command_meets_comes_after_what_was_missed(
     await client.call("events.subscribe", ["game"])
     key = await client.login()
     node.store.is_losing = True
-    said = await node.elsewhere.emit("alice", "game.over", None)
+    said = await node.elsewhere.emit_to_actor("alice", "game.over", None)
     end = await node.revoke(key)
     assert await client.refusal(f"session.{method}") == error
     assert client.wire.told()[1:] == [("game.over", said.cursor), (UNSET, end.cursor)]

@@ -163,7 +163,7 @@ async def test_what_a_backend_says_is_encoded_once(node: MemoryNode) -> None:
         peer.paths = ("game",)
         await hub.bind(peer, key, restoring(node, key))
     del framed[:]
-    event = await node.elsewhere.emit("alice", "game.move", {"to": 7})
+    event = await node.elsewhere.emit_to_actor("alice", "game.move", {"to": 7})
     hub.announced(event)
     await hub.stop()
     assert len(framed) == 1
@@ -192,7 +192,7 @@ async def test_a_replay_fits_into_what_may_wait() -> None:
         cursor = (await node.elsewhere.restore(key)).cursor
         for count, is_recovered in ((6, True), (2, False)):
             for _ in range(count):
-                await node.elsewhere.emit("alice", "game.map", "x" * 1000)
+                await node.elsewhere.emit_to_actor("alice", "game.map", "x" * 1000)
             wire = Wire()
             peer = Peer(outbox_of(wire))
             peer.paths = ("game",)
@@ -212,8 +212,8 @@ async def test_a_replay_is_measured_by_what_is_sent() -> None:
         id_ = (await node.sessions.check(other)).id
         for _ in range(10):
             await node.elsewhere.emit_to_session(id_, "game.map", "x" * 2000)
-            await node.elsewhere.emit("alice", "chat.line", "x" * 2000)
-        said = await node.elsewhere.emit("alice", "game.map", None)
+            await node.elsewhere.emit_to_actor("alice", "chat.line", "x" * 2000)
+        said = await node.elsewhere.emit_to_actor("alice", "game.map", None)
         wire = Wire()
         peer = Peer(outbox_of(wire))
         peer.paths = ("game",)
@@ -287,12 +287,12 @@ async def test_an_actors_event_is_not_sent_again_on_a_move(node: MemoryNode) -> 
     client = node.connect()
     await client.call("events.subscribe", ["game"])
     _, result = await client.call("session.restore", first)
-    unheard = (await node.elsewhere.emit("alice", "game.move", 0)).cursor - 1
+    unheard = (await node.elsewhere.emit_to_actor("alice", "game.move", 0)).cursor - 1
     for cursor, expected in ((result["cursor"], [0, 1]), (unheard, [0, 1, 2])):
         node.store.hold_calls("restore")
         moving = client.send("session.restore", second, {"cursor": cursor})
         await node.store.until_asked("restore", len(expected))
-        await node.elsewhere.emit("alice", "game.move", expected[-1])
+        await node.elsewhere.emit_to_actor("alice", "game.move", expected[-1])
         node.store.deliver_calls("restore")
         _, result = await client.reply(moving)
         assert result["recovered"] is True
@@ -334,7 +334,7 @@ async def test_a_move_does_not_recover_what_only_another_session_was_sent(
     _, result = await client.call("session.restore", first)
     id_ = (await node.elsewhere.check(second)).id
     await node.elsewhere.emit_to_session(id_, "game.move", 1)
-    last = await node.elsewhere.emit("alice", "game.move", 2)
+    last = await node.elsewhere.emit_to_actor("alice", "game.move", 2)
     _, result = await client.call("session.restore", second, {"cursor": result["cursor"]})
     assert result["recovered"] is False
     assert client.wire.cursors() == [last.cursor]
@@ -350,7 +350,7 @@ async def test_moving_sends_nothing_that_comes_too_late(
     await client.login()
     [seen] = client.wire.cursors()
     second_key = await node.open_session()
-    said = await node.elsewhere.emit("alice", "game.started", None)
+    said = await node.elsewhere.emit_to_actor("alice", "game.started", None)
     if is_unbound:
         await client.call("session.logout")
     # As it does who has not received yet what was said.
@@ -377,14 +377,14 @@ async def test_nobody_hears_of_another_actor_on_the_way(
     node.store.hold_calls("restore")
     moving = client.send("session.restore", key if is_real else UNKNOWN.replace("alice", "bob"))
     await node.store.until_asked("restore", 1)
-    said = await node.elsewhere.emit("alice", "game.move", None)
-    await node.elsewhere.emit("bob", "game.secret", None)
+    said = await node.elsewhere.emit_to_actor("alice", "game.move", None)
+    await node.elsewhere.emit_to_actor("bob", "game.secret", None)
     node.store.deliver_calls("restore")
     error, _ = await client.reply(moving)
     assert error == (None if is_real else "noSession")
     assert client.wire.told()[:2] == [(SET, own), ("game.move", said.cursor)]
     assert "game.secret" not in [name for name, _ in client.wire.told()]
-    after = await node.elsewhere.emit("bob" if is_real else "alice", "game.move", None)
+    after = await node.elsewhere.emit_to_actor("bob" if is_real else "alice", "game.move", None)
     assert client.wire.told()[-1] == ("game.move", after.cursor)
 
 
@@ -555,14 +555,14 @@ async def test_a_connection_remembers_few_actors(node: MemoryNode) -> None:
     await client.call("events.subscribe", ["game"])
     key = await client.login("alice")
     [seen] = client.wire.cursors()
-    said = await node.elsewhere.emit("alice", "game.move", None)
+    said = await node.elsewhere.emit_to_actor("alice", "game.move", None)
     for number in range(MAX_PASTS + 1):
         await client.login(f"actor-{number}")
     _, result = await client.call("session.restore", key, {"cursor": seen})
     assert result["recovered"] is False
     assert client.wire.cursors().count(said.cursor) == 1
     node.clock.passed_ms += 10  # So that its cursor is beyond those of the forgotten actors.
-    newer = await node.elsewhere.emit("alice", "game.move", None)
+    newer = await node.elsewhere.emit_to_actor("alice", "game.move", None)
     _, result = await client.call("session.restore", key, {"cursor": said.cursor})
     assert result["recovered"] is True
     assert client.wire.cursors()[-1] == newer.cursor

@@ -60,7 +60,7 @@ async def change(node: MemoryNode, key: str) -> None:
 
 async def say(node: MemoryNode, key: str) -> None:
     """A backend elsewhere says something to all sessions of the actor."""
-    await node.elsewhere.emit(split_key(key)[0], "game.move", split_key(key)[0])
+    await node.elsewhere.emit_to_actor(split_key(key)[0], "game.move", split_key(key)[0])
 
 
 async def end(node: MemoryNode, key: str) -> None:

@@ -74,7 +74,7 @@ async def test_nothing_behind_a_broken_frame_is_run(gateway: Gateway) -> None:
         async with gateway.connected() as peer:
             peer.send(broken, login, NORMAL)
             await peer.end()
-    assert await gateway.node.sessions.page("alice", 1) == []
+    assert await gateway.node.sessions.list_page("alice", 1) == []
 
 
 async def test_the_server_ends_the_connection_when_its_close_frame_is_answered(
@@ -106,7 +106,7 @@ async def test_what_comes_after_the_close_frame_is_not_run(gateway: Gateway) -> 
         peer.send(login)
         peer.send(frame(CLOSE, struct.pack("!H", 1003)))
         assert await peer.end() == b""
-        assert await gateway.node.sessions.page("alice", 1) == []
+        assert await gateway.node.sessions.list_page("alice", 1) == []
 
 
 @pytest.mark.parametrize("how", ["half-closed", "reset", "close frame"])

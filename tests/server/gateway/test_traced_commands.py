@@ -104,7 +104,7 @@ async def test_what_a_node_does_on_its_own_is_no_trace(
     traced_node: MemoryNode, exporter: InMemorySpanExporter
 ) -> None:
     """The calls of the store that belong to no command would be several a second."""
-    await traced_node.sessions.page("alice", 1)
+    await traced_node.sessions.list_page("alice", 1)
     assert exporter.get_finished_spans() == ()
 
 

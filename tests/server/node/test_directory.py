@@ -16,7 +16,8 @@ from keystay_server.delivery.hub import Hub
 from keystay_server.delivery.outbox import Outbox
 from keystay_server.node import directory
 from keystay_server.node.directory import MAX_HOLDERS, QUESTION, ConnectionDirectory, Holder
-from keystay_server.sessions.service import Rules, SessionRequest, Sessions
+from keystay_server.sessions.policy import Rules
+from keystay_server.sessions.service import SessionRequest, Sessions
 from keystay_server.stores import open_store
 from keystay_server.stores.base import Emitted, NewSession, Retention, Store, StoredEvent
 from keystay_server.stores.sqlite.store import unix_ms
@@ -51,7 +52,7 @@ def creating(sessions: Sessions, new: NewSession) -> Callable[[], Awaitable[Stor
     """An opening that creates the session."""
 
     async def created() -> StoredEvent:
-        return (await sessions.create(new))[-1]
+        return (await sessions.create_prepared(new))[-1]
 
     return created
 

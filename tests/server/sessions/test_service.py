@@ -2,8 +2,6 @@
 The rules of a session's life, whichever door a request comes through.
 """
 
-import asyncio
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,14 +14,12 @@ from keystay_protocol.errors import (
     InvalidSessionKey,
     LoggedOut,
     NoSession,
-    Reassigned,
     Revoked,
     SessionEnded,
-    SessionLimit,
 )
-from keystay_server.sessions.keys import IdempotencyKey
-from keystay_server.sessions.service import Rules, SessionRequest, Sessions
-from keystay_server.stores.base import History, Policy, Record
+from keystay_server.sessions.policy import Rules
+from keystay_server.sessions.service import SessionRequest, Sessions
+from keystay_server.stores.base import History, Record
 from keystay_server.stores.digest import digest_of
 from tests.support.server.memory_node import MemoryNode, record_of
 
@@ -41,7 +37,7 @@ async def opened(
 ) -> tuple[str, Record]:
     """Open a session: its key and its record."""
     key, new = sessions.prepare(SessionRequest(actor_id, **fields))
-    [event] = await sessions.create(new)
+    [event] = await sessions.create_prepared(new)
     record: Record = record_of(event)
     return key, record
 
@@ -168,7 +164,9 @@ async def test_an_expired_session_says_so(node: MemoryNode) -> None:
 async def test_a_restore_says_what_was_missed(node: MemoryNode) -> None:
     """The events after the cursor, if there is one; and the newest cursor."""
     key, record = await opened(node.sessions)
-    first, second = [await node.elsewhere.emit("alice", "game.move", n) for n in range(2)]
+    first, second = [
+        await node.elsewhere.emit_to_actor("alice", "game.move", n) for n in range(2)
+    ]
     restored = await node.sessions.restore(key)
     assert (restored.record, restored.cursor) == (record, second.cursor)
     assert restored.missed is None
@@ -197,7 +195,7 @@ async def test_a_held_session_is_not_over_because_it_was_not_extended(
         case "restore":
             assert (await node.sessions.restore(key)).record.id == record.id
         case "show":
-            assert (await node.sessions.show(record.id)).expires_at > record.expires_at
+            assert (await node.sessions.get(record.id)).expires_at > record.expires_at
         case "log_out":
             assert len(await node.sessions.log_out("alice", record.id, LogoutScope.ALL)) == 1
             return
@@ -253,27 +251,27 @@ async def test_a_backend_ends_a_session_in_its_own_word(sessions: Sessions) -> N
 async def test_a_session_is_found_by_its_id(sessions: Sessions) -> None:
     """A live one is shown; an ended one, an unknown one and any other text are not."""
     _, record = await opened(sessions)
-    assert await sessions.show(record.id) == record
+    assert await sessions.get(record.id) == record
     for text in ("", "alice", "YWxpY2U.unknown", record.id + "x"):
         with pytest.raises(NoSession):
-            await sessions.show(text)
+            await sessions.get(text)
         with pytest.raises(NoSession):
             await sessions.revoke(text)
     await sessions.revoke(record.id)
     with pytest.raises(NoSession):
-        await sessions.show(record.id)
+        await sessions.get(record.id)
 
 
 async def test_all_sessions_of_an_actor_end_at_once(sessions: Sessions) -> None:
     """However many there are; none is no error, an actor that cannot be is."""
     records = [(await opened(sessions))[1] for _ in range(3)]
     _, other = await opened(sessions, "bob")
-    assert await sessions.page("alice", 10) == records
+    assert await sessions.list_page("alice", 10) == records
     assert len(await sessions.revoke_all("alice")) == 3
-    assert await sessions.page("alice", 10) == []
+    assert await sessions.list_page("alice", 10) == []
     assert await sessions.revoke_all("alice") == []
-    assert await sessions.page("bob", 10) == [other]
-    for call in (sessions.page("", 10), sessions.revoke_all("")):
+    assert await sessions.list_page("bob", 10) == [other]
+    for call in (sessions.list_page("", 10), sessions.revoke_all("")):
         with pytest.raises(InvalidParams, match="actorId"):
             await call
 
@@ -281,13 +279,13 @@ async def test_all_sessions_of_an_actor_end_at_once(sessions: Sessions) -> None:
 async def test_sessions_are_listed_by_pages(sessions: Sessions) -> None:
     """Oldest first, from the one after another on; or the newest ones."""
     records = [(await opened(sessions))[1] for _ in range(5)]
-    assert await sessions.page("alice", 2) == records[:2]
-    assert await sessions.page("alice", 2, records[1].id) == records[2:4]
-    assert await sessions.page("alice", 2, records[3].id) == records[4:]
-    assert await sessions.page("alice", 2, newest=True) == records[3:]
+    assert await sessions.list_page("alice", 2) == records[:2]
+    assert await sessions.list_page("alice", 2, records[1].id) == records[2:4]
+    assert await sessions.list_page("alice", 2, records[3].id) == records[4:]
+    assert await sessions.list_page("alice", 2, newest=True) == records[3:]
     await sessions.revoke(records[1].id)
     with pytest.raises(NoSession):
-        await sessions.page("alice", 2, records[1].id)
+        await sessions.list_page("alice", 2, records[1].id)
 
 
 async def test_the_probe_asks_the_store(node: MemoryNode) -> None:
@@ -340,45 +338,7 @@ async def test_a_client_of_another_version_is_refused(node: MemoryNode) -> None:
     await node.sessions.restore(key, "2.5.0")
 
 
-async def test_of_reassignments_at_once_one_is_made(node: MemoryNode) -> None:
-    """The others change nothing: what the target has under `single` is the winner's session."""
-    sessions = Sessions(node.store, Rules(60, policy=Policy(1)))
-    key, record = await opened(sessions, "guest")
-    answers = await asyncio.gather(
-        *(sessions.reassign(record.id, "alice") for _ in range(5)), return_exceptions=True
-    )
-    [winner] = [answer for answer in answers if not isinstance(answer, BaseException)]
-    assert [type(answer) for answer in answers].count(NoSession) == 4
-    assert (await sessions.check(winner.key)).actor_id == "alice"
-    with pytest.raises(Reassigned):
-        await sessions.check(key)
-
-
-async def test_no_session_is_given_to_who_may_have_no_more(node: MemoryNode) -> None:
-    """Under `deny:N` the old session lives on."""
-    sessions = Sessions(node.store, Rules(60, policy=Policy(1, is_strict=True)))
-    await opened(sessions, "alice")
-    key, record = await opened(sessions, "guest")
-    with pytest.raises(SessionLimit):
-        await sessions.reassign(record.id, "alice")
-    assert (await sessions.check(key)).id == record.id
-
-
-RECIPE = IdempotencyKey(b"seed", ("a request",), b"content")
-
-
-async def test_a_reassignment_asked_for_again_is_the_same(sessions: Sessions) -> None:
-    """A retry gets the session that the first attempt opened; another request gets none."""
-    old = await sessions.open(SessionRequest("guest", meta={"cart": 1}))
-    first = await sessions.reassign(old.record.id, "alice", RECIPE)
-    again = await sessions.reassign(old.record.id, "alice", RECIPE)
-    assert (again.key, again.record, again.is_repeat) == (first.key, first.record, True)
-    with pytest.raises(NoSession):
-        await sessions.reassign(old.record.id, "alice", replace(RECIPE, name=("another",)))
-    assert len(await sessions.page("alice", 10)) == 1
-
-
 async def test_what_was_opened_does_not_show_its_key(sessions: Sessions) -> None:
     """Its repr may end up in a log."""
-    opened = await sessions.open(SessionRequest("alice"))
+    opened = await sessions.create(SessionRequest("alice"))
     assert opened.key not in repr(opened)

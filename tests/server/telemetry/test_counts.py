@@ -48,10 +48,10 @@ async def test_events_are_counted_by_connection(node: MemoryNode) -> None:
     key = await one.login("alice")
     await two.call("session.restore", key)
     assert counts.events == 2, "that of the login, and that of the restore"
-    await node.elsewhere.emit("alice", "unheard", None)
+    await node.elsewhere.emit_to_actor("alice", "unheard", None)
     assert counts.events == 2
     await one.call("events.subscribe", ["news"])
-    await node.elsewhere.emit("alice", "news", None)
+    await node.elsewhere.emit_to_actor("alice", "news", None)
     await node.elsewhere.broadcast("news", None)
     await one.wire.until(lambda wire: len(wire.events()) == 3)
     assert counts.events == 4

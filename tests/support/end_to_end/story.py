@@ -10,7 +10,8 @@ from random import Random
 from typing import Any
 
 from keystay_server.sessions.keys import actor_of
-from keystay_server.sessions.service import Rules, SessionRequest, Sessions
+from keystay_server.sessions.policy import Rules
+from keystay_server.sessions.service import SessionRequest, Sessions
 from keystay_server.stores.base import Retention, SessionSet, SessionUnset, Store, StoredEvent
 from keystay_server.stores.redis import RedisStore
 from tests.support.raw_client import RawClient, connected
@@ -113,7 +114,7 @@ class Story:
     async def _change(self) -> None:
         match self._random.choices(("change", "open", "end"), weights=(8, 1, 1)):
             case ["change"] if self._held:
-                await self._sessions.change(self._random.choice(list(self._held)), meta=META)
+                await self._sessions.update(self._random.choice(list(self._held)), meta=META)
             case ["end"] if self._unheld:
                 await self._sessions.revoke(self._unheld.pop())
             case _:
@@ -129,7 +130,7 @@ class Story:
 
     async def _open(self, actor_id: str) -> tuple[str, str]:
         key, new = self._sessions.prepare(SessionRequest(actor_id, META))
-        await self._sessions.create(new)
+        await self._sessions.create_prepared(new)
         return new.id, key
 
 

@@ -20,7 +20,8 @@ from keystay_server.gateway.dispatch import Dispatcher
 from keystay_server.gateway.login.anonymous import Anonymous
 from keystay_server.gateway.login.authenticators import Authenticator
 from keystay_server.sessions.expiry import Activity, Expiry
-from keystay_server.sessions.service import Rules, SessionRequest, Sessions
+from keystay_server.sessions.policy import Rules
+from keystay_server.sessions.service import SessionRequest, Sessions
 from keystay_server.stores.base import Record, Retention, SessionSet, Store, StoredEvent
 from keystay_server.stores.sqlite import SqliteStore
 from keystay_server.stores.sqlite.store import unix_ms
@@ -105,14 +106,14 @@ class MemoryNode:
     async def open_session(self, actor_id: str = "alice", **fields: Any) -> str:
         """Open a session as a backend elsewhere does; return its key."""
         key, new = self.elsewhere.prepare(SessionRequest(actor_id, **fields))
-        await self.elsewhere.create(new)
+        await self.elsewhere.create_prepared(new)
         return key
 
     async def change(self, key: str, value: Any = None) -> StoredEvent:
         """Have a backend elsewhere change the session, and no other: its meta."""
         record = await self.elsewhere.check(key)
         meta = {"revision": record.revision + 1} if value is None else {"value": value}
-        return await self.elsewhere.change(record.id, meta=meta)
+        return await self.elsewhere.update(record.id, meta=meta)
 
     async def revoke(self, key: str) -> StoredEvent:
         """End the session as a backend elsewhere does."""

@@ -42,7 +42,7 @@ class EventEndpoints:
         body = await read_object(request, EVENT)
         idempotency_key = idempotency_key_of(request, body, "say to actor")
         return await self._emit(
-            self.sessions.emit(actor_id, **body, idempotency_key=idempotency_key)
+            self.sessions.emit_to_actor(actor_id, **body, idempotency_key=idempotency_key)
         )
 
     async def broadcast(self, request: Request) -> Response:

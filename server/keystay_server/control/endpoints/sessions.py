@@ -24,7 +24,8 @@ from keystay_server.control.schema.shapes import (
     SESSION_UPDATE,
 )
 from keystay_server.delivery.hub import Hub
-from keystay_server.sessions.service import OpenedSession, SessionRequest, Sessions
+from keystay_server.sessions.reassign import reassign
+from keystay_server.sessions.service import CreatedSession, SessionRequest, Sessions
 from keystay_server.stores.base import Record, SessionSet
 
 
@@ -48,19 +49,19 @@ class SessionEndpoints:
             max_age_s=body["maxAge"],
         )
         idempotency_key = idempotency_key_of(request, body, "open")
-        return await self._created(await self.sessions.open(wanted, idempotency_key))
+        return await self._created(await self.sessions.create(wanted, idempotency_key))
 
     async def get(self, request: Request) -> Response:
         """`GET /v1/sessions/{id}`."""
         read_query(request)
-        record = await self.sessions.show(path_parameter(request, "id"))
+        record = await self.sessions.get(path_parameter(request, "id"))
         return JSONResponse(_as_json(record))
 
     async def update(self, request: Request) -> Response:
         """`PATCH /v1/sessions/{id}`: replace meta, language, or both."""
         read_query(request)
         body = await read_object(request, SESSION_UPDATE)
-        event = await self.sessions.change(path_parameter(request, "id"), **body)
+        event = await self.sessions.update(path_parameter(request, "id"), **body)
         await self.hub.relay([event])
         assert isinstance(event.change, SessionSet)
         return JSONResponse(_as_json(event.change.record))
@@ -71,7 +72,9 @@ class SessionEndpoints:
         body = await read_object(request, REASSIGNMENT)
         session_id = path_parameter(request, "id")
         idempotency_key = idempotency_key_of(request, body, "reassign", session_id)
-        opened = await self.sessions.reassign(session_id, str(body["actorId"]), idempotency_key)
+        opened = await reassign(
+            self.sessions, session_id, str(body["actorId"]), idempotency_key
+        )
         return await self._created(opened)
 
     async def revoke(self, request: Request) -> Response:
@@ -86,7 +89,7 @@ class SessionEndpoints:
         query = read_query(request, (LIMIT, AFTER))
         limit = query.get("limit", PAGE)
         # One more shows whether there is another page.
-        records = await self.sessions.page(
+        records = await self.sessions.list_page(
             path_parameter(request, "actorId"), limit + 1, query.get("after")
         )
         page, is_last = records[:limit], len(records) <= limit
@@ -104,7 +107,7 @@ class SessionEndpoints:
         await self.hub.relay(ended)
         return JSONResponse({"ended": len(ended)})
 
-    async def _created(self, opened: OpenedSession) -> Response:
+    async def _created(self, opened: CreatedSession) -> Response:
         await self.hub.relay(opened.events)
         headers = {"Location": f"/v1/sessions/{opened.record.id}"}
         if opened.is_repeat:

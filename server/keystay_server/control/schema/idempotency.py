@@ -18,7 +18,7 @@ from keystay_protocol.errors import InvalidParams
 from keystay_server.control.auth.rights import principal_of
 from keystay_server.control.http.problems import Problem
 from keystay_server.control.schema.json_schema import TEXT, Field
-from keystay_server.sessions.keys import IdempotencyKey
+from keystay_server.sessions.idempotency import IdempotencyKey
 
 HEADER = "Idempotency-Key"
 MAX_LENGTH = 255

@@ -54,7 +54,7 @@ async def login(context: Context, method: str, credentials: Any) -> dict[str, An
     )
 
     async def created() -> StoredEvent:
-        events = await services.sessions.create(new)
+        events = await services.sessions.create_prepared(new)
         await services.hub.relay(events)
         return events[-1]
 
@@ -88,11 +88,11 @@ async def list_(context: Context) -> list[dict[str, Any]]:
         raise NoSession("the connection is not bound to a session")
     actor_id, own_id = binding.stream.actor_id, binding.session_id
     try:
-        own = await services.sessions.show(own_id)
+        own = await services.sessions.get(own_id)
     except NoSession:
         await services.hub.verify(context.peer)
         raise NoSession("the session has ended") from None
-    newest = await services.sessions.page(actor_id, MAX_LISTED, newest=True)
+    newest = await services.sessions.list_page(actor_id, MAX_LISTED, newest=True)
     if own_id not in {record.id for record in newest}:
         newest = [own, *newest[1 - MAX_LISTED :]]
     return [

@@ -16,7 +16,8 @@ from keystay_server.control.auth.key_ring import ApiKey, KeyRing
 from keystay_server.control.auth.rights import Right
 from keystay_server.control.endpoints import feed as control_feed
 from keystay_server.feed.subscriptions import Feed
-from keystay_server.sessions.service import Rules, SessionRequest, Sessions
+from keystay_server.sessions.policy import Rules
+from keystay_server.sessions.service import SessionRequest, Sessions
 from keystay_server.stores import open_store
 from keystay_server.stores.base import Retention
 from keystay_server.telemetry.counts import Counts
@@ -156,11 +157,11 @@ async def test_a_stream_ends_with_its_key(then: list[ApiKey]) -> None:
         async with listening(control, "key") as source, listening(control, "other") as rest:
             await source.begun()
             await rest.begun()
-            await sessions.create(sessions.prepare(SessionRequest("before"))[1])
+            await sessions.create(SessionRequest("before"))
             assert (await source.event()).data["actorId"] == "before"
             ring[:] = [*then, other]
             keys.reload()
-            await sessions.create(sessions.prepare(SessionRequest("after"))[1])
+            await sessions.create(SessionRequest("after"))
             with pytest.raises(EOFError):
                 await source.event()
             assert source.is_complete
@@ -200,7 +201,7 @@ async def test_the_stream_of_a_browser_ends_with_its_key() -> None:
                 await source.begun()
                 ring.clear()
                 keys.reload()
-                await sessions.create(sessions.prepare(SessionRequest("after"))[1])
+                await sessions.create(SessionRequest("after"))
                 with pytest.raises(EOFError):
                     await source.event()
                 assert source.is_complete
@@ -224,7 +225,7 @@ async def test_a_backend_that_reads_nothing_is_cut_off(
                 meta = {"padding": "x" * 3000}
                 for _ in range(40):
                     for _ in range(50):
-                        await sessions.create(sessions.prepare(SessionRequest("a", meta))[1])
+                        await sessions.create(SessionRequest("a", meta))
                     await source.events(50)
                 await until_listeners(1)
                 assert (counts.feed_listeners_now, counts.feed_cut_off) == (1, 1)

@@ -10,7 +10,8 @@ import pytest
 from keystay_server.control.http import bounded_http
 from keystay_server.control.http.bounded_http import MAX_HEAD_BYTES
 from keystay_server.feed.subscriptions import Feed
-from keystay_server.sessions.service import Rules, Sessions
+from keystay_server.sessions.policy import Rules
+from keystay_server.sessions.service import Sessions
 from keystay_server.stores import open_store
 from keystay_server.stores.base import Retention
 from tests.support.server.in_process import control_over, one_key

@@ -12,7 +12,8 @@ import pytest_asyncio
 
 from keystay_server.control import server as control_server
 from keystay_server.feed.subscriptions import Feed
-from keystay_server.sessions.service import Rules, SessionRequest, Sessions
+from keystay_server.sessions.policy import Rules
+from keystay_server.sessions.service import SessionRequest, Sessions
 from keystay_server.stores import open_store
 from keystay_server.stores.base import Retention
 from tests.support.event_source import listening
@@ -164,7 +165,7 @@ async def test_who_is_served_is_never_closed(port: Port) -> None:
     async with listening(port.url, API_KEY) as source:
         await source.begun()
         await port.peers(3 * PLACES)
-        await port.sessions.create(port.sessions.prepare(SessionRequest("alice"))[1])
+        await port.sessions.create(SessionRequest("alice"))
         assert (await source.event()).data["actorId"] == "alice"
 
 
@@ -175,7 +176,7 @@ async def test_what_comes_behind_a_request_costs_no_place(port: Port, behind: by
     peer.send(FEED + behind)
     await peer.until(b"\nid: ")
     await port.peers(3 * PLACES)
-    await port.sessions.create(port.sessions.prepare(SessionRequest("alice"))[1])
+    await port.sessions.create(SessionRequest("alice"))
     await peer.until(b'"actorId":"alice"')
 
 
@@ -195,7 +196,7 @@ async def test_where_all_are_served_one_more_is_told_to_come_again(port: Port) -
         for source in sources:
             await source.begun()
         assert await (await port.peer()).ask_liveness() == 503
-        await port.sessions.create(port.sessions.prepare(SessionRequest("alice"))[1])
+        await port.sessions.create(SessionRequest("alice"))
         for source in sources:
             assert (await source.event()).data["actorId"] == "alice"
 

@@ -71,7 +71,7 @@ async def test_restore_binds_and_extends(node: MemoryNode) -> None:
     """
     key = await node.open_session(meta={"name": "Zoë"}, version="1.2")
     before = await node.elsewhere.check(key)
-    newest = (await node.elsewhere.emit("alice", "game.move", None)).cursor
+    newest = (await node.elsewhere.emit_to_actor("alice", "game.move", None)).cursor
     node.clock.passed_ms += 600_000
     client = node.connect()
     error, result = await client.call("session.restore", key, {"cursor": 0, "unknown": 1})
@@ -273,7 +273,7 @@ async def test_a_long_list_has_the_newest_and_ones_own(node: MemoryNode) -> None
     for _ in range(MAX_LISTED):
         await node.open_session()
     await midst.login()
-    everybody = await node.elsewhere.page("alice", 2 * MAX_LISTED)
+    everybody = await node.elsewhere.list_page("alice", 2 * MAX_LISTED)
     ids = [record.id for record in everybody]
     assert len(ids) == MAX_LISTED + 2
     _, sessions = await oldest.call("session.list")
