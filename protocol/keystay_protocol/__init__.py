@@ -1,9 +1,8 @@
 """
-What a client and a server of Keystay agree on, without any I/O.
+The protocol between client and server, without I/O.
 
-`SPEC.md`, one folder up, is the contract in words; `vectors/` beside it is the
-contract in bytes. Read on in the order `frames`, `codec`, `commands`,
-`events`, `session`, `errors`.
+`SPEC.md`, one folder up, specifies it; `vectors/`, beside it, has test vectors. Reading order:
+`frames`, `codec`, `commands`, `events`, `session`, `errors`.
 """
 
 __version__ = "0.1.0"

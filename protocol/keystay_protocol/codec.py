@@ -1,8 +1,8 @@
 """
-Frames to bytes and back. The only module that knows msgpack.
+Encoding and decoding of frames. The only module that imports msgpack.
 
-The law of this module: whatever bytes come in, `decode` returns a frame that
-keeps every limit of SPEC section 2, or raises `MalformedFrame`.
+Invariant: for any bytes, `decode` returns a frame within all limits of SPEC section 2, or
+raises `MalformedFrame`.
 """
 
 from dataclasses import dataclass
@@ -13,32 +13,32 @@ import msgpack
 from keystay_protocol.errors import MalformedFrame
 from keystay_protocol.frames import MAX_CALLBACK_ID, MAX_CURSOR, Command, Event, Frame, Reply
 
-# Compared by `is`: False and 0.0 are equal to 0, and no type of a frame.
+# Compared with `is`: False and 0.0 are equal to 0, but are not types of a frame.
 _COMMAND, _REPLY, _EVENT = 0, 1, 2
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 
-# Up to this size msgpack cannot be made to reserve more than 3 MB; see `_check_complete`.
+# Up to this size msgpack reserves at most 3 MB; see `_check_complete`.
 _SMALL = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a peer may send: `size` in bytes a frame, `depth` in nested arrays and maps."""
+    """The limits of a frame: `size` in bytes, `depth` in levels of arrays and maps."""
 
     size: int = 64 * 1024
     depth: int = 16
 
 
 DEFAULT_LIMITS = Limits()
-"""What a server takes from a client, unless it is configured otherwise."""
+"""The default limits of a server for frames of clients."""
 
 FROM_SERVER = Limits(size=1024 * 1024)
-"""What every client takes from a server: a reply may list many sessions."""
+"""The limits of a client for frames of a server: a reply may list many sessions."""
 
 
 def encode(frame: Frame) -> bytes:
-    """Write the frame as one MessagePack-RPC message."""
+    """Encode the frame as one MessagePack-RPC message."""
     match frame:
         case Command(id_, method, params):
             return pack([_COMMAND, id_, method, params])
@@ -49,13 +49,13 @@ def encode(frame: Frame) -> bytes:
 
 
 def encode_reply(callback_id: int, error: str | None, result: object) -> bytes:
-    """Write a reply without making a `Reply` of it first: a server does nothing more often."""
+    """Encode a reply without a `Reply` object: nothing is encoded more often."""
     return pack([_REPLY, callback_id, error, result])
 
 
 def decode(data: bytes | bytearray, limits: Limits = DEFAULT_LIMITS) -> Frame:
     """
-    Read one frame.
+    Decode one frame.
 
     Raises:
         MalformedFrame: If the bytes are not exactly one frame within the limits.
@@ -73,7 +73,7 @@ def decode(data: bytes | bytearray, limits: Limits = DEFAULT_LIMITS) -> Frame:
 
 def decode_command(data: bytes | bytearray, limits: Limits = DEFAULT_LIMITS) -> Command:
     """
-    Read one frame from a client, which may send nothing but commands.
+    Decode one frame of a client, which may only send commands.
 
     Raises:
         MalformedFrame: If the bytes are not exactly one command within the limits.
@@ -105,8 +105,8 @@ def _plain_command(data: bytes | bytearray, limits: Limits) -> Command | None:
 
 
 def _command(message: Any) -> Command:
-    # A server does this for all that it hears. Class patterns, `case [_, _, str(), list()]`,
-    # take a microsecond more than these comparisons, which is as much as all the rest.
+    # Called for every command of a server. Class patterns, `case [_, _, str(), list()]`, take a
+    # microsecond more than these comparisons, as long as everything else here.
     if type(message) is list and len(message) == 4:
         type_, id_, method, params = message
         if type_ is _COMMAND and type(method) is str and type(params) is list:
@@ -115,14 +115,14 @@ def _command(message: Any) -> Command:
 
 
 pack = msgpack.Packer(autoreset=True, use_bin_type=True).pack
-"""Write plain data (None, bool, int, float, str, bytes, lists, maps) as MessagePack."""
+"""Encode plain data (None, bool, int, float, str, bytes, lists, maps) as MessagePack."""
 
 
 def unpack(data: bytes | bytearray, limits: Limits = DEFAULT_LIMITS) -> Any:
     """
-    Read plain data, under the limits that hold for a whole frame.
+    Decode plain data, within the limits of a whole frame.
 
-    A timestamp, the one ext type allowed, is read as msgpack's own `Timestamp`.
+    A timestamp, the only ext type allowed, becomes msgpack's `Timestamp`.
 
     Raises:
         MalformedFrame: If the bytes are not exactly one value within the limits.
@@ -142,8 +142,8 @@ def unpack(data: bytes | bytearray, limits: Limits = DEFAULT_LIMITS) -> Any:
     except MalformedFrame:
         raise
     except Exception as error:
-        # msgpack raises ValueErrors, its own errors, and on some bytes a TypeError or an
-        # OverflowError. Its text may quote what was sent: only the kind of error is passed on.
+        # msgpack raises ValueErrors, its own errors, and for some bytes a TypeError or an
+        # OverflowError. The text may contain what was sent: only the type is passed on.
         raise MalformedFrame(f"not MessagePack ({type(error).__name__})") from None
     if type(value) is list or type(value) is dict:
         _check_depth(value, limits.depth)
@@ -151,9 +151,9 @@ def unpack(data: bytes | bytearray, limits: Limits = DEFAULT_LIMITS) -> Any:
 
 
 def _check_complete(data: bytes | bytearray) -> None:
-    # msgpack reserves room for as many items as a header announces before it has seen one:
-    # 3 KB of nested headers cost 80 MB and 40 ms. Skipping builds nothing, takes 0.25 ms at
-    # most, and fails where items are missing; then the announced numbers are true.
+    # msgpack reserves memory for the number of items in a header before it has read one: 3 KB
+    # of nested headers cost 80 MB and 40 ms. Skipping allocates nothing, takes at most
+    # 0.25 ms, and fails if items are missing; after that the numbers are true.
     walker = msgpack.Unpacker(max_buffer_size=len(data))
     walker.feed(data)
     walker.skip()
@@ -178,7 +178,7 @@ def _check_depth(value: list[Any] | dict[str, Any], levels_left: int) -> None:
     if not levels_left:
         raise MalformedFrame("arrays and maps are nested too deep")
     for item in value.values() if type(value) is dict else value:
-        # Nothing is in most of those that come by the ten thousand, and a call is dear.
+        # Where there are thousands, most are empty, and a call is expensive.
         if (type(item) is list or type(item) is dict) and (item or levels_left == 1):
             _check_depth(item, levels_left - 1)
 
@@ -196,5 +196,5 @@ def _map_with_string_keys(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
 
 
 def _refuse_ext(code: int, data: bytes) -> NoReturn:
-    # The timestamp, ext -1, is decoded by msgpack itself and never gets here.
+    # msgpack decodes the timestamp, ext -1, itself.
     raise MalformedFrame("ext types other than the timestamp are not allowed")

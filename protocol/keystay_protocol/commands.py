@@ -1,5 +1,5 @@
 """
-The commands a client can send (SPEC section 3), by their names on the wire.
+The commands of a client (SPEC section 3), by their names in the protocol.
 """
 
 from enum import StrEnum

@@ -1,12 +1,12 @@
 """
-Everything that can be refused, one class per code (SPEC sections 6 and 7).
+The errors of the protocol, one class per code (SPEC sections 6 and 7).
 
     KeystayError
-    +-- MalformedFrame              the bytes break the protocol; the connection closes
-    +-- CommandError                a command was refused; the connection lives on
+    +-- MalformedFrame              the bytes violate the protocol; the connection closes
+    +-- CommandError                a command was refused; the connection stays open
         +-- InvalidSessionKey       "invalidSessionKey"
         +-- NoSession               "noSession"
-        +-- SessionEnded            any reason word; these have a class of their own:
+        +-- SessionEnded            any reason; these have their own class:
         |   +-- Expired             "expired"
         |   +-- LoggedOut           "loggedOut"
         |   +-- Replaced            "replaced"
@@ -23,7 +23,7 @@ Everything that can be refused, one class per code (SPEC sections 6 and 7).
         +-- Unavailable             "unavailable"
         +-- Timeout                 "timeout"
         +-- InternalError           "internal"
-        +-- UnknownRefusal          any code of a later version that says when to try again
+        +-- UnknownRefusal          a code of a later version with `retryAfter`
 """
 
 import math
@@ -33,7 +33,7 @@ from typing import Any
 
 
 class CloseCode(IntEnum):
-    """Why a connection was closed (SPEC section 7): 4000-4499 try again, 4500-4999 do not."""
+    """Why a connection was closed (SPEC section 7): 4000-4499 reconnect, 4500-4999 do not."""
 
     NORMAL = 1000
     GOING_AWAY = 1001
@@ -54,20 +54,20 @@ class CloseCode(IntEnum):
 
 
 class KeystayError(Exception):
-    """The root of every error that Keystay raises on purpose."""
+    """The base class of all errors of Keystay."""
 
 
 class MalformedFrame(KeystayError):
-    """The bytes are not a frame of the protocol. The text says why and quotes none of them."""
+    """The bytes are not a frame. The text has the cause, and none of the bytes."""
 
 
 class CommandError(KeystayError):
     """
-    A command was refused. `code` is what the wire carries.
+    A command was refused, with `code`.
 
     Args:
-        message: For people; no key, no token, nothing to act on.
-        retry_after_s: How long to wait before trying again, where that helps.
+        message: For people; contains no key or token.
+        retry_after_s: The delay before the next attempt, if one may succeed.
     """
 
     code: str
@@ -78,7 +78,7 @@ class CommandError(KeystayError):
         self.retry_after_s = retry_after_s
 
     def details(self) -> dict[str, Any] | None:
-        """What the reply carries as its result: `message` and `retryAfter`, or None."""
+        """Return the result of the reply: `message` and `retryAfter`, or None."""
         details: dict[str, Any] = {}
         if self.message:
             details["message"] = self.message
@@ -88,19 +88,19 @@ class CommandError(KeystayError):
 
 
 class InvalidSessionKey(CommandError):
-    """The string is not a session key at all. Forget it."""
+    """The string does not have the form of a key. Discard it."""
 
     code = "invalidSessionKey"
 
 
 class NoSession(CommandError):
-    """The key opens no session, or the command needs one and the connection has none."""
+    """The key identifies no session, or the connection is not bound to one."""
 
     code = "noSession"
 
 
 class SessionEnded(CommandError):
-    """The key belonged to a session that ended; `code` says why. Log in again."""
+    """The session has ended; `code` is the reason. Log in again."""
 
     code = "ended"
 
@@ -108,12 +108,12 @@ class SessionEnded(CommandError):
         self, message: str = "", *, reason: str = "", retry_after_s: float | None = None
     ) -> None:
         if reason:
-            self.code = reason  # A backend may end a session in its own word.
+            self.code = reason  # A backend may use reasons of its own.
         super().__init__(message, retry_after_s=retry_after_s)
 
 
 class Expired(SessionEnded):
-    """The session was not used for its ttl, or reached its maximum age."""
+    """The session was not extended in time, or reached its maximum age."""
 
     code = "expired"
 
@@ -125,7 +125,7 @@ class LoggedOut(SessionEnded):
 
 
 class Replaced(SessionEnded):
-    """The actor opened another session and the policy allows no more of them."""
+    """The actor opened another session, and the policy limits their number."""
 
     code = "replaced"
 
@@ -137,7 +137,7 @@ class Revoked(SessionEnded):
 
 
 class Reassigned(SessionEnded):
-    """The session was given to another actor, under a new key."""
+    """The session was reassigned to another actor, with a new key."""
 
     code = "reassigned"
 
@@ -155,7 +155,7 @@ class KeyReused(SessionEnded):
 
 
 class SessionLimit(CommandError):
-    """The actor has as many sessions as the policy allows; end one first."""
+    """The actor has the maximum number of sessions; end one first."""
 
     code = "sessionLimit"
 
@@ -167,19 +167,19 @@ class LoginFailed(CommandError):
 
 
 class LoginDisabled(CommandError):
-    """The server is not configured for this way to log in."""
+    """The server is not configured for this login method."""
 
     code = "loginDisabled"
 
 
 class InvalidParams(CommandError):
-    """The command got the wrong number or type of parameters; the message names which."""
+    """The params have the wrong number or type; the message has the details."""
 
     code = "invalidParams"
 
 
 class UnknownCommand(CommandError):
-    """The server has no such command."""
+    """The server does not have this command."""
 
     code = "unknownCommand"
 
@@ -191,25 +191,25 @@ class RateLimited(CommandError):
 
 
 class Unavailable(CommandError):
-    """The store is out of reach; nothing was changed, or it is unknown whether it was."""
+    """The store is unreachable; nothing was changed, or it is unknown whether it was."""
 
     code = "unavailable"
 
 
 class Timeout(CommandError):
-    """The command took longer than its deadline; it is unknown whether it was carried out."""
+    """The command took longer than its deadline; it is unknown whether it was executed."""
 
     code = "timeout"
 
 
 class InternalError(CommandError):
-    """The server failed. Its log says more; the client cannot do anything about it."""
+    """The server failed. Its log has the details."""
 
     code = "internal"
 
 
 class UnknownRefusal(CommandError):
-    """The server is of a later version and refused for now. Wait `retry_after_s`."""
+    """A temporary refusal by a server of a later version. Wait `retry_after_s`."""
 
     def __init__(self, code: str, message: str = "", *, retry_after_s: float) -> None:
         self.code = code
@@ -227,15 +227,15 @@ _WITHOUT_CODE = (CommandError, SessionEnded, UnknownRefusal)
 BY_CODE: dict[str, type[CommandError]] = {
     cls.code: cls for cls in _leaves(CommandError) if cls not in _WITHOUT_CODE
 }
-"""The class for each code that SPEC section 6 names."""
+"""The class of each code in SPEC section 6."""
 
 
 def error_from_reply(code: str, details: object) -> CommandError:
     """
-    Build the error that a reply carries.
+    Return the error of a reply.
 
-    A code without a class of its own is a passing trouble if it says when to
-    try again, and else the word a backend ended the session with (SPEC section 9).
+    An unknown code is temporary if it has `retryAfter`, and otherwise the reason for which a
+    backend ended the session (SPEC section 9).
     """
     details = details if isinstance(details, dict) else {}
     message = details.get("message")
@@ -250,7 +250,7 @@ def error_from_reply(code: str, details: object) -> CommandError:
 
 
 def session_ended(reason: str) -> SessionEnded:
-    """The error for the holder of a session that ended for this reason."""
+    """Return the error for a session that ended for this reason."""
     cls = BY_CODE.get(reason)
     if cls is not None and issubclass(cls, SessionEnded):
         return cls()
@@ -259,17 +259,17 @@ def session_ended(reason: str) -> SessionEnded:
 
 def is_reason(word: str) -> bool:
     """
-    Tell whether a session may be ended for this reason.
+    Return whether a session may be ended for this reason.
 
-    It may be one of the protocol's, or a backend's own word, which must not be
-    an error code with another meaning.
+    It is a reason of the protocol, or one of the backend, which must not be another error
+    code.
     """
     cls = BY_CODE.get(word)
     return REASON.fullmatch(word) is not None and (cls is None or issubclass(cls, SessionEnded))
 
 
 def _seconds(value: object) -> float | None:
-    # A peer may send anything: a bool, a negative number, infinity, NaN.
+    # A peer may send a bool, a negative number, infinity or NaN.
     if type(value) is int or type(value) is float:
         return float(value) if 0 <= value < math.inf else None
     return None

@@ -1,5 +1,5 @@
 """
-The events the server sends by itself (SPEC section 5), and which subscription hears which.
+The events of the protocol (SPEC section 5), and the matching of paths.
 """
 
 from collections.abc import Iterable
@@ -9,24 +9,24 @@ SESSION_UNSET = "session.unset"
 SERVER_DRAINING = "server.draining"
 
 DEFAULT_PATHS = ("session",)
-"""What a connection is subscribed to before it says anything."""
+"""The subscriptions of a new connection."""
 
 MAX_PATHS = 64
-"""How many paths one connection may be subscribed to."""
+"""The maximum number of paths of one connection."""
 
 MAX_PATH_BYTES = 128
-"""How long a path may be."""
+"""The maximum length of a path."""
 
 
 def matches(path: str, name: str) -> bool:
     """
-    Tell whether a subscription to `path` hears the event `name`.
+    Return whether the path matches the event.
 
-    A path matches itself and everything below it; the empty path matches all.
+    A path matches its own name and every name below it; the empty path matches all.
     """
     return not path or name == path or name.startswith(path + ".")
 
 
-def heard_by(paths: Iterable[str], name: str) -> bool:
-    """Tell whether any of the paths hears the event. `server.` events are heard by everyone."""
+def is_subscribed(paths: Iterable[str], name: str) -> bool:
+    """Return whether any of the paths matches the event; events of `server.` always match."""
     return name.startswith("server.") or any(matches(path, name) for path in paths)

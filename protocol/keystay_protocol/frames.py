@@ -1,11 +1,10 @@
 """
 The three frames of the protocol (SPEC section 2).
 
-A frame is one MessagePack-RPC message, carried by one binary WebSocket
-message. There is nothing else on the wire.
+A frame is one MessagePack-RPC message in one binary WebSocket message.
 
-What a frame carries may be a key or a token, and is the peer's to choose: it
-is not part of the repr, so that a frame can be logged.
+Params, results and data may contain a key or a token: the repr omits them, so that a frame can
+be logged.
 """
 
 from dataclasses import dataclass, field
@@ -13,13 +12,13 @@ from typing import Any
 
 MAX_CALLBACK_ID = 2**32 - 1
 MAX_CURSOR = 2**53 - 1
-"""So cursors stay exact in a language whose numbers are doubles."""
+"""Exact also in a language whose numbers are doubles."""
 
 
-# Not frozen: that took as long as decoding the bytes, and a server makes one for all it hears.
+# Not frozen: that takes as long as decoding the bytes, for every command of a server.
 @dataclass(slots=True)
 class Command:
-    """`[0, id, method, params]`: a client asks; `id` comes back with the reply."""
+    """`[0, id, method, params]`: a command of a client; the reply has the same `id`."""
 
     id: int
     method: str
@@ -29,10 +28,10 @@ class Command:
 @dataclass(frozen=True, slots=True)
 class Reply:
     """
-    `[1, id, error, result]`: the one answer to a command.
+    `[1, id, error, result]`: the reply to a command.
 
-    `error` is None or a code from SPEC section 6; `result` is then None or a
-    map with `message` and `retryAfter` (seconds).
+    `error` is None or a code of SPEC section 6; `result` is then None or a map with
+    `message` and `retryAfter` (seconds).
     """
 
     id: int
@@ -43,10 +42,10 @@ class Reply:
 @dataclass(frozen=True, slots=True)
 class Event:
     """
-    `[2, name, [data, cursor]]`: the server tells.
+    `[2, name, [data, cursor]]`: an event of the server.
 
-    `cursor` is the event's position among its actor's events, or None for an
-    event that belongs to no actor.
+    `cursor` is the position among the events of the actor, or None for an event without a
+    position (SPEC section 5.2).
     """
 
     name: str

@@ -1,5 +1,5 @@
 """
-The session as clients see it (SPEC section 4), and the form of its key.
+The session as clients see it (SPEC section 4), and the form of a key.
 """
 
 import re
@@ -10,8 +10,8 @@ from typing import Any
 from keystay_protocol.errors import InvalidSessionKey, MalformedFrame
 
 MAX_ACTOR_ID_BYTES = 128
-MAX_META_DEPTH = 8  # So shallow that every frame with a session in it keeps to 16.
-SECRET_PREFIX = "kst_"  # noqa: S105  # What every secret starts with, not one.
+MAX_META_DEPTH = 8  # So that a frame with a session has at most 16 levels.
+SECRET_PREFIX = "kst_"  # noqa: S105  # A prefix, not a secret.
 # 32 bytes, base64url, no padding. The first group is greedy: it ends at the last colon.
 _KEY = re.compile(rf"(.+):({SECRET_PREFIX}[A-Za-z0-9_-]{{43}})", re.DOTALL)
 
@@ -19,11 +19,11 @@ _KEY = re.compile(rf"(.+):({SECRET_PREFIX}[A-Za-z0-9_-]{{43}})", re.DOTALL)
 @dataclass(frozen=True, slots=True)
 class Session:
     """
-    One actor being logged in.
+    The record that an actor is logged in.
 
-    Times are Unix milliseconds by the store's clock. `key` is the secret; it is
-    None wherever a session is told to somebody who does not hold it, and never
-    part of the repr. `current` marks the asking connection's own in a list.
+    Times are Unix milliseconds of the store's clock. `key` is the secret; it is None where
+    the receiver does not have it, and the repr omits it. `current` marks the session of the
+    calling connection in a list.
     """
 
     actor_id: str
@@ -38,7 +38,7 @@ class Session:
     current: bool = False
 
     def to_wire(self) -> dict[str, Any]:
-        """The map of SPEC section 4, without `key` where there is none."""
+        """Return the map of SPEC section 4, without `key` if it is None."""
         wire: dict[str, Any] = {
             "actorId": self.actor_id,
             "meta": dict(self.meta),
@@ -54,7 +54,7 @@ class Session:
     @classmethod
     def from_wire(cls, wire: Any) -> "Session":
         """
-        Read the map of SPEC section 4. Fields of a later version are passed over.
+        Parse the map of SPEC section 4. Unknown fields are ignored.
 
         Raises:
             MalformedFrame: If a field is missing or of the wrong type.
@@ -103,7 +103,7 @@ def split_key(key: str) -> tuple[str, str]:
 
 
 def is_actor_id(actor_id: str) -> bool:
-    """Tell whether the string is 1 to 128 bytes of UTF-8."""
+    """Return whether the string is 1 to 128 bytes of UTF-8."""
     if not actor_id or len(actor_id) > MAX_ACTOR_ID_BYTES:
         return False
     try:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from keystay_protocol import events
-from keystay_protocol.events import DEFAULT_PATHS, heard_by, matches
+from keystay_protocol.events import DEFAULT_PATHS, is_subscribed, matches
 
 
 def rows(text: str) -> list[list[str]]:
@@ -29,9 +29,9 @@ def test_the_events_are_those_of_the_spec(section: Callable[[int], str]) -> None
 
 def test_the_limits_are_those_of_the_spec(section: Callable[[int], str]) -> None:
     """SPEC section 3.8 says how many paths there may be, and how long."""
-    text = section(3)
+    text = " ".join(section(3).split())
     assert f"More than {events.MAX_PATHS} in all" in text
-    assert f"at\n  most {events.MAX_PATH_BYTES} bytes" in text
+    assert f"at most {events.MAX_PATH_BYTES} bytes long" in text
 
 
 def test_paths_match_as_the_spec_says(section: Callable[[int], str]) -> None:
@@ -70,20 +70,20 @@ def test_a_path_hears_itself_and_all_below(path: str, name: str, is_heard: bool)
 
 def test_one_of_the_paths_is_enough() -> None:
     """A connection hears an event if any of its subscriptions does."""
-    assert heard_by(["chat", "session"], "session.set")
-    assert not heard_by(["chat", "inventory"], "session.set")
-    assert not heard_by([], "session.set")
+    assert is_subscribed(["chat", "session"], "session.set")
+    assert not is_subscribed(["chat", "inventory"], "session.set")
+    assert not is_subscribed([], "session.set")
 
 
 def test_everybody_hears_the_server() -> None:
     """`server.` events reach a connection that has unsubscribed from everything."""
-    assert heard_by([], "server.draining")
-    assert heard_by(["chat"], "server.notice")
-    assert not heard_by([], "servers.full")
+    assert is_subscribed([], "server.draining")
+    assert is_subscribed(["chat"], "server.notice")
+    assert not is_subscribed([], "servers.full")
 
 
 def test_a_new_connection_hears_of_its_session() -> None:
     """Nobody has to subscribe to learn that the session ended."""
-    assert heard_by(DEFAULT_PATHS, "session.set")
-    assert heard_by(DEFAULT_PATHS, "session.unset")
-    assert not heard_by(DEFAULT_PATHS, "chat.message")
+    assert is_subscribed(DEFAULT_PATHS, "session.set")
+    assert is_subscribed(DEFAULT_PATHS, "session.unset")
+    assert not is_subscribed(DEFAULT_PATHS, "chat.message")

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from keystay_protocol.events import SESSION_SET, SESSION_UNSET, heard_by
+from keystay_protocol.events import SESSION_SET, SESSION_UNSET, is_subscribed
 from keystay_protocol.session import split_key
 from keystay_server.delivery.bindings import Binding, Peer, Stream
 from keystay_server.delivery.payloads import bytes_of, data_of, name_of
@@ -209,7 +209,7 @@ class Hub:
             return
         frame = self._relay.encode(emitted.name, data_of(emitted, ""), None)
         for peer in tuple(self._peers):
-            if heard_by(peer.paths, emitted.name):
+            if is_subscribed(peer.paths, emitted.name):
                 peer.outbox.send(frame)
                 self._counts.events += 1
 
@@ -294,4 +294,4 @@ def _record_of(opened: Restored | StoredEvent) -> Record:
 
 
 def _size(peer: Peer, event: StoredEvent) -> int:
-    return bytes_of(event.change) if heard_by(peer.paths, name_of(event.change)) else 0
+    return bytes_of(event.change) if is_subscribed(peer.paths, name_of(event.change)) else 0

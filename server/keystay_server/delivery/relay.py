@@ -15,7 +15,7 @@ from typing import Any
 
 from keystay_protocol.codec import encode
 from keystay_protocol.errors import NoSession, SessionEnded
-from keystay_protocol.events import SESSION_SET, SESSION_UNSET, heard_by
+from keystay_protocol.events import SESSION_SET, SESSION_UNSET, is_subscribed
 from keystay_protocol.frames import Event
 from keystay_server.delivery.bindings import Binding, Peer, Stream
 from keystay_server.delivery.gaps import Gaps
@@ -113,7 +113,7 @@ class Relay:
 
     def send(self, peer: Peer, name: str, data: Any, cursor: int | None = None) -> None:
         """Send an event to one connection, if it is subscribed to it."""
-        if heard_by(peer.paths, name):
+        if is_subscribed(peer.paths, name):
             peer.outbox.send(self.encode(name, data, cursor))
             self._counts.events += 1
 
@@ -142,7 +142,7 @@ class Relay:
             return
         binding.position = event.cursor
         name = name_of(event.change)
-        if heard_by(binding.peer.paths, name):
+        if is_subscribed(binding.peer.paths, name):
             # Only a `session.set` is not the same for all: its holders get the key.
             key = binding.key if isinstance(event.change, SessionSet) else ""
             frame = frames.get(key)
