@@ -21,17 +21,19 @@ class Caller:
     One connection and the command that it sends again and again.
 
     `is_right` judges all the messages that one command brings: its events and
-    its reply.
+    its reply. With `in_flight` more than one, that many leave together, and the next
+    ones when all are answered.
     """
 
     client: Client
     frame: bytes
     is_right: Callable[[list[Any]], bool]
+    in_flight: int = 1
 
     def ask_once(self) -> int:
         """Ask, judge the answer, and return how many bytes it had."""
-        self.client.send(self.frame)
-        answer = self.client.receive_up_to_reply()
+        self.client.send(self.frame * self.in_flight)
+        answer = self.client.receive_up_to_replies(self.in_flight)
         self.judge(answer)
         return len(answer)
 
@@ -42,8 +44,11 @@ class Caller:
         Raises:
             WrongReply: If it is not.
         """
-        if not self.is_right(messages(answer)):
-            raise WrongReply(messages(answer))
+        found = messages(answer)
+        each = len(found) // self.in_flight
+        for number in range(self.in_flight):
+            if not self.is_right(found[number * each : (number + 1) * each]):
+                raise WrongReply(found)
 
 
 def run(callers: list[Caller], commands: int) -> None:
@@ -57,7 +62,8 @@ def run(callers: list[Caller], commands: int) -> None:
     for caller in callers:
         # Without a timeout a read is one system call; epoll has one for all of them.
         caller.client.socket.settimeout(None)
-    last = _circulate(callers, lengths, max(0, commands - len(callers)))
+    in_flight = callers[0].in_flight
+    last = _circulate(callers, lengths, max(0, commands // in_flight - len(callers)))
     for caller, answer in zip(callers, last, strict=True):
         caller.client.socket.settimeout(ANSWER_S)
         if answer:
@@ -70,7 +76,10 @@ def _circulate(callers: list[Caller], lengths: list[int], commands: int) -> list
     begun = [b""] * len(callers)
     index_of = {caller.client.socket.fileno(): i for i, caller in enumerate(callers)}
     receive = [caller.client.socket.recv for caller in callers]
-    send = [partial(caller.client.socket.send, caller.frame) for caller in callers]
+    send = [
+        partial(caller.client.socket.send, caller.frame * caller.in_flight)
+        for caller in callers
+    ]
     with select.epoll() as epoll:
         for fd in index_of:
             epoll.register(fd, select.EPOLLIN)

@@ -52,6 +52,7 @@ class Result:
 
     command: str
     server: str
+    in_flight: int
     cpu_us: float
     least: float
     most: float
@@ -70,14 +71,21 @@ def main(arguments: list[str] | None = None) -> None:
         for name in (*options.peers.split(","), *options.stores.split(",")):
             server = cleanup.enter_context(running(name, core, pings=False))
             opened = cleanup.enter_context(logged_in(server.address, options.connections))
-            cases += _cases(server, opened)
+            cases += _cases(server, opened, options.in_flight)
         for case in cases:
             run(case.callers, case.share_of(options.warm_up))
         for number in range(options.rounds):
             # To and fro, so that no case is always the first after a pause.
             for case in cases if number % 2 == 0 else reversed(cases):
                 case.measure(case.share_of(options.commands))
-    columns = {"command": "", "server": "", "cpu_us": ".1f", "least": ".1f", "most": ".1f"}
+    columns = {
+        "command": "",
+        "server": "",
+        "in_flight": "d",
+        "cpu_us": ".1f",
+        "least": ".1f",
+        "most": ".1f",
+    }
     columns |= {"ratio": ".2f", "busy": ".2f"}
     show("CPU microseconds per command", _results(cases), columns, as_json=options.json)
 
@@ -100,28 +108,36 @@ def _parser() -> argparse.ArgumentParser:
         default=f"{FLOOR},{PEER}",
         help=f"of {','.join((FLOOR, PEER, NODE))}; ratios are to the first",
     )
+    parser.add_argument(
+        "--in-flight",
+        type=int,
+        default=16,
+        metavar="N",
+        help="commands that leave together, measured beside one at a time",
+    )
     parser.add_argument("--json", action="store_true", help="for programs")
     return parser
 
 
-def _cases(server: Server, opened: list[tuple[Client, str]]) -> list[Case]:
+def _cases(server: Server, opened: list[tuple[Client, str]], in_flight: int) -> list[Case]:
     calls: dict[str, Callable[[str], tuple[Any, ...]]] = {"session.isValid": lambda key: (key,)}
     if server.name not in PEERS:
         calls["time.now"] = lambda key: ()
     if server.name not in (*PEERS, "memory"):
         calls["session.restore"] = lambda key: (key,)
         calls["session.login"] = lambda key: ("anonymous",)
-    return [
-        Case(
-            server,
-            method,
-            [
-                Caller(client, command(method, *params(key)), RIGHT.get(method, _is_session))
+    cases = []
+    for method, params in calls.items():
+        is_right = RIGHT.get(method, _is_session)
+        # The peers take one frame at a time, and logins wait for one another.
+        many = in_flight if server.name not in PEERS and method not in WRITES else 1
+        for number in dict.fromkeys((1, many)):
+            callers = [
+                Caller(client, command(method, *params(key)), is_right, number)
                 for client, key in opened
-            ],
-        )
-        for method, params in calls.items()
-    ]
+            ]
+            cases.append(Case(server, method, callers))
+    return cases
 
 
 def _is_empty_reply(messages: list[Any]) -> bool:
@@ -151,6 +167,7 @@ def _results(cases: list[Case]) -> list[Result]:
         Result(
             command=case.method,
             server=case.server.name,
+            in_flight=case.callers[0].in_flight,
             cpu_us=median(case.cpu_us),
             least=min(case.cpu_us),
             most=max(case.cpu_us),

@@ -101,13 +101,13 @@ class Client:
         """The next message; a ping that comes first is answered."""
         return messages(self._unread_message())[0]
 
-    def receive_up_to_reply(self) -> bytes:
-        """The bytes of all messages up to the next reply, which nothing follows."""
-        answer, replied = b"", False
-        while not replied:
+    def receive_up_to_replies(self, count: int) -> bytes:
+        """The bytes of all messages up to the next replies, which nothing follows."""
+        answer = b""
+        while count:
             message = self._unread_message()
             answer += message
-            replied = messages(message)[0][0] == 1
+            count -= messages(message)[0][0] == 1
         assert not self._unread, "more came than was asked for"
         return answer
 

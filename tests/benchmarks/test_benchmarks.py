@@ -31,9 +31,11 @@ def test_commands_tells_the_cpu_time_of_each_command_on_each_server(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Each comes with its ratio to `session.isValid` of the first peer in the same run."""
-    size = ["--connections", "2", "--commands", "16", "--warm-up", "8", "--rounds", "2"]
+    size = ["--connections", "2", "--commands", "64", "--warm-up", "8", "--rounds", "2"]
     commands.main([*size, "--stores", "sqlite", "--json"])
-    results = {(r["server"], r["command"]): r for r in reported(capsys)["results"]}
+    found = reported(capsys)["results"]
+    assert {r["in_flight"] for r in found if r["command"] == "time.now"} == {1, 16}
+    results = {(r["server"], r["command"]): r for r in found}
     assert set(results) == {
         ("bare asyncio", "session.isValid"),
         ("bare websockets", "session.isValid"),
