@@ -78,30 +78,21 @@ def decode_command(data: bytes | bytearray, limits: Limits = DEFAULT_LIMITS) -> 
     Raises:
         MalformedFrame: If the bytes are not exactly one command within the limits.
     """
-    # Takes a third off the time to decode `session.isValid`.
-    return _plain_command(data, limits) or _command(unpack(data, limits))
-
-
-def _plain_command(data: bytes | bytearray, limits: Limits) -> Command | None:
-    """
-    Read a small command whose params are strings, numbers and nil; None if it is another one.
-
-    Nearly all commands are such. They need none of the checks for maps, nesting and ext types.
-    """
-    if len(data) > _SMALL or limits.depth < 2:
-        return None
-    try:
-        type_, id_, method, params = msgpack.unpackb(data)
-    except Exception:  # The general way reports what is wrong.
-        return None
-    if type_ is not _COMMAND or type(method) is not str or type(params) is not list:
-        return None
-    if type(id_) is not int or not 0 <= id_ <= MAX_CALLBACK_ID or len(data) > limits.size:
-        return None
-    for param in params:
-        if type(param) not in _PLAIN:
-            return None
-    return Command(id_, method, params)
+    # Nearly all are small, with strings, numbers and nil as params. They need none of the
+    # checks for maps, nesting and ext types, which take half of the time.
+    if len(data) <= _SMALL and len(data) <= limits.size and limits.depth >= 2:
+        try:
+            type_, id_, method, params = msgpack.unpackb(data)
+        except Exception:  # The general way reports what is wrong.
+            return _command(unpack(data, limits))
+        if (
+            type_ is _COMMAND
+            and (type(id_) is int and 0 <= id_ <= MAX_CALLBACK_ID)
+            and (type(method) is str and type(params) is list)
+            and _PLAIN.issuperset(map(type, params))
+        ):
+            return Command(id_, method, params)
+    return _command(unpack(data, limits))
 
 
 def _command(message: Any) -> Command:

@@ -101,13 +101,13 @@ class Connection:
 
     def receive(self, message: bytes | bytearray) -> None:
         """Run the command in the message, now or after those before it."""
-        if self._task is None:
-            self._run(message)
-        else:
+        if self._task is not None:
             if self._backlog is None:
                 self._backlog = deque()
             self._backlog.append(message)
             self._backlog_bytes += len(message)
+            return
+        self._run(message)
 
     def lost(self) -> None:
         """The client is gone. Its command under way is finished nevertheless."""
@@ -122,14 +122,14 @@ class Connection:
             self._backlog = None
             self._transport.close(CloseCode.MALFORMED_FRAME, str(error))
             return
-        node, context = self._node, self._context
+        node, context, peer = self._node, self._context, self._context.peer
         # `time.now` is the ping of clients that have none.
-        if not context.peer.has_spoken and command.method != CommandName.NOW:
-            context.peer.has_spoken = True
-            node.on_activity(context.peer)
+        if not peer.has_spoken and command.method != CommandName.NOW:
+            peer.has_spoken = True
+            node.on_activity(peer)
         reply = node.dispatcher.run(context, command)
         if isinstance(reply, bytes):
-            context.peer.outbox.send(node.frame(reply))
+            peer.outbox.send(node.frame(reply))
         else:
             self._task = reply
             reply.add_done_callback(self._replied)
