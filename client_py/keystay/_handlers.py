@@ -26,6 +26,9 @@ Handler = Callable[[str, Any], object]
 EVENTS_LOST = "events.lost"
 """The event that handlers get from the client itself in place of dropped events."""
 
+CLOSED = "closed"
+"""The last event that handlers get; its data is the error, None if the program closed."""
+
 
 class Handlers:
     """The handlers, by path."""
@@ -43,18 +46,26 @@ class Handlers:
             self._handlers.remove((path, handler))
 
     async def run(self, events: Stream[Event]) -> None:
-        """Call the handlers for each event, until the stream ends."""
+        """Call the handlers for each event; when the stream ends, those of `closed`."""
         while True:
             try:
                 event = await anext(events)
             except EventsLost as lost:
                 _log.warning("%s", lost)
                 event = Event(EVENTS_LOST, {"count": lost.count}, None)
-            except (StopAsyncIteration, KeystayError):
-                return
+            except StopAsyncIteration:
+                return await self._closed(None)
+            except KeystayError as error:
+                return await self._closed(error)
             for path, handler in list(self._handlers):
-                if matches(path, event.name):
+                # A backend may send events of this name, and must not feign an end.
+                if path != CLOSED and matches(path, event.name):
                     await call(handler, event.name, event.data)
+
+    async def _closed(self, error: KeystayError | None) -> None:
+        for path, handler in list(self._handlers):
+            if matches(path, CLOSED):
+                await call(handler, CLOSED, error)
 
 
 async def call(function: Callable[..., object], *arguments: object) -> None:

@@ -13,7 +13,6 @@ from websockets.exceptions import (
     InvalidHandshake,
     InvalidStatus,
     InvalidURI,
-    NegotiationError,
     ProxyError,
 )
 from websockets.typing import Subprotocol
@@ -29,9 +28,6 @@ from keystay_protocol.errors import CloseCode, KeystayError, MalformedFrame
 _websocket_log = logging.getLogger("keystay.client.websocket")
 _websocket_log.setLevel(logging.INFO)
 
-# SPEC section 1.1 names 429; the others come from proxies.
-_TRANSIENT_STATUSES = frozenset({408, 425, 429})
-
 
 class Disconnected(Exception):
     """
@@ -39,7 +35,7 @@ class Disconnected(Exception):
 
     Args:
         error: The error for the program.
-        is_final: Whether another attempt would fail in the same way.
+        is_final: Whether the server sent a close code that forbids to reconnect.
         retry_after_s: The delay that the server asked for.
         code: The close code to send, if the server did not close the connection.
     """
@@ -93,9 +89,7 @@ class Transport:
         transport = cls(websocket, options)
         if websocket.subprotocol != SUBPROTOCOL:
             await transport.close(CloseCode.PROTOCOL_ERROR)
-            raise Disconnected(
-                ConnectFailed(f"the server does not support {SUBPROTOCOL}"), is_final=True
-            )
+            raise Disconnected(ConnectFailed(f"the server does not support {SUBPROTOCOL}"))
         return transport
 
     async def receive(self) -> bytes:
@@ -160,13 +154,11 @@ def _refused(error: Exception) -> Disconnected:
     failed = ConnectFailed(str(error))
     failed.__cause__ = error
     if isinstance(error, InvalidStatus):
-        status = error.response.status_code
-        is_final = status < 500 and status not in _TRANSIENT_STATUSES
         wait = error.response.headers.get("Retry-After", "")
         # The other form, a date, needs synchronised clocks.
         retry_after_s = float(wait) if wait.isascii() and wait.isdecimal() else 0.0
-        return Disconnected(failed, is_final=is_final, retry_after_s=retry_after_s)
-    return Disconnected(failed, is_final=isinstance(error, NegotiationError))
+        return Disconnected(failed, retry_after_s=retry_after_s)
+    return Disconnected(failed)
 
 
 def _disconnected(closed: ConnectionClosed) -> Disconnected:

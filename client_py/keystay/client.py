@@ -340,9 +340,10 @@ class Client:
 
         `data` is a `Session` for `session.set`, and for other events what the sender passed.
         Handlers, sync or async, run one at a time in the order of the events, and may await
-        commands. Two events come from the client itself: `events.lost` with `{"count": n}`
-        where events were dropped because handlers are too slow, and `session.recovered` with
-        `{"recovered": bool}` when the session was resumed. Works as a decorator too.
+        commands. Three events come from the client itself: `events.lost` with `{"count": n}`
+        where events were dropped because handlers are too slow, `session.recovered` with
+        `{"recovered": bool}` when the session was resumed, and `closed` with `error` when the
+        client is closed for good. Works as a decorator too.
         """
         if handler is None:
             return lambda function: self.on(path, function)

@@ -103,26 +103,84 @@ class TestTheEnd:
         await client.wait_for(ConnectionState.CLOSED)
         assert client.session is None
 
-    @pytest.mark.parametrize(
-        ("status", "is_final"), [(400, True), (403, True), (429, False), (503, False)]
-    )
-    async def test_a_refused_handshake(self, status: int, *, is_final: bool) -> None:
-        """Some statuses pass, others mean stop (SPEC section 1.1)."""
-        statuses = iter([None, status])
+    @pytest.mark.parametrize("status", [400, 401, 403, 404, 407, 426, 429, 500, 502, 503])
+    async def test_a_refused_handshake_before_the_first_connection(self, status: int) -> None:
+        """The first connection is attempted once: `connect` raises what the server answered."""
+
+        def refuse(connection: ServerConnection, request: Request) -> Response:
+            return connection.respond(HTTPStatus(status), "no")
+
+        async with listening(process_request=refuse) as peer:
+            with pytest.raises(keystay.ConnectFailed, match=str(status)):
+                await keystay.connect(peer.url, options=FAST)
+
+    @pytest.mark.parametrize("status", [301, 302, 307, 400, 401, 403, 404, 407, 426, 429, 503])
+    async def test_a_refused_handshake_after_the_first_connection(self, status: int) -> None:
+        """A proxy answers anything during a deployment: an open client reconnects."""
+        statuses = iter([None, status, status])
 
         def process(connection: ServerConnection, request: Request) -> Response | None:
             status = next(statuses, None)
-            return None if status is None else connection.respond(HTTPStatus(status), "no")
+            if status is None:
+                return None
+            response = connection.respond(HTTPStatus(status), "no")
+            response.headers["Location"] = "ws://127.0.0.1:1/login"
+            return response
 
         async with listening(process_request=process) as peer:
             client = await keystay.connect(peer.url, options=FAST)
             (await peer.accept()).drop()
-            if is_final:
-                await client.wait_for(ConnectionState.CLOSED)
-                assert isinstance(client.error, keystay.ConnectFailed)
-            else:
-                await peer.accept()
+            await peer.accept()
+            await client.wait_for(ConnectionState.OPEN)
             await client.close()
+            assert client.error is None
+
+    async def test_another_subprotocol_after_the_first_connection(self) -> None:
+        """A server without the protocol, for a moment, does not close an open client."""
+        chosen = iter(["keystay.v1", None, "keystay.v1"])
+        async with listening(select_subprotocol=lambda *_: next(chosen)) as peer:
+            client = await keystay.connect(peer.url, options=FAST)
+            (await peer.accept()).drop()
+            assert await (await peer.accept()).closed_with() == 1002
+            await peer.accept()
+            await client.wait_for(ConnectionState.OPEN)
+            await client.close()
+
+    async def test_a_handler_of_closed_gets_the_error(self, peer: Peer) -> None:
+        """After the last event of the server, `closed` has why the client failed."""
+        client, line = await peer.bound_client()
+        received: list[tuple[str, object]] = []
+        client.on("", lambda name, data: received.append((name, data)))
+        closed = asyncio.Event()
+        client.on("closed", lambda name, data: closed.set())
+        await line.send(encode(Event("n", 1, None)))
+        await line.close(4502, "why")
+        async with asyncio.timeout(WAIT_S):
+            await closed.wait()
+        assert received == [("n", 1), ("closed", client.error)]
+        assert isinstance(client.error, keystay.ClosedByServer)
+
+    async def test_a_handler_of_closed_when_the_program_closes(self, peer: Peer) -> None:
+        """The data of `closed` is then None; the handler is called before `close` returns."""
+        client, _ = await peer.bound_client()
+        received: list[tuple[str, object]] = []
+        client.on("closed", lambda name, data: received.append((name, data)))
+        await client.close()
+        assert received == [("closed", None)]
+
+    async def test_a_backend_cannot_send_the_client_its_own_closed(self, peer: Peer) -> None:
+        """An event of that name is a backend's: handlers of `closed` do not get it."""
+        client, line = await peer.bound_client()
+        closed: list[object] = []
+        client.on("closed", lambda name, data: closed.append(data))
+        shop = asyncio.Event()
+        client.on("closed.shop", lambda name, data: shop.set())
+        await line.send(*(encode(Event(name, 7, None)) for name in ("closed", "closed.shop")))
+        async with asyncio.timeout(WAIT_S):
+            await shop.wait()
+        assert closed == []
+        await client.close()
+        assert closed == [None]
 
     async def test_closing_a_peer_that_is_dead(self, peer: Peer) -> None:
         """The goodbye has a deadline: a peer that does not answer is cut off."""

@@ -52,12 +52,13 @@ class Failure:
     Why a request failed.
 
     `is_transient`: another attempt may succeed. `is_outcome_unknown`: this attempt may have
-    been executed.
+    been executed. `is_from_proxy`: the answer is not one of Keystay.
     """
 
     error: KeystayError
     is_transient: bool = False
     is_outcome_unknown: bool = False
+    is_from_proxy: bool = False
     retry_after_s: float = 0.0
 
 
@@ -108,6 +109,7 @@ def failure_of(answer: Answer) -> Failure | None:
         error,
         is_transient=answer.status in _TRANSIENT or retry_after_s is not None,
         is_outcome_unknown=answer.status != HTTPStatus.TOO_MANY_REQUESTS,
+        is_from_proxy=not _is_problem(answer),
         retry_after_s=retry_after_s or 0.0,
     )
 
@@ -157,13 +159,17 @@ def _error(answer: Answer) -> KeystayError:
 
 def _problem(answer: Answer) -> dict[str, Any]:
     """Return the problem document (RFC 9457); empty if the answer is another document."""
-    if answer.content_type.partition(";")[0].strip().lower() != PROBLEM_TYPE:
+    if not _is_problem(answer):
         return {}
     try:
         document = json.loads(answer.body)
     except (ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
+
+
+def _is_problem(answer: Answer) -> bool:
+    return answer.content_type.partition(";")[0].strip().lower() == PROBLEM_TYPE
 
 
 def _detail(problem: dict[str, Any]) -> str:

@@ -103,7 +103,8 @@ class HttpTransport:
             return ByteStream(opened)
         answer = await self._read(opened, deadline)
         failure = failure_of(answer) if isinstance(answer, Answer) else answer
-        return failure or Failure(UnexpectedAnswer("not an event stream", status=200))
+        error = UnexpectedAnswer("not an event stream", status=200)
+        return failure or Failure(error, is_from_proxy=True)
 
     async def _attempt(self, request: Request, deadline: float) -> Answer | Failure:
         opened = await self._send(self._calls, request, deadline)

@@ -110,13 +110,13 @@ class FeedStream:
         Connect: for the first time in one attempt, later with as many as necessary.
 
         Raises:
-            KeystayError: If that fails, or another attempt would fail in the same way.
+            KeystayError: If that fails, or the server refuses a later attempt for good.
         """
         while self._stream is None:
             opened = await self._transport.open_stream(self._request())
             if not isinstance(opened, Failure):
                 self._begin(opened)
-            elif not opened.is_transient or not self._has_been_open:
+            elif not self._has_been_open or not (opened.is_transient or opened.is_from_proxy):
                 raise opened.error
             else:
                 await self._wait(opened)

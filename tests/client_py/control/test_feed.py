@@ -268,6 +268,20 @@ async def test_a_server_that_is_away_for_a_while() -> None:
         ]
 
 
+@pytest.mark.parametrize("status", [200, 301, 302, 307, 401, 403, 404, 500])
+async def test_a_proxy_that_answers_for_a_while(status: int) -> None:
+    """Once a feed was open, whatever a proxy answers during a deployment is waited for."""
+    page = answer(status, b"<html>", content_type="text/html", Location="http://127.0.0.1:1/")
+    async with (
+        http_peer(_begin_and_break, page, page, problem(401)) as peer,
+        listener(peer.url) as control,
+        control.feed() as events,
+    ):
+        with pytest.raises(keystay.Unauthorized):
+            await next_of(events)
+        assert len(peer.asked) == 4
+
+
 async def _hold_and_break(_: object, writer: asyncio.StreamWriter) -> None:
     writer.write(HEAD + b"id: p1\n\n")
     # Not a wait for something: so long does the line hold, and on a busy machine part of it.
