@@ -100,10 +100,11 @@ async def run_body(code: str, names: dict[str, Any]) -> dict[str, Any]:
 
 async def test_the_python_page() -> None:
     """Each block of the SDK's page runs; the session module's example keeps the key."""
-    first, handler, example = blocks("docs/python.md", "python")
+    first, handler, closed, example = blocks("docs/python.md", "python")
     async with serving() as server, keystay.connect(server.url) as client:
         await run_body(first.replace("ws://127.0.0.1:8330", server.url), {"keystay": keystay})
         await run_body(handler, {"client": client})
+        await run_body(closed, {"client": client})
         session = await client.login("anonymous")
         storage = {"sessionKey": session.key}
         async with keystay.connect(server.url) as other:
