@@ -6,5 +6,5 @@ Start reading in `client`, which has a method for each operation. `_transport` s
 events, from messages parsed by `_sse`. `events`, `session` and `stats` are the values
 returned; `webhooks` verifies what a server posts.
 
-Only `_transport` does I/O, and only it needs httpx.
+Only `_transport` and `_http` do I/O, and only `_http` needs h11.
 """

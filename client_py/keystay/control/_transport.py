@@ -1,20 +1,15 @@
 """
-HTTP to the control port of a server. The only module that imports httpx.
-
-The API key must reach only this server: proxies and `.netrc` are not used, redirects not
-followed. Errors of httpx are not chained: they refer to the request, which has the key.
+Requests to the control port of a server: attempts, deadlines, and what failed.
 """
 
 import asyncio
 import logging
 import random
-from collections.abc import Mapping
-from ssl import PROTOCOL_TLS_CLIENT, SSLContext, create_default_context
+from functools import partial
 from typing import Any
 
-import httpx
-
 from keystay.control._answer import Answer, Failure, document_of, failure_of
+from keystay.control._http import HttpClient, HttpResponse
 from keystay.control._request import Request
 from keystay.control._retries import Retries
 from keystay.errors import ClientClosed, ConnectFailed, ConnectionLost, UnexpectedAnswer
@@ -23,6 +18,7 @@ from keystay_protocol import __version__
 from keystay_protocol.errors import KeystayError, NoSession, Timeout
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
+MAX_CONNECTIONS, MAX_FEEDS = 100, 1000
 
 _log = logging.getLogger("keystay.control")
 
@@ -43,28 +39,23 @@ class HttpTransport:
         self._timeout_s = timeout_s
         self._options = options
         self.is_closed = False
-        settings: dict[str, Any] = {
-            "base_url": url,
-            "headers": {
-                "Authorization": f"Bearer {api_key}",
-                "Accept-Encoding": "identity",
-                "User-Agent": f"keystay-python/{__version__}",
-            },
-            "verify": options.ssl or _context_for(url),
-            "trust_env": False,
-            "follow_redirects": False,
-            # The other deadlines are set here, not by httpx.
-            "timeout": httpx.Timeout(None, connect=options.connect_timeout_s),
+        headers = {
+            "Authorization": f"Bearer {api_key}",
+            "Accept-Encoding": "identity",
+            "User-Agent": f"keystay-python/{__version__}",
         }
-        self._calls = httpx.AsyncClient(**settings)
+        make = partial(
+            HttpClient, url, headers, options.ssl, connect_timeout_s=options.connect_timeout_s
+        )
+        self._calls = make(max_connections=MAX_CONNECTIONS)
         # Each feed occupies a connection: calls must not wait for one of them.
-        self._feeds = httpx.AsyncClient(**settings, limits=httpx.Limits())
+        self._feeds = make(max_connections=MAX_FEEDS)
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Close every connection."""
         self.is_closed = True
-        await self._calls.aclose()
-        await self._feeds.aclose()
+        self._calls.close()
+        self._feeds.close()
 
     async def call(self, request: Request) -> Any:
         """
@@ -98,8 +89,8 @@ class HttpTransport:
         opened = await self._send(self._feeds, request, deadline)
         if isinstance(opened, Failure):
             return opened
-        content_type = opened.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if opened.status_code == 200 and content_type == "text/event-stream":
+        content_type = opened.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if opened.status == 200 and content_type == "text/event-stream":
             return ByteStream(opened)
         answer = await self._read(opened, deadline)
         failure = failure_of(answer) if isinstance(answer, Answer) else answer
@@ -111,42 +102,40 @@ class HttpTransport:
         return opened if isinstance(opened, Failure) else await self._read(opened, deadline)
 
     async def _send(
-        self, client: httpx.AsyncClient, request: Request, deadline: float
-    ) -> httpx.Response | Failure:
+        self, client: HttpClient, request: Request, deadline: float
+    ) -> HttpResponse | Failure:
         if self.is_closed:
             return Failure(ClientClosed())
-        message = client.build_request(
-            request.method, request.target, content=request.body, headers=request.headers
-        )
         try:
             async with asyncio.timeout_at(deadline):
-                return await client.send(message, stream=True)
+                return await client.send(
+                    request.method, request.target, request.headers, request.body
+                )
         except TimeoutError:
             return _late()
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            return Failure(ConnectFailed(f"no connection: {_reason(error)}"), is_transient=True)
-        except httpx.TransportError as error:
+        except ConnectFailed as error:
+            return Failure(ConnectFailed(str(error)), is_transient=True)
+        except (ConnectionLost, UnexpectedAnswer) as error:
             return _broken(error)
 
-    async def _read(self, response: httpx.Response, deadline: float) -> Answer | Failure:
+    async def _read(self, response: HttpResponse, deadline: float) -> Answer | Failure:
         body = bytearray()
         try:
             async with asyncio.timeout_at(deadline):
-                async for chunk in response.aiter_raw():
-                    body += chunk
+                while piece := await response.piece():
+                    body += piece
                     if len(body) > MAX_ANSWER_BYTES:
-                        return Failure(_too_long(response.status_code), is_outcome_unknown=True)
+                        return Failure(_too_long(response.status), is_outcome_unknown=True)
         except TimeoutError:
             return _late()
-        except httpx.TransportError as error:
+        except (ConnectionLost, UnexpectedAnswer) as error:
             return _broken(error)
         finally:
-            await response.aclose()
-        headers: Mapping[str, str] = response.headers
+            response.close()
         return Answer(
-            response.status_code,
-            headers.get("Content-Type", ""),
-            headers.get("Retry-After", ""),
+            response.status,
+            response.headers.get("content-type", ""),
+            response.headers.get("retry-after", ""),
             bytes(body),
         )
 
@@ -154,34 +143,23 @@ class HttpTransport:
 class ByteStream:
     """A stream of bytes from the server."""
 
-    def __init__(self, response: httpx.Response) -> None:
+    def __init__(self, response: HttpResponse) -> None:
         self._response = response
-        self._chunks = response.aiter_raw()
 
     async def receive(self, within_s: float) -> bytes | Failure:
         """Return the next bytes; a `Failure` if the stream ended, or none came in time."""
         try:
             async with asyncio.timeout(within_s):
-                return await anext(self._chunks)
-        except StopAsyncIteration:
-            return Failure(ConnectionLost("the server ended the feed"), is_transient=True)
+                piece = await self._response.piece()
         except TimeoutError:
             return Failure(ConnectionLost("the feed sent nothing in time"), is_transient=True)
-        except httpx.TransportError as error:
+        except (ConnectionLost, UnexpectedAnswer) as error:
             return _broken(error)
-        except httpx.StreamError:  # It was closed, by `close` or by cancelling `receive`.
-            return Failure(ConnectionLost("the feed is closed"), is_transient=True)
+        return piece or Failure(ConnectionLost("the server ended the feed"), is_transient=True)
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Close the connection."""
-        await self._response.aclose()
-
-
-def _context_for(url: str) -> SSLContext:
-    """Return a context that trusts the system's authorities; httpx would use its own."""
-    if url.lower().startswith("http:"):
-        return SSLContext(PROTOCOL_TLS_CLIENT)  # Not used: loading the authorities takes long.
-    return create_default_context()
+        self._response.close()
 
 
 def _was_done_before(request: Request, failure: Failure) -> bool:
@@ -196,20 +174,12 @@ def _late() -> Failure:
     )
 
 
-def _broken(error: httpx.TransportError) -> Failure:
-    lost = ConnectionLost(f"the connection broke: {_reason(error)}")
-    return Failure(lost, is_transient=True, is_outcome_unknown=True)
+def _broken(error: ConnectionLost | UnexpectedAnswer) -> Failure:
+    # A new error: the traceback of the old one refers to the request, which has the key.
+    new = type(error)(str(error))
+    is_transient = isinstance(error, ConnectionLost)
+    return Failure(new, is_transient=is_transient, is_outcome_unknown=True)
 
 
 def _too_long(status: int) -> KeystayError:
     return UnexpectedAnswer(f"an answer has more than {MAX_ANSWER_BYTES} bytes", status=status)
-
-
-def _reason(error: httpx.TransportError) -> str:
-    """Return the text of the network error, which httpx wraps several times."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror
-        cause = cause.__cause__ or cause.__context__
-    return str(error) or type(error).__name__

@@ -48,7 +48,7 @@ class Control:
 
     Raises:
         ValueError: If the URL or the API key has the wrong form.
-        ImportError: If httpx is not installed: `pip install 'keystay[control]'`.
+        ImportError: If h11 is not installed: `pip install 'keystay[control]'`.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Control:
 
     async def close(self) -> None:
         """Close every connection. Feeds that are iterated over raise `ClientClosed`."""
-        await self._transport.close()
+        self._transport.close()
 
     async def create_session(
         self,
@@ -316,10 +316,10 @@ def _make_transport(
     try:
         from keystay.control._transport import HttpTransport
     except ModuleNotFoundError as error:
-        if error.name != "httpx":
+        if error.name != "h11":
             raise
         raise ImportError(
-            "keystay.Control needs httpx: pip install 'keystay[control]'", name="httpx"
+            "keystay.Control needs h11: pip install 'keystay[control]'", name="h11"
         ) from None
     return HttpTransport(url, api_key, timeout_s, options)
 

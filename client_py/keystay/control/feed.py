@@ -20,7 +20,7 @@ from keystay.errors import ClientClosed, UnexpectedAnswer
 from keystay.options import ControlOptions
 from keystay_protocol.errors import MalformedFrame
 
-if TYPE_CHECKING:  # It imports httpx, which is optional.
+if TYPE_CHECKING:  # It imports h11, which is optional.
     from keystay.control._transport import ByteStream, HttpTransport
 
 _log = logging.getLogger("keystay.control")
@@ -128,6 +128,8 @@ class FeedStream:
         return Request("GET", self._target, is_repeatable=True, headers=headers)
 
     def _begin(self, stream: "ByteStream") -> None:
+        if self._has_been_open:
+            _log.info("the feed: connected again")
         if self._has_been_open and not self._messages.last_id:
             # The position of the lost connection is unknown.
             self._ready.append(FeedLost())
@@ -174,7 +176,7 @@ class FeedStream:
     async def _disconnect(self) -> None:
         stream, self._stream = self._stream, None
         if stream is not None:
-            await stream.close()
+            stream.close()
 
 
 def _read(message: Message) -> FeedEvent | None:

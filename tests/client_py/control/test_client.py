@@ -295,11 +295,11 @@ def test_an_api_key_that_is_none(key: str) -> None:
     assert not key or key not in str(caught.value)
 
 
-def test_without_httpx() -> None:
-    """The SDK needs no httpx; `Control` says what to install."""
+def test_without_h11() -> None:
+    """The SDK needs no h11; `Control` says what to install."""
     program = """
 import sys
-sys.modules["httpx"] = None
+sys.modules["h11"] = None
 import keystay
 keystay.verify_webhook, keystay.SessionSet, keystay.connect("ws://127.0.0.1:1")
 try:
@@ -310,11 +310,11 @@ except ImportError as error:
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, env={**os.environ}
     )
-    assert done.stdout == "keystay.Control needs httpx: pip install 'keystay[control]'\n"
+    assert done.stdout == "keystay.Control needs h11: pip install 'keystay[control]'\n"
 
 
-def test_httpx_is_loaded_when_it_is_needed() -> None:
-    """A program that only connects does not wait for httpx to be imported."""
-    program = "import sys, keystay; print('httpx' in sys.modules)"
+def test_h11_is_loaded_when_it_is_needed() -> None:
+    """A program that only connects does not wait for h11 to be imported."""
+    program = "import sys, keystay; print('h11' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout == "False\n"
