@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import msgpack
 import pytest
 
-from keystay_server.cli.client import ControlClient
+import keystay
 from tests.support.backend import change
 from tests.support.end_to_end.peers import address_of, log_in, many_connected, restore
 from tests.support.server.raw_peer import CLOSE, RawPeer, dialled_narrowly
@@ -75,10 +75,9 @@ async def test_nobody_waits_for_a_stuck_reader() -> None:
 
 async def _open_big_session(server: ServerProcess) -> tuple[str, str]:
     """Its key and id."""
-    backend = ControlClient(server.control, "test-api-key")
-    opening = {"actorId": "alice", "meta": BIG}
-    session = await asyncio.to_thread(backend.ask, "POST", "/v1/sessions", opening)
-    return str(session["key"]), str(session["id"])
+    async with keystay.Control(server.control, "test-api-key") as control:
+        session = await control.create_session("alice", meta=BIG)
+    return str(session.key), session.id
 
 
 async def _all_told(peers: list[RawPeer], cursors: list[int]) -> None:

@@ -1,6 +1,7 @@
 """
-What an operator does with a running server, through its control plane.
+The command line: `keystay serve`, and commands for a running server.
 
-`client` asks the server; `session` has the commands; `text` is how answers are
-printed. The command line, `cli`, chooses among them.
+`main` has the table of commands; each is a module of its own, imported when it is used.
+`arguments` and `settings_flags` are what parsers have in common, `control` calls the server,
+`text` and `screen` show results.
 """

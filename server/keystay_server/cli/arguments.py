@@ -1,46 +1,61 @@
 """
-What the commands of the command line are made of: parsers, flags, and how words are read.
+What the parsers of all commands have in common, and how arguments are read.
 """
 
 import argparse
 import json
 import math
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import fields
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from keystay_server.cli.client import DEFAULT_URL, URL_VARIABLE, ControlClient
 from keystay_server.cli.screen import show, show_json
 from keystay_server.cli.text import Answer
-from keystay_server.settings.config import Config
-from keystay_server.settings.errors import ConfigError
 from keystay_server.settings.suggestions import did_you_mean, nearest
 
-Command = Callable[[ControlClient, argparse.Namespace], Answer]
+if TYPE_CHECKING:
+    from keystay import Control
+
+DEFAULT_URL = "http://127.0.0.1:8331"
+URL_VARIABLE = "KEYSTAY_CONTROL"
+
+
+class Refused(Exception):
+    """The server refused, or did not respond. The text is one line, for the operator."""
 
 
 class Parser(argparse.ArgumentParser):
-    """One command's."""
+    """
+    The parser of one command.
+
+    Args:
+        build: Adds the arguments, when the command is used: most are not.
+    """
 
     json_errors = False
-    """Whether to programs, which say `--json`, what is wrong is an answer too."""
+    """With `--json`, print errors as JSON too."""
     _words: Sequence[str] = ()
 
-    def __init__(self, **options: Any) -> None:
-        # What abbreviates one flag today may abbreviate two tomorrow.
+    def __init__(
+        self, *, build: Callable[["Parser"], None] | None = None, **options: Any
+    ) -> None:
+        # A flag that is a unique abbreviation today may be ambiguous tomorrow.
         super().__init__(**options, allow_abbrev=False)
+        self._build = build
 
     def error(self, message: str) -> NoReturn:
-        """Say in one line what was wrong: usage is for those who ask for `--help`."""
+        """Print the error in one line, without the usage."""
         self._fail(message, None)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Read the words; refuse here what is left, where it is known what was meant."""
+        """Parse; refuse unknown arguments here, where similar ones are known."""
+        if self._build is not None:
+            build, self._build = self._build, None
+            build(self)
         self._words = args or ()
         options, rest = super().parse_known_args(args, namespace)
-        # No value is repeated: it may be a secret.
+        # Values are not quoted: they may be secrets.
         flag = next((word.partition("=")[0] for word in rest if word.startswith("-")), None)
         if flag is not None:
             flags = {each.lstrip("-"): each for each in self._option_string_actions}
@@ -51,7 +66,7 @@ class Parser(argparse.ArgumentParser):
         return options, rest
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
-        # argparse would list all commands, without saying which is like it.
+        # argparse would list all commands, without the nearest one.
         if action.choices is not None and value not in action.choices:
             self._refuse(value, "command", nearest(value, action.choices))
 
@@ -67,92 +82,51 @@ class Parser(argparse.ArgumentParser):
 
 
 def commands_of(parser: argparse.ArgumentParser) -> Any:
-    """Commands below the parser's own; whoever names none is shown which there are."""
+    """Add commands below the parser's own. Without one, the usage is printed."""
     parser.set_defaults(run=partial(_show_usage, parser))
     return parser.add_subparsers(title="commands", metavar="COMMAND")
 
 
-def add_command(commands: Any, name: str, help_: str) -> Parser:
-    """Add one, whose description is what its help says."""
+def add_command(commands: Any, name: str, help_: str, *former: str) -> Parser:
+    """Add a command; `former` are its former names."""
     parser: Parser = commands.add_parser(
-        name, help=help_, description=f"{help_[0].upper()}{help_[1:]}."
+        name, help=help_, description=f"{help_[0].upper()}{help_[1:]}.", aliases=former
     )
-    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+    add_json(parser)
     return parser
 
 
-def add_control_command(commands: Any, name: str, help_: str) -> argparse.ArgumentParser:
-    """Add one that goes through the control plane of a running server."""
-    parser = add_command(commands, name, help_)
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add `--json`."""
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+
+
+def add_control(parser: argparse.ArgumentParser) -> None:
+    """Add `--control`, for a command that calls a running server."""
     parser.add_argument(
         "--control",
         metavar="URL",
-        help=f"the server's control plane ({URL_VARIABLE}, or {DEFAULT_URL})",
+        help=f"the server's control port ({URL_VARIABLE}, or {DEFAULT_URL})",
     )
-    return parser
+
+
+Command = Callable[["Control", argparse.Namespace], Awaitable[Answer]]
 
 
 def control_command(run: Command) -> Callable[[argparse.Namespace], int]:
-    """What runs a command that asks the server, and shows the answer."""
+    """Return a command that calls a running server, and shows the result."""
 
-    def asked(options: argparse.Namespace) -> int:
-        control = ControlClient.from_environment(options.control)
-        show(run(control, options), as_json=options.json)
+    def command(options: argparse.Namespace) -> int:
+        # Imported late, with the SDK and asyncio: help and errors need neither.
+        from keystay_server.cli.control import run_with_control
+
+        async def call(control: "Control") -> None:
+            show(await run(control, options), as_json=options.json)
+
+        run_with_control(options.control, call)
         return 0
 
-    return asked
-
-
-def validation_command(parser: Parser, run: Callable[[argparse.Namespace], int]) -> None:
-    """Have it run a command about settings: to programs, a wrong one is an answer too."""
-
-    def judged(options: argparse.Namespace) -> int:
-        try:
-            return run(options)
-        except ConfigError as error:
-            if not options.json:
-                raise
-            show_json({"ok": False, **error.to_document()})
-            return 2
-
-    parser.json_errors = True
-    parser.set_defaults(run=judged)
-
-
-def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Add `--config`, and a flag for each of the server's settings; none has a default."""
-    parser.add_argument(
-        *("--config",),
-        metavar="FILE",
-        default=argparse.SUPPRESS,
-        help="a TOML file with settings",
-    )
-    for setting in fields(Config):
-        _add_setting(parser, setting.name, setting.default, setting.metadata["help"])
-
-
-def settings_of(options: argparse.Namespace) -> tuple[dict[str, Any], str | None]:
-    """The settings that were given as flags, and the file that was named."""
-    given = vars(options)
-    names = {setting.name for setting in fields(Config)}
-    flags = {name: value for name, value in given.items() if name in names}
-    return flags, given.get("config")
-
-
-def _add_setting(parser: argparse.ArgumentParser, name: str, default: Any, help_: str) -> None:
-    flag = f"--{name.replace('_', '-')}"
-    if isinstance(default, bool):
-        parser.add_argument(flag, action="store_true", default=argparse.SUPPRESS, help=help_)
-        return
-    shown = ",".join(default) if isinstance(default, tuple) else default
-    suffix = f" ({shown})" if shown != "" else ""
-    metavar = "S" if name.endswith("_s") else "N" if isinstance(default, int) else "VALUE"
-    parser.add_argument(
-        flag,
-        metavar=metavar,
-        default=argparse.SUPPRESS,
-        help=help_ + suffix.replace("%", "%%"),
-    )
+    return command
 
 
 def _show_usage(parser: argparse.ArgumentParser, _: argparse.Namespace) -> int:
@@ -161,7 +135,7 @@ def _show_usage(parser: argparse.ArgumentParser, _: argparse.Namespace) -> int:
 
 
 def json_value(text: str) -> Any:
-    """Any JSON value."""
+    """Read any JSON value."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -169,7 +143,7 @@ def json_value(text: str) -> Any:
 
 
 def json_object(text: str) -> dict[str, Any]:
-    """A JSON object."""
+    """Read a JSON object."""
     try:
         value = json_value(text)
     except argparse.ArgumentTypeError:
@@ -180,7 +154,7 @@ def json_object(text: str) -> dict[str, Any]:
 
 
 def seconds(text: str) -> float:
-    """A number of seconds."""
+    """Read a number of seconds."""
     try:
         number = float(text)
     except ValueError:

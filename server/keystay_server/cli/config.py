@@ -1,19 +1,18 @@
 """
-`keystay config ...`: what a server would run with, and whether it could.
+`keystay config ...`: shows and checks settings.
 """
 
 from argparse import Namespace
 from dataclasses import fields
 from typing import Any
 
-from keystay_server.cli.arguments import (
-    add_command,
+from keystay_server.cli.arguments import Parser, add_command, commands_of
+from keystay_server.cli.screen import show
+from keystay_server.cli.settings_flags import (
     add_settings,
-    commands_of,
     settings_of,
     validation_command,
 )
-from keystay_server.cli.screen import show
 from keystay_server.cli.text import Answer, Table, printable
 from keystay_server.settings.config import Config
 from keystay_server.settings.masking import shown
@@ -22,24 +21,17 @@ from keystay_server.settings.sources import Sourced, configured, sourced
 DEFAULT = "default"
 
 
-def add_to(commands: Any) -> None:
-    """Add the commands to the command line."""
-    help_ = "show and check the settings of a server"
-    subcommands = commands_of(
-        commands.add_parser("config", help=help_, description=f"{help_.capitalize()}.")
-    )
+def build(parser: Parser) -> None:
+    """Add the commands."""
+    commands = commands_of(parser)
     showing = add_command(
-        subcommands,
-        "show",
-        "show each setting that a server would run with here, and where its value comes from",
+        commands, "show", "show each setting that a server would use here, and its source"
     )
     add_settings(showing)
     validation_command(showing, show_config)
-    checking = add_command(
-        subcommands, "check", "tell whether a file has settings a server can run with"
-    )
+    checking = add_command(commands, "check", "check whether a file has valid settings")
     checking.description = (
-        f"{checking.description} It does not look at the files and servers that settings "
+        f"{checking.description} It does not check the files and servers that settings "
         "name: keystay doctor --config FILE does."
     )
     checking.add_argument("file", metavar="FILE", help="a TOML file with settings")
@@ -47,7 +39,7 @@ def add_to(commands: Any) -> None:
 
 
 def show_config(options: Namespace) -> int:
-    """Show every setting; secrets are masked."""
+    """Show every setting, with secrets masked."""
     flags, file = settings_of(options)
     values = sourced(flags, file)
     configured(values)
@@ -65,17 +57,17 @@ def show_config(options: Namespace) -> int:
 
 
 def check_config(options: Namespace) -> int:
-    """Read a file as a server would, with nothing beside it; what is wrong is an error."""
+    """Read a file as a server would, without flags and environment."""
     values = sourced({}, options.file, {})
     configured(values)
-    text = f"{printable(options.file)} is fine: {len(values)} settings"
+    text = f"{printable(options.file)} is valid: {len(values)} settings"
     document = {"file": options.file, "settings": len(values), "ok": True}
     show(Answer(document, text), as_json=options.json)
     return 0
 
 
 def _all(values: dict[str, Sourced]) -> dict[str, Sourced]:
-    """Every setting, in the order of the schema."""
+    """Return every setting, in the order of the schema."""
     return {
         setting.name: values.get(setting.name) or Sourced(setting.default, DEFAULT)
         for setting in fields(Config)

@@ -1,36 +1,40 @@
 """
-`keystay emit`: says something to clients.
+`keystay emit`: sends an event to an actor or to one session.
 """
 
 from argparse import ArgumentTypeError, Namespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from keystay_server.cli.arguments import add_control_command, control_command, json_value
-from keystay_server.cli.client import ControlClient, quoted
+from keystay_server.cli.arguments import (
+    Parser,
+    add_control,
+    add_json,
+    control_command,
+    json_value,
+)
+from keystay_server.cli.broadcast import broadcast
 from keystay_server.cli.text import Answer, printable
 
+if TYPE_CHECKING:
+    from keystay import Control
 
-def add_to(commands: Any) -> None:
-    """Add the command to the command line."""
-    parser = add_control_command(
-        commands, "emit", "send an event to an actor, to one session, or to everybody"
-    )
+
+def build(parser: Parser) -> None:
+    """Add the arguments."""
+    add_json(parser)
+    add_control(parser)
     parser.usage = (
-        "keystay emit ACTOR NAME [DATA]\n"
-        "       keystay emit --session ID NAME [DATA]\n"
-        "       keystay emit --all NAME [DATA]"
+        "keystay emit ACTOR NAME [DATA]\n       keystay emit --session ID NAME [DATA]"
     )
     parser.add_argument(
         "words",
         metavar="ACTOR NAME [DATA]",
         nargs="+",
-        help="the actor, unless it is for others; the event's name; its data, as JSON (null)",
+        help="the actor, unless it is for a session; the name of the event; its data, as JSON",
     )
     to = parser.add_mutually_exclusive_group()
     to.add_argument("--session", metavar="ID", help="to the connections of one session")
-    to.add_argument(
-        "--all", action="store_true", help="to everybody who is connected now, once at most"
-    )
+    to.add_argument("--all", action="store_true", help="the former name of keystay broadcast")
 
     def run(options: Namespace) -> int:
         words = list(options.words)
@@ -38,25 +42,27 @@ def add_to(commands: Any) -> None:
         if not 1 <= len(words) <= 2:
             parser.error("give " + ("NAME [DATA]" if actor is None else "ACTOR NAME [DATA]"))
         options.actor, options.name = actor, words[0]
-        try:
-            options.data = json_value(words[1]) if len(words) > 1 else None
-        except ArgumentTypeError:
-            parser.error("DATA must be JSON: text stands in quotation marks, as '\"text\"'")
-        return control_command(emit)(options)
+        options.data = data_in(parser, words[1]) if len(words) > 1 else None
+        return control_command(broadcast if options.all else emit)(options)
 
     parser.set_defaults(run=run)
 
 
-def emit(control: ControlClient, options: Namespace) -> Answer:
-    """Send the event; show its cursor, where it has one."""
-    if options.all:
-        path, to = "/v1/events", "everybody who is connected"
-    elif options.session is not None:
-        path, to = f"/v1/sessions/{quoted(options.session)}/events", options.session
+async def emit(control: "Control", options: Namespace) -> Answer:
+    """Send the event; show its cursor."""
+    if options.session is not None:
+        cursor = await control.emit_to_session(options.session, options.name, options.data)
+        to = options.session
     else:
-        path, to = f"/v1/actors/{quoted(options.actor)}/events", options.actor
-    document = control.ask("POST", path, {"name": options.name, "data": options.data})
-    text = f"{printable(options.name)} is on its way to {printable(to)}"
-    if document is None:
-        return Answer({"accepted": True}, text)
-    return Answer(document, f"{text}, with the cursor {document['cursor']}")
+        cursor = await control.emit_to_actor(options.actor, options.name, options.data)
+        to = options.actor
+    text = f"{printable(options.name)} is sent to {printable(to)}, with the cursor {cursor}"
+    return Answer({"cursor": cursor}, text)
+
+
+def data_in(parser: Parser, text: str) -> Any:
+    """Read the data of an event; exit if it is not JSON."""
+    try:
+        return json_value(text)
+    except ArgumentTypeError:
+        parser.error("DATA must be JSON: write text in quotation marks, as '\"text\"'")

@@ -1,9 +1,8 @@
 """
-Puts answers on the screen: a table for a terminal, plain text elsewhere, JSON for programs.
+Prints answers: a table on a terminal, plain text elsewhere, JSON for programs.
 
-rich is imported where there is a terminal, and a plain line of text is all that
-is printed without one. What is printed has been made `printable` before; no text is
-taken for markup.
+rich is imported only for a terminal. All text has been made `printable` before, and is never
+parsed as markup.
 """
 
 import json
@@ -21,11 +20,11 @@ if TYPE_CHECKING:
 GOOD, WORSE, BAD = "green", "yellow", "red"
 QUIET = "dim"
 MANY_ROWS = 1000
-"""So many take rich half a second to lay out: they are plain text, which is there at once."""
+"""rich needs half a second to lay out so many: they are printed as plain text."""
 
 
 def is_terminal() -> bool:
-    """Whether a person looks at what is printed."""
+    """Tell whether the output is a terminal."""
     return sys.stdout.isatty()
 
 
@@ -40,12 +39,12 @@ def show(answer: Answer, *, as_json: bool) -> None:
 
 
 def show_json(document: Any) -> None:
-    """Print a document in a line of its own."""
+    """Print a document in one line."""
     print(json.dumps(document), flush=True)
 
 
 def show_line(parts: Sequence[tuple[str, str]]) -> None:
-    """Print a line of texts, each with the style that it has on a terminal."""
+    """Print a line of parts, each with its style on a terminal."""
     if not is_terminal():
         print("  ".join(text for text, _ in parts).rstrip(), flush=True)
         return
@@ -56,21 +55,21 @@ def show_line(parts: Sequence[tuple[str, str]]) -> None:
 
 
 def console() -> "Console":
-    """The terminal."""
+    """Return the terminal."""
     from rich.console import Console
 
     return Console(highlight=False, markup=False, emoji=False)
 
 
 def rich_table(table: Table) -> "RichTable":
-    """The table, for a terminal."""
+    """Return the table for a terminal."""
     from rich import box
     from rich.table import Table as RichTable
     from rich.text import Text
 
     shown = RichTable(box=box.SIMPLE_HEAD, header_style="bold")
     for column in table.columns:
-        # An id that is cut off is of no use, and a number is read from its end.
+        # A truncated id would be useless, so ids fold.
         justify: Any = "right" if column in table.numbers else "left"
         shown.add_column(Text(column), overflow="fold", justify=justify)
     for row in table.rows:
@@ -79,12 +78,12 @@ def rich_table(table: Table) -> "RichTable":
 
 
 @contextmanager
-def waiting(what: str) -> Iterator[Callable[[str], None]]:
-    """Show, on a terminal, that something takes its time; yield what says how far it is."""
+def progress(what: str) -> Iterator[Callable[[str], None]]:
+    """Show on a terminal that work goes on; yield a function that reports progress."""
     if not sys.stderr.isatty():
         yield lambda _: None
         return
     from rich.console import Console
 
     with Console(stderr=True).status(f"{what} ...") as status:
-        yield lambda how_far: status.update(f"{what}, {how_far} ...")
+        yield lambda done: status.update(f"{what}, {done} ...")

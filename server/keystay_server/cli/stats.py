@@ -1,16 +1,20 @@
 """
-`keystay stats`: the nodes, and what they do.
+`keystay stats`: shows the nodes and their statistics.
 """
 
-import time
+import asyncio
+import re
 from argparse import Namespace
 from contextlib import suppress
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
-from keystay_server.cli.arguments import add_control_command
-from keystay_server.cli.client import ControlClient
+from keystay_server.cli.arguments import Parser, add_control, add_json, control_command
 from keystay_server.cli.screen import console, is_terminal, rich_table, show
 from keystay_server.cli.text import Answer, Table, printable
+
+if TYPE_CHECKING:
+    from keystay import Control
 
 EVERY_S = 1.0
 
@@ -23,9 +27,10 @@ _COLUMNS = ("NODE", "LISTENS ON", "VERSION", "STATE", *_NUMBERS)
 _STYLES = {"serving": "green", "draining": "yellow"}
 
 
-def add_to(commands: Any) -> None:
-    """Add the command to the command line."""
-    parser = add_control_command(commands, "stats", "show the nodes, and what they do")
+def build(parser: Parser) -> None:
+    """Add the arguments."""
+    add_json(parser)
+    add_control(parser)
     parser.add_argument(
         "--watch", action="store_true", help="again every second, with rates, until Ctrl-C"
     )
@@ -34,18 +39,26 @@ def add_to(commands: Any) -> None:
 
 def run(options: Namespace) -> int:
     """Show the nodes, once or again and again."""
-    control = ControlClient.from_environment(options.control)
     if not options.watch:
-        show(stats(control), as_json=options.json)
-        return 0
+        return control_command(show_once)(options)
+    from keystay_server.cli.control import run_with_control
+
+    async def watch(control: "Control") -> None:
+        await _watch(control, as_json=options.json)
+
     with suppress(KeyboardInterrupt):
-        _watch(control, as_json=options.json)
+        run_with_control(options.control, watch)
     return 0
 
 
-def stats(control: ControlClient, before: dict[str, Any] | None = None) -> Answer:
-    """The nodes; with rates, if it is told what they said before."""
-    document = control.ask("GET", "/v1/stats")
+async def show_once(control: "Control", _: Namespace) -> Answer:
+    """Show the nodes once."""
+    return await _stats(control)
+
+
+async def _stats(control: "Control", before: dict[str, Any] | None = None) -> Answer:
+    """The nodes; with rates, if there is an earlier document."""
+    document = _document(asdict(await control.stats()))
     earlier = {node["id"]: node for node in (before or {"nodes": []})["nodes"]}
     rows = [_row(node, document["node"]) for node in document["nodes"]]
     if before is None:
@@ -56,28 +69,41 @@ def stats(control: ControlClient, before: dict[str, Any] | None = None) -> Answe
     return Answer.in_table(document, Table((*_COLUMNS, *_RATES), rows, numbers, _STYLES))
 
 
-def _watch(control: ControlClient, *, as_json: bool) -> None:
-    answer = stats(control)
+def _document(value: Any) -> Any:
+    """The statistics in the form of the API: names in camel case."""
+    match value:
+        case dict():
+            return {
+                re.sub("_(.)", lambda found: found[1].upper(), name): _document(each)
+                for name, each in value.items()
+            }
+        case list() | tuple():
+            return [_document(each) for each in value]
+    return value
+
+
+async def _watch(control: "Control", *, as_json: bool) -> None:
+    answer = await _stats(control)
     if as_json or not is_terminal():
         while True:
             show(answer, as_json=as_json)
-            time.sleep(EVERY_S)
-            answer = stats(control, answer.document)
+            await asyncio.sleep(EVERY_S)
+            answer = await _stats(control, answer.document)
     from rich.live import Live
 
     assert answer.table is not None
     with Live(rich_table(answer.table), console=console(), auto_refresh=False) as live:
         while True:
-            time.sleep(EVERY_S)
-            answer = stats(control, answer.document)
+            await asyncio.sleep(EVERY_S)
+            answer = await _stats(control, answer.document)
             assert answer.table is not None
             live.update(rich_table(answer.table), refresh=True)
 
 
-def _row(node: dict[str, Any], asked: str) -> list[str]:
-    is_asked = node["id"] == asked
+def _row(node: dict[str, Any], answering: str) -> list[str]:
+    is_answering = node["id"] == answering
     return [
-        printable(node["id"]) + ("*" if is_asked else ""),
+        printable(node["id"]) + ("*" if is_answering else ""),
         printable(node["listen"]),
         printable(node["version"]),
         "draining" if node["draining"] else "serving",
@@ -100,7 +126,7 @@ def _ms(value: float | None) -> str:
 
 
 def _span(ms: int) -> str:
-    """A duration in its two greatest units, the first of which is not 0."""
+    """A duration in its two greatest units."""
     seconds = max(0, ms // 1000)
     for unit, below, size, size_below in (("d", "h", 86400, 3600), ("h", "m", 3600, 60)):
         if seconds >= size:

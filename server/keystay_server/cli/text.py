@@ -1,5 +1,5 @@
 """
-How answers are printed: for people aligned, and safe to look at.
+Formats answers as text: aligned, and without control characters.
 """
 
 import json
@@ -12,9 +12,9 @@ from typing import Any
 @dataclass(frozen=True, slots=True)
 class Table:
     """
-    Rows under columns.
+    Rows and columns.
 
-    `numbers` are the columns of numbers; `styles` says how some words look on a terminal.
+    `numbers` are the columns of numbers; `styles` maps cells to their style on a terminal.
     """
 
     columns: Sequence[str]
@@ -25,7 +25,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a command prints: a document for programs, or text for people, or a table."""
+    """The output of a command: a document for programs, and text or a table for people."""
 
     document: Any
     text: str
@@ -33,16 +33,16 @@ class Answer:
 
     @classmethod
     def in_table(cls, document: Any, table: Table) -> "Answer":
-        """An answer whose text is the table, aligned."""
+        """Return an answer whose text is the table, aligned."""
         return cls(document, aligned([table.columns, *table.rows]), table)
 
 
 def printable(value: Any) -> str:
     """
-    The value in one line.
+    Return the value in one line.
 
-    What is not printable as it is, is escaped: a name must not be able to
-    rewrite the operator's screen.
+    Text with unprintable characters is escaped: a name must not be able to rewrite the
+    operator's screen.
     """
     if value is None:
         return "-"
@@ -51,14 +51,14 @@ def printable(value: Any) -> str:
 
 
 def timestamp(unix_ms: int | None) -> str:
-    """A time, in UTC, to the second; `-` for never."""
+    """Return a time in UTC, to the second; `-` for None."""
     if unix_ms is None:
         return "-"
     return datetime.fromtimestamp(unix_ms // 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Rows as lines, with each column as wide as its widest cell."""
+    """Return the rows as lines, each column as wide as its widest cell."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

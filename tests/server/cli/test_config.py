@@ -53,20 +53,20 @@ async def test_secrets_are_masked() -> None:
     assert "hunter2" not in said
 
 
-def test_a_file_that_is_fine_is_0(tmp_path: Path) -> None:
-    """Whatever the environment says: only the file is looked at."""
+def test_a_valid_file_exits_with_0(tmp_path: Path) -> None:
+    """The environment is not read."""
     file = tmp_path / "keystay.toml"
     file.write_text('ttl_s = 60\npolicy = "single"\n')
     done = keystay("config", "check", str(file), env={"KEYSTAY_TTL_S": "soon"})
-    assert (done.returncode, done.stdout) == (0, f"{file} is fine: 2 settings\n")
+    assert (done.returncode, done.stdout) == (0, f"{file} is valid: 2 settings\n")
     done = keystay("config", "check", str(file), "--json", env={})
     assert json.loads(done.stdout) == {"file": str(file), "settings": 2, "ok": True}
 
 
-def test_help_tells_what_is_not_checked() -> None:
-    """Files and servers that settings name are the doctor's."""
+def test_help_names_what_is_not_checked() -> None:
+    """Files and servers that settings name are checked by `keystay doctor`."""
     said = " ".join(keystay("config", "check", "--help", env={}).stdout.split())
-    assert "does not look at the files and servers that settings name: keystay doctor" in said
+    assert "does not check the files and servers that settings name: keystay doctor" in said
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 """
-`keystay emit`: what operators say to clients.
+`keystay emit` and `keystay broadcast`: events from operators to clients.
 """
 
 import json
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 async def test_an_event_reaches_whom_it_is_for(
     server: ServerProcess, env: dict[str, str]
 ) -> None:
-    """An actor, one session, or everybody; its data is JSON, and null if there is none."""
+    """An actor, one session, or all connections; its data is JSON, null without any."""
     async with connected(server.url) as client:
         await client.call("events.subscribe", ["news"])
         key = await client.login("emit:1")
@@ -27,11 +27,12 @@ async def test_an_event_reaches_whom_it_is_for(
         cursor = json.loads(done.stdout)["cursor"]
         assert await client.event() == ("news", {"level": 3}, cursor)
         done = keystay("emit", "--session", session_id, "news", env=env)
-        assert done.stdout.startswith(f"news is on its way to {session_id}, with the cursor ")
+        assert done.stdout.startswith(f"news is sent to {session_id}, with the cursor ")
         assert (await client.event())[:2] == ("news", None)
-        done = keystay("emit", "--all", "news", '"hello"', env=env)
-        assert done.stdout == "news is on its way to everybody who is connected\n"
-        assert await client.event() == ("news", "hello", None)
+        for command in (("broadcast",), ("emit", "--all")):
+            done = keystay(*command, "news", '"hello"', env=env)
+            assert done.stdout == "news is sent to all open connections\n"
+            assert await client.event() == ("news", "hello", None)
         assert (await client.call("session.isValid", key))[0] is None
 
 

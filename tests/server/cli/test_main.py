@@ -1,5 +1,5 @@
 """
-`cli.py`: the command line as a shell sees it.
+The command line, as a shell calls it.
 """
 
 import asyncio
@@ -62,10 +62,10 @@ def operator(server: ServerProcess) -> Operator:
     return Operator(server.control)
 
 
-async def test_a_session_from_its_first_to_its_last_day(
+async def test_a_session_is_created_read_and_ended(
     server: ServerProcess, operator: Operator
 ) -> None:
-    """An operator opens a session, sees it and ends it; its client hears the word."""
+    """Its connections get the reason with which an operator ends it."""
     flags = ("--meta", '{"name": "Zoë"}', "--ttl", "60", "--max-age", "90.5", "--json")
     session = json.loads(operator.session("create", "a/b:c", *flags))
     assert session["key"].startswith("a/b:c:kst_")
@@ -74,15 +74,51 @@ async def test_a_session_from_its_first_to_its_last_day(
     assert session["endsAt"] - session["createdAt"] == 90_500
     public = {name: value for name, value in session.items() if name != "key"}
     assert json.loads(operator.session("list", "a/b:c", "--json")) == {"sessions": [public]}
-    assert json.loads(operator.session("show", session["id"], "--json")) == public
+    assert json.loads(operator.session("get", session["id"], "--json")) == public
     async with connected(server.url) as client:
         await client.call("session.restore", session["key"])
-        ended = operator.session("end", session["id"], "--reason", "banned", "--json")
+        ended = operator.session("revoke", session["id"], "--reason", "banned", "--json")
         assert json.loads(ended) == {"id": session["id"], "ended": True}
         assert (await client.event())[0] == "session.set"
         unset = await client.event()
         assert unset[:2] == ("session.unset", {"reason": "banned", "id": session["id"]})
         assert await client.call("session.isValid", session["key"]) == ("banned", None)
+
+
+async def test_former_names_of_commands_work(operator: Operator) -> None:
+    """`session show` and `session end` are `get` and `revoke`: tools rely on them."""
+    session = json.loads(operator.session("create", "former", "--json"))
+    del session["key"]
+    assert json.loads(operator.session("show", session["id"], "--json")) == session
+    ended = operator.session("end", session["id"], "--reason", "banned", "--json")
+    assert json.loads(ended) == {"id": session["id"], "ended": True}
+
+
+async def test_a_session_is_updated_and_reassigned(operator: Operator) -> None:
+    """Meta and language by revision; then another actor has a session in its place."""
+    session = json.loads(operator.session("create", "before", "--json"))
+    flags = ("--meta", '{"level": 3}', "--language", "de", "--revision", "1", "--json")
+    updated = json.loads(operator.session("update", session["id"], *flags))
+    assert (updated["meta"], updated["language"], updated["revision"]) == (
+        {"level": 3},
+        "de",
+        2,
+    )
+    stale = operator.run("update", session["id"], *flags)
+    assert (stale.returncode, "revision" in stale.stderr) == (1, True)
+    moved = json.loads(operator.session("reassign", session["id"], "after", "--json"))
+    assert (moved["actorId"], moved["meta"]) == ("after", {"level": 3})
+    assert moved["key"].startswith("after:kst_")
+    assert operator.run("get", session["id"]).returncode == 1
+
+
+async def test_all_sessions_of_an_actor_are_revoked(operator: Operator) -> None:
+    """`session revoke --actor` ends them all, and prints how many there were."""
+    for _ in range(3):
+        operator.session("create", "many")
+    assert json.loads(operator.session("revoke", "--actor", "many", "--json")) == {"ended": 3}
+    assert operator.session("revoke", "--actor", "many") == "0 sessions of many have ended\n"
+    assert operator.run("revoke").returncode == 2
 
 
 async def test_a_long_list_is_asked_for_page_by_page(
@@ -95,7 +131,7 @@ async def test_a_long_list_is_asked_for_page_by_page(
     listed = json.loads(operator.session("list", "crowd", "--json"))["sessions"]
     assert len({session["id"] for session in listed}) == PAGE + 1
     said = await on_terminal("session", "list", "crowd", env=operator.env)
-    assert f"{PAGE} so far" in said
+    assert "00 so far" in said
     assert all(session["id"] in said for session in listed)
 
 
@@ -268,8 +304,11 @@ async def test_no_command_shows_which_there_are(arguments: tuple[str, ...]) -> N
 @pytest.mark.parametrize(
     ("arguments", "shown"),
     [
-        (("--help",), ["serve", "session", "emit", "watch", "stats", "config", "doctor"]),
-        (("session", "end", "--help"), ["ID", "--reason", "--json", "KEYSTAY_CONTROL"]),
+        (
+            ("--help",),
+            ["serve", "session", "emit", "broadcast", "feed", "stats", "config", "doctor"],
+        ),
+        (("session", "revoke", "--help"), ["ID", "--reason", "--json", "KEYSTAY_CONTROL"]),
         (("serve", "--help"), ["--listen", "--control-insecure", "127.0.0.1:8330", "--config"]),
         (("--version",), [f"keystay {__version__}\n"]),
     ],

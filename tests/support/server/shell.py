@@ -9,7 +9,8 @@ import pty
 import subprocess
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest.mock import patch
@@ -44,17 +45,23 @@ def keystay(
     """Run `keystay` in this process, which takes a tenth of the time; anything but `serve`."""
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     with (
+        # A command runs an event loop of its own.
+        ThreadPoolExecutor(1) as thread,
         patch.dict(os.environ, environment(env), clear=True),
         chdir(cwd or Path.cwd()),
         redirect_stdout(out),
         redirect_stderr(err),
     ):
-        try:
-            code = main(arguments)
-        except SystemExit as ended:
-            code = int(ended.code or 0)
+        code = thread.submit(_code, arguments).result()
     said = [stream.buffer.getvalue().decode() for stream in (out, err)]
     return subprocess.CompletedProcess(arguments, code, *said)
+
+
+def _code(arguments: Sequence[str]) -> int:
+    try:
+        return main(arguments)
+    except SystemExit as ended:
+        return int(ended.code or 0)
 
 
 @asynccontextmanager

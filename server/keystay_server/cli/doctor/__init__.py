@@ -1,20 +1,14 @@
 """
-`keystay doctor`: whether a server with these settings would be well here, and what to do.
+`keystay doctor`: checks what a server with these settings would use here.
 
-It looks at the store, this machine and the files that the settings name. It asks no
-running server, and changes nothing.
+It checks the store, this machine and the files that the settings name. It calls no running
+server, and changes nothing.
 """
 
 import os
 from argparse import Namespace
-from typing import Any
 
-from keystay_server.cli.arguments import (
-    add_command,
-    add_settings,
-    settings_of,
-    validation_command,
-)
+from keystay_server.cli.arguments import Parser, add_json
 from keystay_server.cli.doctor.certificates import check_certificates
 from keystay_server.cli.doctor.findings import Finding
 from keystay_server.cli.doctor.machine import (
@@ -26,7 +20,12 @@ from keystay_server.cli.doctor.machine import (
     check_settings,
 )
 from keystay_server.cli.doctor.store import judge
-from keystay_server.cli.screen import BAD, GOOD, WORSE, show, waiting
+from keystay_server.cli.screen import BAD, GOOD, WORSE, progress, show
+from keystay_server.cli.settings_flags import (
+    add_settings,
+    settings_of,
+    validation_command,
+)
 from keystay_server.cli.text import Answer, Table, printable
 from keystay_server.settings.config import Config
 from keystay_server.settings.errors import ConfigError
@@ -37,22 +36,18 @@ from keystay_server.stores.base import Retention, StoreError
 _STYLES = {"good": GOOD, "doubtful": WORSE, "bad": BAD}
 
 
-def add_to(commands: Any) -> None:
-    """Add the command to the command line."""
-    parser = add_command(
-        commands,
-        "doctor",
-        "look at what a server with these settings would depend on here, and say what to do",
-    )
+def build(parser: Parser) -> None:
+    """Add the flags: one for each setting."""
+    add_json(parser)
     add_settings(parser)
     validation_command(parser, run)
 
 
 def run(options: Namespace) -> int:
-    """Show what was found; 1 if any of it is bad."""
+    """Show the findings; return 1 if one is bad."""
     config = load(*settings_of(options))
-    with waiting("looking at the store and at this machine"):
-        findings = examined(config, dict(os.environ))
+    with progress("checking the store and this machine"):
+        findings = examine(config, dict(os.environ))
     is_well = all(finding.level != "bad" for finding in findings)
     document = {"ok": is_well, "findings": [each.to_document() for each in findings]}
     rows = [
@@ -64,9 +59,9 @@ def run(options: Namespace) -> int:
     return 0 if is_well else 1
 
 
-def examined(config: Config, environment: dict[str, str]) -> list[Finding]:
+def examine(config: Config, environment: dict[str, str]) -> list[Finding]:
     """
-    All findings.
+    Return all findings.
 
     Raises:
         ConfigError: If the store's URL is wrong.
@@ -85,10 +80,10 @@ def examined(config: Config, environment: dict[str, str]) -> list[Finding]:
 
 def _check_store(config: Config) -> list[Finding]:
     try:
-        open_store(config.store, Retention())  # A wrong URL is said as the server says it.
+        open_store(config.store, Retention())  # Reports a wrong URL as the server does.
         if config.store.partition(":")[0] in EMBEDDED:
             return check_database(config)
-        # Imported late: other commands, and an embedded store, need neither.
+        # Imported late: an embedded store needs neither.
         import asyncio
 
         from keystay_server.stores.diagnosis import diagnose

@@ -1,5 +1,5 @@
 """
-The certificates of both doors: whether a server can use them, and for how long.
+The TLS certificates of both ports: are they usable, and for how long.
 """
 
 from datetime import UTC, datetime
@@ -18,20 +18,20 @@ SOON_DAYS, URGENT_DAYS = 30, 7
 
 
 def check_certificates(config: Config, now: datetime | None = None) -> list[Finding]:
-    """What there is to say of each one that the settings name."""
+    """Check each certificate that the settings name."""
     now = now or datetime.now(UTC)
     named = {
         "tls": (config.tls_cert, config.tls_key),
         "control_tls": (config.control_tls_cert, config.control_tls_key),
     }
-    return [_check(door, cert, key, now) for door, (cert, key) in named.items() if cert]
+    return [_check(port, cert, key, now) for port, (cert, key) in named.items() if cert]
 
 
-def _check(door: str, cert: str, key: str, now: datetime) -> Finding:
-    # Imported late: most commands need none of it.
+def _check(port: str, cert: str, key: str, now: datetime) -> Finding:
+    # Imported late: most settings need none of it.
     from cryptography import x509
 
-    about = f"{door}_cert"
+    about = f"{port}_cert"
     try:
         chain = x509.load_pem_x509_certificates(Path(cert).read_bytes())
     except OSError as error:
@@ -39,11 +39,11 @@ def _check(door: str, cert: str, key: str, now: datetime) -> Finding:
         return Finding(about, "bad", f"{cert}: {error.strerror}", advice)
     except ValueError:
         advice = f"name a certificate chain in PEM in {about}"
-        return Finding(about, "bad", f"{cert} has none", advice)
+        return Finding(about, "bad", f"{cert} contains no certificate", advice)
     try:
-        Certificate(door, cert, key)
+        Certificate(port, cert, key)
     except ConfigError as error:
-        advice = f"the server would not start: name the private key of {cert} in {door}_key"
+        advice = f"the server would not start: name the private key of {cert} in {port}_key"
         return Finding(about, "bad", str(error), advice)
     return _validity(about, chain, now)
 
@@ -51,8 +51,8 @@ def _check(door: str, cert: str, key: str, now: datetime) -> Finding:
 def _validity(about: str, chain: "list[Issued]", now: datetime) -> Finding:
     if now < chain[0].not_valid_before_utc:
         found = f"valid from {chain[0].not_valid_before_utc:%Y-%m-%d %H:%MZ} only"
-        return Finding(about, "bad", found, "wait, or look at the clock of this machine")
-    # A chain holds as long as its weakest part.
+        return Finding(about, "bad", found, "wait, or check the clock of this machine")
+    # The chain ends with its first certificate to expire.
     end = min(certificate.not_valid_after_utc for certificate in chain)
     days = (end - now).total_seconds() / 86_400
     found = f"valid until {end:%Y-%m-%d %H:%MZ}"

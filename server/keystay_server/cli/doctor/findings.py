@@ -1,5 +1,5 @@
 """
-What a check found.
+The result of a check.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ Level = Literal["good", "doubtful", "bad"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at. `advice` says what to do, unless it is good."""
+    """The result of one check. `advice` says what to do, unless the level is good."""
 
     about: str
     level: Level
@@ -18,7 +18,7 @@ class Finding:
     advice: str = ""
 
     def to_document(self) -> dict[str, Any]:
-        """For programs."""
+        """Return the finding as JSON output has it."""
         return {
             "about": self.about,
             "level": self.level,

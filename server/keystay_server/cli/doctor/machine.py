@@ -1,5 +1,5 @@
 """
-What is to be looked at on the machine that a server runs on.
+Checks of this machine, its files and the settings.
 """
 
 import os
@@ -23,17 +23,17 @@ from keystay_server.settings.config import Config
 from keystay_server.settings.errors import ConfigError
 
 SPARE_FILES = 1200
-"""Beside a file for each client: 1024 for backends, and the store, the log, the libraries."""
+"""Beside one per client: 1024 for the control port, and the store, the log, libraries."""
 FEW_FILES = 4096
 LITTLE_SPACE_BYTES = 256 * 1024 * 1024
 
 _NO_START = "the server would not start"
-_MEND = f"{_NO_START}: put the file right, or leave the setting out"
-_LONGER_KEY = f"use a random one, of {MIN_CHARACTERS} characters at least: openssl rand -hex 32"
+_FIX = f"{_NO_START}: correct the file, or leave the setting out"
+_LONGER_KEY = f"use a random one of at least {MIN_CHARACTERS} characters: openssl rand -hex 32"
 
 
 def check_open_files(config: Config) -> Finding:
-    """Whether as many files may be open as there may be connections."""
+    """Check that the limit of open files allows all connections."""
     try:
         import resource
     except ImportError:  # Windows has no such limit.
@@ -55,7 +55,7 @@ def check_open_files(config: Config) -> Finding:
 
 
 def check_key_file(config: Config) -> Finding | None:
-    """Whether the file with the API key is its owner's alone; None if there is none."""
+    """Check the mode of the file with the API key; None if there is no file."""
     path = directory_beside(config.store) / FILE_NAME
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
@@ -71,7 +71,7 @@ def check_key_file(config: Config) -> Finding | None:
 
 
 def check_keys(config: Config, environment: dict[str, str]) -> list[Finding]:
-    """Whether the server can use its API keys, and whether they are too long to be guessed."""
+    """Check that the API keys are valid, and too long to be guessed."""
     directory, default = directory_beside(config.store), None
     try:
         default = read_api_key(directory, environment)
@@ -89,9 +89,9 @@ def _judge_key(key: str | None, where: str, directory: Path) -> Finding:
     about = "API key"
     if key is None:
         if os.access(directory, os.W_OK):
-            return Finding(about, "good", f"{FILE_NAME} is made at the first start")
+            return Finding(about, "good", f"{FILE_NAME} is created at the first start")
         advice = f"{_NO_START}: set {VARIABLE}, or let its user write there"
-        return Finding(about, "bad", f"{FILE_NAME} cannot be made in {directory}", advice)
+        return Finding(about, "bad", f"{FILE_NAME} cannot be created in {directory}", advice)
     if is_short(key):
         found = f"the one in {where} has {len(key)} characters"
         return Finding(about, "bad", found, _LONGER_KEY)
@@ -100,13 +100,13 @@ def _judge_key(key: str | None, where: str, directory: Path) -> Finding:
 
 def _check_api_keys(path: str, default: str | None) -> Finding:
     about = "api_keys_file"
-    # Imported late: it takes the HTTP framework, which is long to load.
+    # Imported late: it loads the HTTP framework, which is slow.
     from keystay_server.control.auth.key_ring import DEFAULT_NAME, keys_of
 
     try:
         keys = keys_of(default, path)
     except ConfigError as error:
-        return Finding(about, "bad", error.what, _MEND)
+        return Finding(about, "bad", error.what, _FIX)
     short = [f"[{key.name}]" for key in keys if key.is_short and key.name != DEFAULT_NAME]
     if short:
         found = f"{', '.join(short)}: fewer than {MIN_CHARACTERS} characters"
@@ -115,8 +115,8 @@ def _check_api_keys(path: str, default: str | None) -> Finding:
 
 
 def check_secrets(config: Config) -> list[Finding]:
-    """Whether the server can use what it takes JWTs and signs webhooks with, if it does."""
-    # Imported late: they take cryptography, which most commands need not.
+    """Check the keys for JWTs and webhooks, if there are any."""
+    # Imported late: they load cryptography, which is slow.
     from keystay_server.feed.signing import read_secrets
     from keystay_server.gateway.login.jwt import Jwt
 
@@ -125,52 +125,52 @@ def check_secrets(config: Config) -> list[Finding]:
         loads["jwt_key_file"] = partial(Jwt.from_config, config)
     if config.webhook_url:
         loads["webhook_secret_file"] = partial(read_secrets, config.webhook_secret_file)
-    return [_tried(about, getattr(config, about), load) for about, load in loads.items()]
+    return [_try(about, getattr(config, about), load) for about, load in loads.items()]
 
 
-def _tried(about: str, path: str, load: Callable[[], object]) -> Finding:
+def _try(about: str, path: str, load: Callable[[], object]) -> Finding:
     try:
         load()
     except ConfigError as error:
-        return Finding(about, "bad", error.what, _MEND)
+        return Finding(about, "bad", error.what, _FIX)
     return Finding(about, "good", f"{path} can be used")
 
 
 def check_settings(config: Config) -> list[Finding]:
-    """What is allowed, and may not be meant."""
+    """Check settings that are valid and may be a mistake."""
     findings = []
     if config.dev:
-        advice = "leave out dev: anybody can be any actor"
+        advice = "leave out dev: anybody can log in as any actor"
         findings.append(Finding("dev", "bad", "anonymous login is on", advice))
     if "*" in config.origins:
-        advice = "name the pages, unless every page may connect with its visitors' keys"
+        advice = "name the pages, unless every page may connect with the keys of its visitors"
         findings.append(Finding("origins", "doubtful", "pages of any host may connect", advice))
     if config.control_insecure:
-        advice = "make sure that something in front of it encrypts the traffic"
-        found = "backends may come from other machines in clear text"
+        advice = "make sure that a proxy in front of it encrypts the traffic"
+        found = "plain HTTP from other machines is allowed"
         findings.append(Finding("control_insecure", "doubtful", found, advice))
     return findings
 
 
 def check_database(config: Config) -> list[Finding]:
-    """Whether the SQLite file can be written, and has room."""
+    """Check that the SQLite file is writable, and has space."""
     parts = urlsplit(config.store)
     if parts.scheme == "memory":
-        advice = "use sqlite:///PATH or redis://, unless sessions may be forgotten"
+        advice = "use sqlite:///PATH or redis://, unless sessions may be lost"
         return [Finding("store", "doubtful", "sessions are lost at each restart", advice)]
     path = Path(parts.path.removeprefix("/"))
     if not path.parent.is_dir():
-        found = f"{path.parent} is no directory"
+        found = f"{path.parent} is not a directory"
         return [Finding("store", "bad", found, f"mkdir -p {path.parent}")]
     target = path if path.exists() else path.parent
     if not os.access(target, os.W_OK):
-        advice = "give it to the user that the server runs as"
-        return [Finding("store", "bad", f"{target} cannot be written by this user", advice)]
-    findings = [Finding("store", "good", f"{path} can be written")]
+        advice = "make it writable for the user of the server"
+        return [Finding("store", "bad", f"{target} is not writable for this user", advice)]
+    findings = [Finding("store", "good", f"{path} is writable")]
     free = shutil.disk_usage(path.parent).free
     found = f"{free // (1024 * 1024)} MiB are free"
     if free < LITTLE_SPACE_BYTES:
-        advice = "make room: on a full disk nobody can log in, and no logout is kept"
+        advice = "free space: on a full disk nobody can log in or out"
         findings.append(Finding("disk", "bad", found, advice))
     else:
         findings.append(Finding("disk", "good", found))

@@ -1,5 +1,5 @@
 """
-What is to be said of a store's servers.
+Checks of the servers of a Redis store.
 """
 
 from collections.abc import Mapping
@@ -11,18 +11,20 @@ NOTABLE_SKEW_MS, GREAT_SKEW_MS = 500.0, 30_000.0
 
 
 def judge(server: Diagnosis) -> list[Finding]:
-    """All findings about one server."""
+    """Return all findings about one server."""
     if server.problem is not None:
-        advice = "look at the store's URL (rediss:// is TLS), the server, its firewall, its log"
+        advice = "check the store's URL (rediss:// is TLS), the server, its firewall, its log"
         return [Finding("store", "bad", f"{server.where}: {server.problem}", advice)]
     findings = [Finding("store", "good", f"{server.where} can be reached")]
     findings.append(_judge_clock(server.ahead_ms))
     if server.settings is None:
         advice = (
-            "allow +config|get to its user, or make sure of maxmemory-policy noeviction "
-            "and of appendonly yes yourself"
+            "allow +config|get to its user, or check maxmemory-policy noeviction "
+            "and appendonly yes yourself"
         )
-        findings.append(Finding("store settings", "doubtful", "it does not show them", advice))
+        findings.append(
+            Finding("store settings", "doubtful", "CONFIG GET is not allowed", advice)
+        )
         return findings
     return [*findings, _judge_eviction(server.settings), _judge_persistence(server.settings)]
 
@@ -33,8 +35,8 @@ def _judge_clock(ahead_ms: float) -> Finding:
     if abs(ahead_ms) < NOTABLE_SKEW_MS:
         return Finding("clock", "good", found)
     advice = (
-        "have both machines keep time (NTP): sessions go by the store's clock, "
-        "JWTs and the propagation metric by this one"
+        "synchronize both clocks (NTP): sessions expire by the store's clock, "
+        "JWTs and the propagation metric use this one"
     )
     return Finding(
         "clock", "bad" if abs(ahead_ms) > GREAT_SKEW_MS else "doubtful", found, advice
@@ -46,7 +48,7 @@ def _judge_eviction(settings: Mapping[str, str]) -> Finding:
     found = f"maxmemory-policy is {policy}"
     if policy == "noeviction":
         return Finding("eviction", "good", found)
-    advice = "set it to noeviction: anything else ends sessions at random when memory is full"
+    advice = "set it to noeviction: any other policy deletes sessions when memory is full"
     return Finding("eviction", "bad", found, advice)
 
 

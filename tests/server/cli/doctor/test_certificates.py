@@ -66,7 +66,7 @@ def test_a_certificate_is_renewed_in_time(
 def test_a_certificate_of_tomorrow_is_none(tmp_path: Path) -> None:
     """A clock that is wrong shows here."""
     [finding] = check_certificates(certificate(tmp_path, 90), NOW - timedelta(days=101))
-    assert (finding.level, "look at the clock" in finding.advice) == ("bad", True)
+    assert (finding.level, "check the clock" in finding.advice) == ("bad", True)
 
 
 def test_a_file_that_is_no_certificate_is_named(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_file_that_is_no_certificate_is_named(tmp_path: Path) -> None:
     assert missing.found.endswith("cert.pem: No such file or directory")
     (tmp_path / "cert.pem").write_text("hello")
     [wrong] = check_certificates(config, NOW)
-    assert wrong.found.endswith("cert.pem has none")
+    assert wrong.found.endswith("cert.pem contains no certificate")
     assert check_certificates(Config()) == []
 
 

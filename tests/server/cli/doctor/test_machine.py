@@ -79,7 +79,7 @@ def test_a_short_api_key_is_bad(tmp_path: Path) -> None:
     """Wherever it is; it is never shown."""
     config = Config(store=f"sqlite:///{tmp_path}/k.db")
     [made] = check_keys(config, {})
-    assert (made.level, made.found) == ("good", "keystay.key is made at the first start")
+    assert (made.level, made.found) == ("good", "keystay.key is created at the first start")
     assert check_keys(config, {"KEYSTAY_API_KEY": LONG})[0].level == "good"
     (tmp_path / "keystay.key").write_text("hunter2\n")
     for environment in ({}, {"KEYSTAY_API_KEY": "hunter2"}):
@@ -103,7 +103,7 @@ def test_an_api_key_that_a_server_refuses_is_bad(tmp_path: Path) -> None:
     assert check_keys(config, {})[0].found == f"{file}: Is a directory"
     nowhere = Config(store=f"sqlite:///{tmp_path}/nowhere/k.db")
     [finding] = check_keys(nowhere, {})
-    found = f"keystay.key cannot be made in {tmp_path}/nowhere"
+    found = f"keystay.key cannot be created in {tmp_path}/nowhere"
     assert (finding.level, finding.found) == ("bad", found)
 
 

@@ -1,5 +1,5 @@
 """
-`admin/client.py`: whom the command line asks, and with which key.
+`cli/control.py`: which server is called, with which key, and what its failures look like.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from keystay_server.cli.client import ControlClient, Refused
+from keystay_server.cli.control import location
 from keystay_server.settings.errors import ConfigError
 from tests.support.certificate import make_certificate
 from tests.support.server.shell import keystay
@@ -35,21 +35,37 @@ def answering(answer: bytes) -> Iterator[str]:
         thread.join(10)
 
 
+KEY = {"KEYSTAY_API_KEY": "key"}
+
+
 @pytest.mark.parametrize(
     "url",
-    ["ftp://host:1", "http://", "http://host:port", "http://host:99999", "http://host:0", ":1"],
+    [
+        *("ftp://host:1", "http://", "http://host:port", "http://host:99999", "http://host:0"),
+        *(":1", "http://me:hunter2@host:1", "http://host:1/?a=b"),
+    ],
 )
 def test_a_url_is_checked(url: str) -> None:
-    """What is no URL of a control plane is refused before anything is sent."""
-    with pytest.raises(ConfigError, match=r"^control: .* is not http://HOST:PORT$"):
-        ControlClient(url, "key")
+    """An invalid URL is refused before anything is sent, and its password not shown."""
+    with pytest.raises(ConfigError, match=r"^control: .* is not http://HOST:PORT") as caught:
+        location(url, KEY)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_wrong_url_names_its_source() -> None:
+    """`--control` or the variable."""
+    environment = {**KEY, "KEYSTAY_CONTROL": "ftp://host:1"}
+    for url, source in (("ftp://host:1", "--control"), (None, "KEYSTAY_CONTROL")):
+        with pytest.raises(ConfigError, match=f"HOST:PORT, in {source}$"):
+            location(url, environment)
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:1", "http://127.0.0.1:1/", "http://127.0.0.1:1/x"])
-def test_a_server_that_is_not_there_is_named(url: str) -> None:
-    """A server that cannot be reached is named, with the system's word for why."""
-    with pytest.raises(Refused, match=f"^{url} cannot be reached: Connection refused$"):
-        ControlClient(url, "key").ask("GET", "/livez")
+def test_a_server_out_of_reach_is_named(url: str) -> None:
+    """The error has the URL, and the reason of the network."""
+    full = url if url.startswith("http") else f"http://{url}"
+    expected = f"{full.rstrip('/')} cannot be reached: Connection refused"
+    assert refusal(url) == expected
 
 
 @pytest.mark.parametrize(
@@ -58,51 +74,33 @@ def test_a_server_that_is_not_there_is_named(url: str) -> None:
         b"SSH-2.0-OpenSSH_9.2\r\n",
         b"HTTP/1.1 426 Upgrade Required\r\nContent-Length: 9\r\n\r\nwebsocket",
         b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>",
+        b"HTTP/1.1 302 Found\r\nLocation: http://elsewhere/\r\nContent-Length: 0\r\n\r\n",
     ],
 )
 def test_another_service_is_not_taken_for_a_server(answer: bytes) -> None:
-    """Whatever answers but does not speak as a control plane does is told apart."""
-    with (
-        answering(answer) as url,
-        pytest.raises(Refused, match="is not the control plane of a server"),
-    ):
-        ControlClient(url, "key").ask("GET", "/livez")
+    """Redirects are not followed either: the API key is for the server alone."""
+    with answering(answer) as url:
+        assert refusal(url) == f"{url} is not the control port of a Keystay server"
 
 
-def test_a_redirect_is_not_followed() -> None:
-    """The API key goes to the server that was named, and nowhere else."""
-    redirect = b"HTTP/1.1 302 Found\r\nLocation: http://elsewhere/\r\nContent-Length: 0\r\n\r\n"
-    with answering(redirect) as url, pytest.raises(Refused, match="the server answered 302"):
-        ControlClient(url, "key").ask("GET", "/livez")
-
-
-def test_a_url_that_is_wrong_says_where_it_was_set() -> None:
-    """`--control` or the variable; a password in it is not shown."""
-    environment = {"KEYSTAY_CONTROL": "ftp://me:hunter2@host:1", "KEYSTAY_API_KEY": "key"}
-    for url, source in (("ftp://host:1", "--control"), (None, "KEYSTAY_CONTROL")):
-        with pytest.raises(ConfigError, match=f"HOST:PORT, in {source}$") as caught:
-            ControlClient.from_environment(url, environment)
-        assert "hunter2" not in str(caught.value)
-
-
-async def test_the_wrong_scheme_is_told(tmp_path: Path) -> None:
-    """A server with TLS that is asked without, and the reverse, are told apart from none."""
+async def test_a_wrong_scheme_is_reported(tmp_path: Path) -> None:
+    """TLS on one side only is named as the probable reason."""
     certificate, key = make_certificate(tmp_path)
     tls = ("--control-tls-cert", str(certificate), "--control-tls-key", str(key))
     async with serving(*tls) as server:
         address = server.control.removeprefix("https://")
-        whys = {
-            f"https://{address}": "its certificate is not trusted: self-signed certificate; "
-            "name a file with an authority of your own in SSL_CERT_FILE",
-            f"http://{address}": "it hung up without an answer: is it https://?",
-            address: "it hung up without an answer: is it https://?",
-        }
-        for url, why in whys.items():
-            assert await refusal(url) == f"{url} cannot be reached: {why}"
+        assert refusal(f"https://{address}") == (
+            f"https://{address} cannot be reached: its certificate is not trusted: self-signed "
+            "certificate; name a file with an authority of your own in SSL_CERT_FILE"
+        )
+        for url in (f"http://{address}", address):
+            assert refusal(url) == (
+                f"the connection to http://{address} broke: "
+                "the server closed it without an answer: is it https://?"
+            )
     async with serving() as server:
         url = server.control.replace("http", "https")
-        why = "it does not speak TLS: is it http://?"
-        assert await refusal(url) == f"{url} cannot be reached: {why}"
+        assert refusal(url) == f"{url} cannot be reached: it does not use TLS: is it http://?"
 
 
 async def test_an_authority_of_ones_own_is_trusted(tmp_path: Path) -> None:
@@ -123,11 +121,11 @@ async def test_an_authority_of_ones_own_is_trusted(tmp_path: Path) -> None:
     assert "SSL_CERT_FILE" not in done[1].stderr
 
 
-async def refusal(url: str) -> str:
-    """What the command line says of the server at this address."""
-    with pytest.raises(Refused) as caught:
-        await asyncio.to_thread(ControlClient(url, "test-api-key").ask, "GET", "/v1/stats")
-    return str(caught.value)
+def refusal(url: str) -> str:
+    """What the command line prints for the server at this URL."""
+    done = keystay("stats", "--control", url, env={"KEYSTAY_API_KEY": "test-api-key"})
+    assert (done.returncode, done.stdout) == (1, "")
+    return done.stderr.removeprefix("keystay: ").rstrip("\n")
 
 
 def test_no_key_is_a_configuration_error(
@@ -136,4 +134,4 @@ def test_no_key_is_a_configuration_error(
     """Without the variable and the file nothing is sent."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match="KEYSTAY_API_KEY: is not set, and there is no"):
-        ControlClient.from_environment(None, {})
+        location(None, {})

@@ -1,5 +1,5 @@
 """
-`keystay watch`, against a server that speaks as `GET /v1/feed` does.
+`keystay feed`, against a stand-in for `GET /v1/feed`.
 """
 
 import asyncio
@@ -16,7 +16,17 @@ SET = {
     "actorId": "player:8",
     "cursor": 7,
     "at": 1_700_000_000_000,
-    "session": {"id": "s.1", "actorId": "player:8", "meta": {"name": "Ada"}},
+    "session": {
+        "actorId": "player:8",
+        "meta": {"name": "Ada"},
+        "id": "s.1",
+        "language": "en",
+        "version": None,
+        "createdAt": 1,
+        "expiresAt": 2,
+        "endsAt": None,
+        "revision": 1,
+    },
 }
 UNSET = {
     "actorId": "player:8",
@@ -45,7 +55,9 @@ class Feed:
         try:
             self.asked.append((await reader.readuntil(b"\r\n\r\n")).decode())
             status, body = self.answers.pop(0)
-            writer.write(f"HTTP/1.1 {status}\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+            kind = "text/event-stream" if status == "200 OK" else "application/problem+json"
+            head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked"
+            writer.write(f"{head}\r\n\r\n".encode())
             # Cut in the middle of a line: chunks are not lines.
             for part in (body[:10], body[10:]):
                 if part:
@@ -60,7 +72,7 @@ class Feed:
 
 @asynccontextmanager
 async def watching(feed: Feed, *flags: str) -> AsyncIterator[Process]:
-    """`keystay watch` on the feed."""
+    """`keystay feed`, called with its former name."""
     server = await asyncio.start_server(feed.answer, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     env = {
@@ -92,8 +104,8 @@ async def test_each_event_is_a_line() -> None:
         ]
     [request] = feed.asked
     assert request.startswith("GET /v1/feed HTTP/1.1\r\n")
-    assert "Authorization: Bearer key\r\n" in request
-    assert "Last-Event-ID" not in request
+    assert "\r\nauthorization: bearer key\r\n" in request.lower()
+    assert "last-event-id" not in request.lower()
 
 
 async def test_programs_get_one_json_object_a_line() -> None:
@@ -125,11 +137,10 @@ async def test_a_stream_that_ends_is_resumed_from_where_it_broke() -> None:
         assert json.loads(await line(process))["position"] == "41"
         assert json.loads(await line(process))["position"] == "42"
         assert process.stderr is not None
-        assert await process.stderr.readline() == (
-            b"keystay: the server is gone, trying again\n"
-        )
-        assert await process.stderr.readline() == b"keystay: watching again\n"
-    assert [b"Last-Event-ID: 41" in request.encode() for request in feed.asked] == [
+        for _ in range(2):
+            assert b"; reconnecting in " in await process.stderr.readline()
+        assert await process.stderr.readline() == b"keystay: the feed: connected again\n"
+    assert ["last-event-id: 41" in request.lower() for request in feed.asked] == [
         *(False, True, True)
     ]
 
@@ -138,7 +149,7 @@ async def test_what_is_lost_is_said() -> None:
     """Where the history does not reach back so far, a line says so."""
     feed = Feed([("200 OK", sse("9", "feed.lost", {}) + sse("10", "session.set", SET))])
     async with watching(feed) as process:
-        assert (await line(process)).startswith("some events are lost")
+        assert (await line(process)).startswith("events are missing")
         assert "session.set" in await line(process)
 
 
