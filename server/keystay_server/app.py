@@ -29,7 +29,7 @@ from keystay_server.gateway.setup import make_listener
 from keystay_server.gateway.websocket import frame
 from keystay_server.node.directory import ConnectionDirectory
 from keystay_server.node.heartbeat import Heartbeat
-from keystay_server.node.reload import Reloading
+from keystay_server.node.reload import Reload
 from keystay_server.node.tls import Certificate
 from keystay_server.sessions.expiry import Activity, Expiry
 from keystay_server.sessions.policy import Rules, parse_policy
@@ -63,10 +63,10 @@ class App:
         self, config: Config, authenticators: dict[str, Authenticator] | None = None
     ) -> None:
         self._config = config
-        self._reloading = Reloading()
-        self._tls = _tls(self._reloading, "tls", config.tls_cert, config.tls_key)
+        self._reload = Reload()
+        self._tls = _tls(self._reload, "tls", config.tls_cert, config.tls_key)
         self._control_tls = _tls(
-            self._reloading, "control_tls", config.control_tls_cert, config.control_tls_key
+            self._reload, "control_tls", config.control_tls_cert, config.control_tls_key
         )
         instrumentation = instrument(config, _store(config))
         self._store, counts = instrumentation.store, instrumentation.counts
@@ -88,7 +88,7 @@ class App:
             self._expiry.on_activity,
         )
         self._feed = Feed(self._store, counts)
-        self._webhooks = _webhooks(config, self._store, node_id, counts, self._reloading)
+        self._webhooks = _webhooks(config, self._store, node_id, counts, self._reload)
         self._control = ControlServer(
             self._sessions,
             self._hub,
@@ -108,7 +108,7 @@ class App:
             ConfigError: If the store or an address cannot be used.
         """
         stopping = _stop_signal()
-        self._reloading.start()
+        self._reload.start()
         try:
             await self._store.start(self._hub)
         except StoreError as error:
@@ -145,7 +145,7 @@ class App:
         directory = directory_beside(config.store)
         read_or_make_api_key(directory)
         keys = KeyRing(partial(read_keys, directory, config.api_keys_file))
-        self._reloading.add(keys.reload)
+        self._reload.add(keys.reload)
         listen = await _open(
             "listen", config.listen, partial(self._listener.start, tls=self._tls)
         )
@@ -210,7 +210,7 @@ def _rules(config: Config) -> Rules:
 
 
 def _webhooks(
-    config: Config, store: Store, node_id: str, counts: Counts, reloading: Reloading
+    config: Config, store: Store, node_id: str, counts: Counts, reload: Reload
 ) -> "Webhooks | None":
     if not config.webhook_url:
         return None
@@ -218,17 +218,17 @@ def _webhooks(
     from keystay_server.feed.webhooks import Endpoint, Webhooks
 
     signer = Signer(partial(read_secrets, config.webhook_secret_file))
-    reloading.add(signer.reload)
+    reload.add(signer.reload)
     endpoint = Endpoint(config.webhook_url, signer, config.webhook_timeout_s)
     return Webhooks(store, node_id, endpoint, counts)
 
 
-def _tls(reloading: Reloading, settings: str, cert: str, key: str) -> ssl.SSLContext | None:
+def _tls(reload: Reload, settings: str, cert: str, key: str) -> ssl.SSLContext | None:
     """Return TLS with the files of `..._cert` and `..._key`; None if they are not set."""
     if not cert:
         return None
     certificate = Certificate(settings, cert, key)
-    reloading.add(certificate.reload)
+    reload.add(certificate.reload)
     return certificate.context
 
 

@@ -1,7 +1,7 @@
 """
 From the store's announcements to the connections of this node.
 
-`hub` is where to start: it binds connections; `relay` passes events on. `streams` has
-the events of one actor on this node, `bindings` who gets them, `recovery` what a
-connection missed, `gaps` how a stream catches up with the store.
+Start with `hub`: it binds connections. `relay` delivers events. `streams` has the events
+of one actor on this node, `bindings` the connections that get them, `recovery` decides
+what a connection missed, `gaps` reads from the store what a stream missed.
 """

@@ -1,5 +1,5 @@
 """
-Who gets the events of a session on this node: connections, and what they are bound to.
+The connections of this node, and the sessions they are bound to.
 """
 
 import random
@@ -11,23 +11,23 @@ from keystay_server.delivery.recovery import Past
 from keystay_server.delivery.streams import ActorStream
 
 MAX_PASTS = 8
-"""Actors of whom a connection remembers what it was sent."""
+"""The number of actors for which a connection keeps what it was sent."""
 
 
 class Peer:
     """
-    One connection, as the hub knows it.
+    One connection, as the hub sees it.
 
-    `moving_in` is the stream in which it is being bound to another session: until
+    `attaching_to` is the stream in which it is being bound to another session: until
     that is done, its present binding there is sent nothing.
     """
 
     __slots__ = (
         "_pasts",
         "address",
+        "attaching_to",
         "binding",
-        "has_spoken",
-        "moving_in",
+        "has_sent",
         "outbox",
         "paths",
         "was_bound",
@@ -38,9 +38,9 @@ class Peer:
         self.address = address
         self.paths: tuple[str, ...] = DEFAULT_PATHS
         self.binding: Binding | None = None
-        self.moving_in: Stream | None = None
+        self.attaching_to: Stream | None = None
         self.was_bound = False
-        self.has_spoken = False
+        self.has_sent = False
         """Whether it sent a command since its session was last extended."""
         self._pasts: dict[str, Past] | None = None
 
@@ -68,8 +68,8 @@ class Binding:
     """
     A connection bound to a session.
 
-    `position` is the cursor up to which the connection was dealt with; from
-    `since` to there it was sent every event of the session that it subscribes to.
+    `position` is the cursor up to which events were delivered. From `since` to there
+    the connection was sent every event of the session that it subscribes to.
     """
 
     __slots__ = (
@@ -102,11 +102,11 @@ class Binding:
 
     def schedule_extension(self) -> None:
         """
-        Choose when to extend the session next: it is extended now.
+        Choose when to extend the session next: it was extended just now.
 
-        At random: sessions that were opened together do not stay together. Not before
-        a third of the ttl, which the store would not write; and soon enough for a
-        session that was restored when nearly a third was gone.
+        At random: sessions that were created together do not stay together. Not before
+        a third of the ttl has passed, which the store would not write; and soon enough for
+        a session that was restored when nearly a third had passed.
         """
         part = random.uniform(1 / 3, 5 / 12)  # noqa: S311
         self.extend_at = time.monotonic() + self.ttl_s * part

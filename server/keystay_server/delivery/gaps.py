@@ -1,8 +1,8 @@
 """
-Repairs the gaps in streams from the store's history, one task for the whole node.
+Repairs gaps in streams from the store's history. One task for the whole node.
 
-Many are repaired at once, and yet so few that the store can answer others. A
-gap that cannot be repaired yet stays in the queue, and is tried again.
+The number of repairs at once is bounded, so that the store can answer commands. A
+gap that cannot be repaired yet stays in the queue and is tried again.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ class Gaps:
     The streams that may have missed something.
 
     Args:
-        repair: Reads and passes on what a stream missed; returns whether that was all.
+        repair: Reads and delivers what a stream missed; returns whether that was all.
     """
 
     def __init__(self, repair: Callable[[Stream], Awaitable[bool]]) -> None:
@@ -34,7 +34,7 @@ class Gaps:
         self._running = Background(self._run, "repair gaps")
 
     def start(self) -> None:
-        """Begin to repair."""
+        """Start to repair."""
         self._running.start()
 
     async def stop(self) -> None:
@@ -43,9 +43,9 @@ class Gaps:
 
     def request_repair(self, stream: Stream, wanted: int) -> asyncio.Future[None]:
         """
-        Note that the stream may have missed something, up to the cursor `wanted`.
+        Queue the stream: it may have missed something up to the cursor `wanted`.
 
-        Returns what is done when it is repaired; others wait for it too.
+        Returns a future that is done when it is repaired; others wait for it too.
         """
         if stream.repaired is None:
             stream.repaired = asyncio.get_running_loop().create_future()
@@ -67,9 +67,9 @@ class Gaps:
 
     async def _try(self, stream: Stream) -> bool:
         """
-        Repair the gap; put the stream back into the queue if that did not succeed.
+        Repair the gap; queue the stream again if that did not succeed.
 
-        Returns whether it got on, or there is more to read than there was.
+        Returns whether there was progress, or there is more to read than before.
         """
         before = stream.newest, stream.wanted
         try:

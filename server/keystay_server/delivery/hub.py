@@ -1,8 +1,8 @@
 """
-Binds the connections of this node to sessions, and has the store's events sent to them.
+Binds the connections of this node to sessions, and sends them the store's events.
 
-Invariant: a connection is sent every event of its session once, in the order of
-the store, from the moment it is bound.
+Invariant: a bound connection is sent every event of its session once, in the order
+of the store.
 """
 
 import asyncio
@@ -34,10 +34,10 @@ BETWEEN_NODES = "server."
 @dataclass(frozen=True, slots=True)
 class Bound:
     """
-    How a binding went.
+    The result of a binding.
 
     `session` is the session as clients see it, with its key; `cursor` the
-    position that the connection has been brought to.
+    position of the connection.
     """
 
     session: dict[str, Any]
@@ -51,7 +51,7 @@ class Hub:
 
     Args:
         frame: Makes the bytes of a message into what an outbox sends.
-        max_replay_bytes: How much is replayed at most; who missed more is not recovered.
+        max_replay_bytes: The most that is replayed; if more was missed, nothing is recovered.
         counts: Where connections and events are counted.
     """
 
@@ -67,25 +67,25 @@ class Hub:
         self._counts = counts or Counts()
         self._peers: set[Peer] = set()
         self._relay = Relay(store, frame, self._counts)
-        # Who takes what nodes broadcast to each other, by name.
+        # Handlers of what nodes broadcast to each other, by name.
         self._between_nodes: dict[str, Callable[[bytes], None]] = {}
 
     def start(self) -> None:
-        """Begin to repair gaps."""
+        """Start to repair gaps."""
         self._relay.gaps.start()
 
     async def stop(self) -> None:
-        """Stop that."""
+        """Stop to repair gaps."""
         await self._relay.gaps.stop()
 
     def enter(self, peer: Peer) -> None:
-        """Send the connection what goes to all."""
+        """Add a connection: it gets broadcasts."""
         self._peers.add(peer)
         self._counts.connections += 1
         self._counts.connections_now = len(self._peers)
 
     def leave(self, peer: Peer) -> None:
-        """Send it nothing any more."""
+        """Remove a connection, and unbind it."""
         self._peers.discard(peer)
         self._counts.connections_now = len(self._peers)
         self.unbind(peer)
@@ -94,32 +94,31 @@ class Hub:
         self,
         peer: Peer,
         key: str,
-        opening: Callable[[], Awaitable[Restored | StoredEvent]],
+        find: Callable[[], Awaitable[Restored | StoredEvent]],
         after: int | None = None,
     ) -> Bound:
         """
-        Bind the connection to the session that `opening` restores or creates under the key.
+        Bind the connection to the session that `find` restores or creates.
 
-        It gets everything that happens to the session from then on; what it missed
-        and then the `session.set` are sent before this returns. If the opening
-        fails, the connection stays bound as it was.
+        What it missed and then the `session.set` are sent before this returns; later
+        events follow. If `find` fails, the connection stays bound as it was.
 
         Args:
-            opening: Returns the session, where its actor's events stand and what
-                was missed, or the event by which the session was created.
-            after: The cursor after which that was missed.
+            find: Returns the restored session with the newest cursor of its actor and
+                what was missed, or the event by which the session was created.
+            after: The cursor that the client has seen, if it named one.
 
         Raises:
-            Whatever `opening` raises.
+            Whatever `find` raises.
         """
         actor_id, _ = split_key(key)
-        stream = peer.moving_in = self._relay.attach(actor_id)
-        # The present binding, if it is in this stream, was sent all of its session up to here.
+        stream = peer.attaching_to = self._relay.attach(actor_id)
+        # A present binding in this stream was sent all events of its session up to here.
         begun = stream.newest or 0
         try:
-            opened = await opening()
+            opened = await find()
             if peer.binding is not None and not begun == stream.newest == opened.cursor:
-                await self._settle(peer, stream, begun, opened.cursor)
+                await self._finish_old(peer, stream, begun, opened.cursor)
             return self._commit(peer, stream, key, opened, after)
         except BaseException:
             self._abandon(peer, stream, begun)
@@ -128,12 +127,12 @@ class Hub:
             self._relay.detach(stream)
 
     def unbind(self, peer: Peer) -> None:
-        """Send the connection nothing of any session any more."""
+        """Unbind the connection: it gets no events of a session."""
         self._relay.unbind(peer)
 
     async def verify(self, peer: Peer) -> None:
         """
-        Unbind the connection, and send it what it missed, if its session has ended.
+        If its session has ended, send the connection what it missed, and unbind it.
 
         Raises:
             Unavailable: If the store is out of reach.
@@ -143,7 +142,7 @@ class Hub:
             return
         status = await session_status(binding, self._store)
         if status.name == SESSION_UNSET and binding.is_bound:
-            # The end and what came before it are in the history; else this is all there is.
+            # The end and the events before it are in the history, unless it was forgotten.
             await asyncio.shield(self._relay.request_repair(binding.stream))
             self._relay.send_status(binding, status)
 
@@ -153,12 +152,12 @@ class Hub:
             yield from stream.bindings()
 
     def bindings_of(self, actor_id: str) -> list[Binding]:
-        """The bindings of this node to sessions of the actor."""
+        """Return the bindings of this node to sessions of the actor."""
         stream = self._relay.streams.get(actor_id)
         return [] if stream is None else list(stream.bindings())
 
     async def relay(self, events: list[StoredEvent]) -> None:
-        """Pass on events that a command of this node caused; return when that is done."""
+        """Deliver events that a command of this node caused; return when that is done."""
         newest: dict[Stream, int] = {}
         for event in events:
             stream = self._relay.streams.get(event.actor_id)
@@ -179,13 +178,13 @@ class Hub:
         return stream is not None and (stream.newest is None or cursor > stream.newest)
 
     def announced(self, event: StoredEvent) -> None:
-        """Take an event that the store announces."""
+        """Accept an event that the store announces."""
         stream = self._relay.streams.get(event.actor_id)
         if stream is not None:
             self._relay.accept(stream, event)
 
     def missed(self, actor_ids: Collection[str]) -> None:
-        """Read what announcements about these actors may have been lost."""
+        """Read the events of these actors whose announcements may have been lost."""
         for actor_id in actor_ids:
             stream = self._relay.streams.get(actor_id)
             if stream is None:
@@ -195,17 +194,17 @@ class Hub:
             else:
                 self._relay.request_repair(stream)
 
-    def on_node_broadcast(self, name: str, listener: Callable[[bytes], None]) -> None:
-        """Take what nodes broadcast under this `server.` name; no client gets it."""
-        self._between_nodes[name] = listener
+    def on_node_broadcast(self, name: str, handler: Callable[[bytes], None]) -> None:
+        """Call the handler with what nodes broadcast under this `server.` name."""
+        self._between_nodes[name] = handler
 
     def announced_to_all(self, emitted: Emitted) -> None:
         """Send an event to every connection of this node that is subscribed to it."""
         if emitted.name.startswith(BETWEEN_NODES):
-            # An unknown name is a newer node's: it is not for clients either.
-            listener = self._between_nodes.get(emitted.name)
-            if listener is not None:
-                listener(emitted.data)
+            # An unknown name is that of a newer node. It is not for clients either.
+            handler = self._between_nodes.get(emitted.name)
+            if handler is not None:
+                handler(emitted.data)
             return
         frame = self._relay.encode(emitted.name, data_of(emitted, ""), None)
         for peer in tuple(self._peers):
@@ -213,8 +212,8 @@ class Hub:
                 peer.outbox.send(frame)
                 self._counts.events += 1
 
-    async def _settle(self, peer: Peer, stream: Stream, begun: int, cursor: int) -> None:
-        """Send the connection what its present binding in the stream gets up to the cursor."""
+    async def _finish_old(self, peer: Peer, stream: Stream, begun: int, cursor: int) -> None:
+        """Deliver to the present binding in the stream the events up to the cursor."""
         old = peer.binding
         if old is None or old.stream is not stream:
             return
@@ -233,7 +232,7 @@ class Hub:
         opened: Restored | StoredEvent,
         after: int | None,
     ) -> Bound:
-        """Bind the connection; send what it missed, and the session."""
+        """Bind the connection; send what it missed, then the session."""
         record, cursor = _record_of(opened), opened.cursor
         recovery = NOT_RECOVERED
         if isinstance(opened, Restored) and opened.missed is not None:
@@ -265,10 +264,10 @@ class Hub:
     def _rebind(
         self, peer: Peer, stream: Stream, key: str, record: Record, cursor: int
     ) -> Binding:
-        peer.moving_in, peer.has_spoken = None, False
+        peer.attaching_to, peer.has_sent = None, False
         old = peer.binding
         if old is not None and old.session_id == record.id:
-            # It was sent all that happened to the session meanwhile.
+            # It was sent the events of the session meanwhile.
             old.schedule_extension()
             return old
         self.unbind(peer)
@@ -280,8 +279,8 @@ class Hub:
         return binding
 
     def _abandon(self, peer: Peer, stream: Stream, begun: int) -> None:
-        """The binding failed: the connection stays as it is bound, and gets what came since."""
-        peer.moving_in, binding = None, peer.binding
+        """Keep the present binding; deliver what came meanwhile."""
+        peer.attaching_to, binding = None, peer.binding
         if binding is not None and binding.stream is stream:
             self._relay.catch_up(binding, max(binding.position, begun))
 

@@ -1,9 +1,9 @@
 """
-The way out to one client, bounded.
+The bounded queue of what is sent to one client.
 
-Invariant: nobody ever waits for a slow client. What it does not
-take is held up to a bound in bytes here, and in time by whoever keeps the
-transport's clock; then it is cut off, and told so.
+Invariant: nothing waits for a slow client. What it does not read is held up to a bound
+in bytes here, and a bound in time in `gateway/deadlines.py`; then its connection is
+closed with a code that says so.
 """
 
 from typing import Protocol
@@ -14,42 +14,44 @@ HELD_BYTES = 16 * 1024
 """How much is held, at most, to be written together."""
 
 
-class Wire(Protocol):
+class Transport(Protocol):
     """What an outbox writes to: a socket's transport, or a list in a test."""
 
     def write(self, data: bytes, /) -> None:
         """Take the bytes; never block."""
 
     def get_write_buffer_size(self) -> int:
-        """How many bytes were taken but not yet passed on."""
+        """Return how many bytes were written but not yet sent."""
 
 
 class Owner(Protocol):
-    """Whose client it is that takes too little."""
+    """The owner of the connection."""
 
     def too_slow(self) -> None:
-        """The bound was passed: cut this client off."""
+        """The bound was passed: close the connection."""
 
 
 class Outbox:
     """
     Sends finished WebSocket frames to one client.
 
-    After `shut` everything is dropped: the client is being told goodbye, or is
-    gone, and comes back with a cursor.
+    After `shut` everything is dropped: the connection is closing or closed, and the
+    client comes back with a cursor.
     """
 
-    __slots__ = ("_held", "_max_bytes", "_owner", "_wire", "shut")
+    __slots__ = ("_held", "_max_bytes", "_owner", "_transport", "shut")
 
-    def __init__(self, wire: Wire, owner: Owner, max_bytes: int = MAX_OUTBOX_BYTES) -> None:
-        self._wire = wire
+    def __init__(
+        self, transport: Transport, owner: Owner, max_bytes: int = MAX_OUTBOX_BYTES
+    ) -> None:
+        self._transport = transport
         self._owner = owner
         self._max_bytes = max_bytes
         self._held: bytearray | None = None
         self.shut = False
 
     def send(self, data: bytes) -> None:
-        """Send, or cut the client off if too much is waiting for it already."""
+        """Send, or close the connection if too much is waiting already."""
         if self.shut:
             return
         if self._held is not None:
@@ -57,8 +59,8 @@ class Outbox:
             if len(self._held) < HELD_BYTES:
                 return
             data, self._held = bytes(self._held), bytearray()
-        self._wire.write(data)
-        if self._wire.get_write_buffer_size() > self._max_bytes:
+        self._transport.write(data)
+        if self._transport.get_write_buffer_size() > self._max_bytes:
             self._owner.too_slow()
 
     @property

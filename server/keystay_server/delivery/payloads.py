@@ -1,5 +1,5 @@
 """
-An event of the store as clients get it: its name and its data (SPEC section 5).
+The name and the data of an event, as clients get them (SPEC section 5).
 """
 
 from typing import Any
@@ -8,11 +8,11 @@ from keystay_protocol.codec import unpack
 from keystay_protocol.events import SESSION_SET, SESSION_UNSET
 from keystay_server.stores.base import Change, Emitted, SessionSet, SessionUnset
 
-_AROUND = 512  # What is about equally long in every event: a key, an id, names, times.
+_OVERHEAD = 512  # About what every event has: a key, an id, names, times.
 
 
 def name_of(change: Change) -> str:
-    """The name of the event."""
+    """Return the name of the event."""
     match change:
         case SessionSet():
             return SESSION_SET
@@ -23,7 +23,7 @@ def name_of(change: Change) -> str:
 
 
 def data_of(change: Change, key: str) -> Any:
-    """The data of the event, for a connection that holds this key."""
+    """Return the data of the event, for a connection that holds this key."""
     match change:
         case SessionSet(record):
             return record.to_session(key).to_wire()
@@ -35,7 +35,7 @@ def data_of(change: Change, key: str) -> Any:
 
 
 def is_about(change: Change, session_id: str) -> bool:
-    """Whether the event is one of the session: about it, or for all sessions of its actor."""
+    """Whether the event concerns the session, alone or with all others of its actor."""
     match change:
         case SessionSet(record):
             return record.id == session_id
@@ -46,11 +46,11 @@ def is_about(change: Change, session_id: str) -> bool:
 
 
 def bytes_of(change: Change) -> int:
-    """How many bytes the event takes, about, and rather too many."""
+    """Return about how many bytes the event has, rather too many."""
     match change:
         case SessionSet(record):
-            return _AROUND + len(record.meta)
+            return _OVERHEAD + len(record.meta)
         case SessionUnset():
-            return _AROUND
+            return _OVERHEAD
         case Emitted():
-            return _AROUND + len(change.data)
+            return _OVERHEAD + len(change.data)

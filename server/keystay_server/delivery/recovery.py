@@ -1,5 +1,5 @@
 """
-What a connection that comes back to a session missed, and whether it can be sent.
+Decides what a restoring connection is sent of the events it missed.
 
 Invariant: no connection is sent an event twice, or after a newer one of the same
 actor; and `is_recovered` is true only if nothing was missed.
@@ -54,15 +54,15 @@ def recover(
     max_bytes: int,
 ) -> Recovery:
     """
-    Decide what a connection is sent that is being bound to a session.
+    Decide what a connection is sent when it is bound to a session.
 
     Args:
-        cursor: The position of the restore: what comes later is delivered as it comes.
-        missed: The actor's events after the cursor that the client has seen; None if
+        cursor: The position of the restore; later events are delivered as they come.
+        missed: The actor's events after the cursor that the client named; None if
             it named none.
-        past: What this connection was sent of the actor already.
-        size_of: How many bytes an event takes in the outbox: 0 if it is not subscribed to.
-        max_bytes: How much is replayed at most.
+        past: What this connection was sent of the actor before.
+        size_of: The bytes of an event in the outbox: 0 if it is not subscribed to.
+        max_bytes: The most that is replayed.
     """
     if missed is None or not missed.complete:
         return NOT_RECOVERED

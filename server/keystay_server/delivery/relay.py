@@ -1,10 +1,10 @@
 """
-Passes events on to the bindings of this node, each actor's in the order of the store.
+Delivers events to the bindings of this node, each actor's in the order of the store.
 
-An event that does not follow on the newest one of its stream is not passed on
-before what lies between has been read from the store's history, whether it came
-by announcement or as the answer to a command of this node. Passing an event on
-again does no harm, for a binding knows its position: in doubt too much is read.
+An event that does not follow the newest one of its stream is not delivered before the
+events in between were read from the store's history, whether it was announced or is the
+result of a command of this node. A binding has a position, so an event that is read
+twice is delivered once.
 """
 
 import asyncio
@@ -35,11 +35,11 @@ class SessionStatus:
 
 class Relay:
     """
-    The streams of this node, and how events get from them to connections.
+    The streams of this node, and the way of events from them to connections.
 
     Args:
-        frame: Makes the bytes of a message into what an outbox sends, so that
-            an event is encoded once, however many connections get it.
+        frame: Makes the bytes of a message into what an outbox sends: an event is
+            encoded once, however many connections get it.
     """
 
     def __init__(self, store: Store, frame: Callable[[bytes], bytes], counts: Counts) -> None:
@@ -50,7 +50,7 @@ class Relay:
         self._counts = counts
 
     def attach(self, actor_id: str) -> Stream:
-        """Begin to take the actor's events: nothing happens unnoticed from here on."""
+        """Begin to accept the actor's events: none is missed from here on."""
         stream = self.streams.get(actor_id)
         if stream is None:
             stream = self.streams[actor_id] = Stream(actor_id)
@@ -58,12 +58,12 @@ class Relay:
         return stream
 
     def detach(self, stream: Stream) -> None:
-        """The connection that was attached is bound, or will not be."""
+        """End an `attach`: its connection is bound, or will not be."""
         stream.detach()
         self._forget_idle(stream)
 
     def unbind(self, peer: Peer) -> None:
-        """Pass nothing on to the connection any more."""
+        """Deliver nothing to the connection any more."""
         binding = peer.binding
         if binding is not None:
             peer.remember(binding)
@@ -73,7 +73,7 @@ class Relay:
             self._forget_idle(binding.stream)
 
     def accept(self, stream: Stream, event: StoredEvent) -> None:
-        """Take an event, wherever it comes from: old, new, or after a gap."""
+        """Accept an event: old, new, or after a gap."""
         if stream.newest is not None and event.cursor <= stream.newest:
             return
         if stream.repaired is not None:
@@ -84,7 +84,7 @@ class Relay:
             self._fan_out(stream, event)
 
     async def until_at(self, stream: Stream, cursor: int) -> None:
-        """Wait until the stream has passed on all events up to the cursor."""
+        """Wait until the stream has delivered all events up to the cursor."""
         while not stream.is_idle and stream.newest is not None and stream.newest < cursor:
             repaired = stream.repaired or self.gaps.request_repair(stream, cursor)
             # Shielded: others wait for the same gap.
@@ -95,13 +95,13 @@ class Relay:
         return self.gaps.request_repair(stream, stream.newest or 0)
 
     def advance(self, binding: Binding, events: Iterable[StoredEvent]) -> None:
-        """Deliver those of the events that are of the binding's session."""
+        """Deliver those of the events that concern the binding's session."""
         for event in events:
             if is_about(event.change, binding.session_id):
                 self._deliver(binding, event, {})
 
     def catch_up(self, binding: Binding, position: int) -> None:
-        """Deliver what the stream passed on after a position, or have it passed on again."""
+        """Deliver the events after a position, from the ring or from the history."""
         stream = binding.stream
         events = stream.after(position)
         if events is not None:
@@ -118,14 +118,14 @@ class Relay:
             self._counts.events += 1
 
     def send_status(self, binding: Binding, status: SessionStatus) -> None:
-        """Send the state of its session to a connection, if it is still bound to it."""
+        """Send a connection the state of its session, if it is still bound to it."""
         if binding.is_bound:
             self.send(binding.peer, status.name, status.data)
             if status.name == SESSION_UNSET:
                 self.unbind(binding.peer)
 
     def encode(self, name: str, data: Any, cursor: int | None) -> bytes:
-        """What an outbox sends for an event."""
+        """Return what an outbox sends for an event."""
         return self._frame(encode(Event(name, data, cursor)))
 
     def _fan_out(self, stream: Stream, event: StoredEvent) -> None:
@@ -133,17 +133,17 @@ class Relay:
         self._counts.propagation.add(max(0.0, time.time() - moment_of(event.cursor) / 1000))
         frames: dict[str, bytes] = {}
         for binding in stream.concerned(event):
-            if binding.peer.moving_in is not stream:
+            if binding.peer.attaching_to is not stream:
                 self._deliver(binding, event, frames)
 
     def _deliver(self, binding: Binding, event: StoredEvent, frames: dict[str, bytes]) -> None:
-        """Advance the binding by an event of its session; `frames` has encoded ones by key."""
+        """Deliver an event of its session to a binding; `frames` has encoded ones by key."""
         if event.cursor <= binding.position or not binding.is_bound:
             return
         binding.position = event.cursor
         name = name_of(event.change)
         if is_subscribed(binding.peer.paths, name):
-            # Only a `session.set` is not the same for all: its holders get the key.
+            # Only `session.set` is not the same for all: it has the key of the session.
             key = binding.key if isinstance(event.change, SessionSet) else ""
             frame = frames.get(key)
             if frame is None:
@@ -155,14 +155,14 @@ class Relay:
             self.unbind(binding.peer)
 
     async def _repair(self, stream: Stream) -> bool:
-        """Read and pass on what was missed; return whether that was all."""
+        """Read and deliver what was missed; return whether that was all."""
         after, wanted = stream.newest, stream.wanted
         if stream.is_idle or after is None:
             return True
         history = await self._store.history(stream.actor_id, after)
         statuses: dict[str, SessionStatus] = {}
         if not history.complete:
-            # Nobody knows what was missed: the state of each session is sent instead.
+            # What was missed is unknown: the state of each session is sent instead.
             for binding in {each.key: each for each in stream.bindings()}.values():
                 statuses[binding.key] = await session_status(binding, self._store)
         if stream.newest is None or stream.newest < after:
@@ -173,7 +173,7 @@ class Relay:
         for binding in stream.bindings():
             if binding.key in statuses:
                 self.send_status(binding, statuses[binding.key])
-        # What the store did not have when it was asked will not come from there any more.
+        # Events that the store does not have will not be read from there later.
         if stream.newest < wanted:
             stream.move_to(wanted)
         return stream.newest >= stream.wanted

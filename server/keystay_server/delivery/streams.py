@@ -12,12 +12,12 @@ MAX_RING = 256
 """
 Events that are kept while connections are being bound.
 
-Who needs older ones has them read from the store's history.
+Older ones are read from the store's history.
 """
 
 
 class OfSession(Protocol):
-    """Whoever gets the events of a session."""
+    """A receiver of the events of a session."""
 
     session_id: str
 
@@ -27,12 +27,11 @@ BindingT = TypeVar("BindingT", bound=OfSession)
 
 class ActorStream(Generic[BindingT]):
     """
-    What this node knows of an actor's events, and the bindings that get them.
+    An actor's events and bindings on this node.
 
-    `newest` is the cursor of the newest event that was passed on; None until the
-    first event or restore tells where the stream stands. While connections are
-    being attached, the events that come are kept, so that a binding which is not
-    there yet can advance from its own position.
+    `newest` is the cursor of the newest event that was delivered; None until the
+    first event or restore. While connections are being attached, new events are
+    kept in a ring, so that a later binding can advance from its own position.
     """
 
     __slots__ = (
@@ -51,8 +50,8 @@ class ActorStream(Generic[BindingT]):
         self.actor_id = actor_id
         self.newest: int | None = None
         self.maybe_incomplete = False
-        """Announcements may have been lost before it was known where the stream stands."""
-        # While a gap is being repaired: the newest cursor known of, and who waits for it.
+        """Announcements may have been lost while `newest` was not known."""
+        # While a gap is being repaired: the newest known cursor, and the waiting future.
         self.wanted = 0
         self.repaired: asyncio.Future[None] | None = None
         self._bindings: dict[str, dict[BindingT, None]] = {}
@@ -62,27 +61,27 @@ class ActorStream(Generic[BindingT]):
 
     @property
     def is_idle(self) -> bool:
-        """Whether nobody is bound here or being bound."""
+        """Whether no connection is bound here or being bound."""
         return not self._bindings and not self._attaching
 
     def attach(self) -> None:
-        """Begin to bind a connection: keep the events that come from now on."""
+        """Begin to bind a connection: keep new events."""
         if not self._attaching:
             self._ring, self._floor = [], self.newest
         self._attaching += 1
 
     def detach(self) -> None:
-        """The connection is bound, or will not be."""
+        """End an `attach`: its connection is bound, or will not be."""
         self._attaching -= 1
         if not self._attaching:
             self._ring = self._floor = None
 
     def add(self, binding: BindingT) -> None:
-        """Pass events on to the binding."""
+        """Add a binding."""
         self._bindings.setdefault(binding.session_id, {})[binding] = None
 
     def remove(self, binding: BindingT) -> None:
-        """Pass nothing on to it any more."""
+        """Remove a binding."""
         of_session = self._bindings[binding.session_id]
         del of_session[binding]
         if not of_session:
@@ -94,7 +93,7 @@ class ActorStream(Generic[BindingT]):
             yield from list(of_session)
 
     def concerned(self, event: StoredEvent) -> list[BindingT]:
-        """The bindings that get the event."""
+        """Return the bindings that get the event."""
         match event.change:
             case SessionSet(record):
                 session_id: str | None = record.id
@@ -105,16 +104,16 @@ class ActorStream(Generic[BindingT]):
         return list(self._bindings.get(session_id, ()))
 
     def begin(self, cursor: int) -> None:
-        """Say where the stream stands, if that is not known yet."""
+        """Set the newest cursor if it is not known yet."""
         if self.newest is None:
             self.newest = self._floor = cursor
 
     def follows(self, event: StoredEvent) -> bool:
-        """Whether nothing is missing between the stream and the event."""
+        """Whether no event is missing between the newest one and this one."""
         return self.newest is None or self.newest == event.previous
 
     def append(self, event: StoredEvent) -> None:
-        """Take the event as the newest."""
+        """Add the event as the newest."""
         if self.newest is None:
             self._floor = event.previous
         self.newest = event.cursor
@@ -125,17 +124,17 @@ class ActorStream(Generic[BindingT]):
                 del self._ring[: MAX_RING // 2]
 
     def after(self, position: int) -> list[StoredEvent] | None:
-        """The events after a cursor that were passed on; None if they are not all kept."""
+        """Return the events after a cursor; None if they are not all in the ring."""
         if self._ring is None or self._floor is None or self._floor > position:
             return None
         return [event for event in self._ring if event.cursor > position]
 
     def move_to(self, cursor: int) -> None:
         """
-        Stand at a cursor, whatever was passed on.
+        Set the newest cursor, and empty the ring.
 
-        Back, for a binding that was not sent what came after it; or on, past
-        events that nobody remembers.
+        Back, so that events are delivered again to a binding that missed them; or
+        forward, past events that the store has forgotten.
         """
         self.newest = cursor
         if self._ring is not None:

@@ -1,3 +1,3 @@
 """
-What happens to all sessions, for backends: subscriptions, and webhooks.
+The feed of all sessions, for backends: subscriptions and webhooks.
 """

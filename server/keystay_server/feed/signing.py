@@ -1,5 +1,5 @@
 """
-How what is POSTed is signed: Standard Webhooks (standardwebhooks.com), symmetric.
+Signs webhooks: Standard Webhooks (standardwebhooks.com), symmetric.
 """
 
 import hashlib
@@ -14,15 +14,15 @@ SETTING = "webhook_secret_file"
 PREFIX = "whsec_"
 MIN_BYTES, MAX_BYTES = 24, 64
 MAX_SECRETS = 4
-"""Two are enough to exchange one. Each is a signature more in every request."""
+"""Two are enough to exchange one. Each adds a signature to every request."""
 
 
 class Signer:
     """
-    Signs with each of the secrets: whoever has one of them can verify what is sent.
+    Signs with each of the secrets: a receiver needs only one of them.
 
     Args:
-        read: Reads the secrets anew, at least one.
+        read: Reads the secrets again, at least one.
 
     Raises:
         ConfigError: If they cannot be read.
@@ -36,7 +36,7 @@ class Signer:
         return "Signer()"
 
     def headers(self, id_: str, timestamp: int, body: bytes) -> dict[str, str]:
-        """The headers of a message; `timestamp` is in Unix seconds."""
+        """Return the headers of a message; `timestamp` is in Unix seconds."""
         signed = f"{id_}.{timestamp}.".encode() + body
         digests = [hmac.digest(secret, signed, hashlib.sha256) for secret in self._secrets]
         return {
@@ -48,10 +48,10 @@ class Signer:
 
     def reload(self) -> str | None:
         """
-        Read the secrets again, for what is POSTed from now on; return what is new.
+        Read the secrets again, for the next requests; return what changed, for the log.
 
         Raises:
-            ConfigError: If they cannot be read. Those from before stay good.
+            ConfigError: If they cannot be read. The present ones stay in use.
         """
         secrets = self._read()
         if secrets == self._secrets:
@@ -66,7 +66,7 @@ def read_secrets(file: str) -> list[bytes]:
     Read the secrets of `webhook_secret_file`: `whsec_` and base64, a line each.
 
     Raises:
-        ConfigError: If they cannot be read. The text says nothing of what is there.
+        ConfigError: If they cannot be read. Nothing of the file is in the text.
     """
     try:
         words = Path(file).read_text(errors="replace").split()

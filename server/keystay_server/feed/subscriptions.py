@@ -1,11 +1,10 @@
 """
-The live feed of this node: what becomes of all sessions, for whoever listens.
+The feed of all sessions on this node: subscriptions from any position on.
 
-One task reads the store's feed while there are subscriptions, and hands each of
-them what is new. A subscription that starts in the past reads on by itself
-until it has come to the present. What waits for one is bounded: whoever does
-not take it is cut off, has the position of the last entry it took, and can
-come back with it. Nobody waits for anybody.
+One task reads the store's feed while there are subscriptions, and gives each of them
+the new entries. A subscription that starts in the past reads by itself until it has
+reached the present. The queue of each is bounded: a subscriber that reads too slowly is
+cut off, and can resume from the position of the last entry it got.
 """
 
 import asyncio
@@ -31,7 +30,7 @@ from keystay_server.stores.position import Position, has_read, moved_to
 from keystay_server.telemetry.counts import Counts
 
 FEED_LOST = "feed.lost"
-"""The name of what is told where entries are missing."""
+"""The name of the event that stands for missing entries."""
 
 MAX_SUBSCRIPTIONS = 100
 MAX_WAITING = 4096
@@ -42,16 +41,16 @@ log = logging.getLogger("keystay.feed")
 
 
 class FeedClosed(Exception):
-    """The subscription is over: the server stops, or its events were not taken."""
+    """The subscription is over: the server stops, or the subscriber was too slow."""
 
 
 class TooManySubscriptions(Exception):
-    """No more are served by this node."""
+    """This node has as many as it serves."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What a subscription is told, and the position after it."""
+class FeedEvent:
+    """An event of the feed, and the position after it."""
 
     name: str
     data: bytes
@@ -60,7 +59,7 @@ class Told:
 
 
 def name_of(entry: FeedEntry) -> str:
-    """What the entry is called where it is told."""
+    """Return the name of the entry's event."""
     match entry.change:
         case SessionSet():
             return SESSION_SET
@@ -69,7 +68,7 @@ def name_of(entry: FeedEntry) -> str:
 
 
 def json_of(entry: FeedEntry) -> dict[str, Any]:
-    """What there is to tell of an entry, for JSON. No key is in it."""
+    """Return the data of the entry's event, for JSON. There is no key in it."""
     head = {
         "actorId": entry.actor_id,
         "cursor": entry.cursor,
@@ -88,45 +87,46 @@ def _session(record: Record) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
-    """An entry, put into words once for all who hear it."""
+class _Encoded:
+    """An entry, encoded once for all subscriptions."""
 
     entry: FeedEntry | None
     name: str
     data: bytes
 
 
-_LOST = _Line(None, FEED_LOST, b"{}")
+_LOST = _Encoded(None, FEED_LOST, b"{}")
 
 
 class Subscription:
     """
-    What one listener is told, from a position on.
+    One subscriber's events, from a position on.
 
     Args:
-        actors: The actors it is about; none: all.
+        actors: The actors whose events it gets; none: all.
+        most: How many entries may wait.
     """
 
     def __init__(
         self, feed: "Feed", position: Position, actors: frozenset[str], most: int
     ) -> None:
         self.position = position
-        """Everything up to here has been taken, or was about other actors."""
+        """All entries up to here were returned, or were about other actors."""
         self._feed = feed
         self._actors = actors
         self._most = most
         self._is_live = False
         self._has_caught_up = False
         self._is_closed = False
-        self._waiting: deque[_Line] = deque()
+        self._waiting: deque[_Encoded] = deque()
         self._wake = asyncio.Event()
 
-    async def take(self) -> list[Told]:
+    async def take(self) -> list[FeedEvent]:
         """
-        Wait for what comes next, and return it; it may be nothing.
+        Wait for the next events, and return them; there may be none.
 
         Raises:
-            FeedClosed: If nothing comes any more.
+            FeedClosed: If the subscription is over.
             Unavailable: If the store is out of reach.
         """
         if not self._has_caught_up and not self._is_closed:
@@ -136,61 +136,61 @@ class Subscription:
             await self._wake.wait()
         if self._is_closed:
             raise FeedClosed
-        lines, self._waiting = self._waiting, deque()
-        return self._told(lines)
+        entries, self._waiting = self._waiting, deque()
+        return self._events(entries)
 
     def close(self) -> None:
-        """Take nothing any more."""
+        """End the subscription."""
         self._is_closed = True
         self._waiting.clear()
         self._wake.set()
         self._feed.leave(self)
 
     def cut_off(self) -> None:
-        """Take nothing any more, because the listener does not."""
+        """End the subscription, because the subscriber reads too slowly."""
         if not self._is_closed:
-            log.info("a listener of the feed is too slow, and cut off")
+            log.info("a subscriber of the feed is too slow, and is cut off")
             self._feed.counts.feed_cut_off += 1
             self.close()
 
-    def put(self, lines: list[_Line]) -> None:
-        """Let lines wait, unless there are too many."""
-        self._waiting.extend(lines)
+    def put(self, entries: list[_Encoded]) -> None:
+        """Queue entries; cut the subscriber off if there are too many."""
+        self._waiting.extend(entries)
         if len(self._waiting) > self._most:
             self.cut_off()
         else:
             self._wake.set()
 
-    async def _catch_up(self) -> list[Told]:
+    async def _catch_up(self) -> list[FeedEvent]:
         page = await self._feed.read(self.position)
         if page.is_end and not self._is_live:
-            # What happens from here on waits. Once more, for what happened until here.
+            # New entries are queued from here on. One more page has those until here.
             await self._feed.join(self)
             self._is_live = True
         elif page.is_end:
             self._has_caught_up = True
         if not page.is_complete:
             self.position = _start_of(page)
-        told = self._told(_lines_of(page))
+        events = self._events(_encoded(page))
         self.position = tuple(map(max, self.position, page.position))
-        return told
+        return events
 
-    def _told(self, lines: "list[_Line] | deque[_Line]") -> list[Told]:
-        told = []
-        for line in lines:
-            entry = line.entry
+    def _events(self, entries: "list[_Encoded] | deque[_Encoded]") -> list[FeedEvent]:
+        events = []
+        for each in entries:
+            entry = each.entry
             if entry is not None:
                 if has_read(self.position, entry.log, entry.number):
                     continue
                 self.position = moved_to(self.position, entry.log, entry.number)
             if entry is None or not self._actors or entry.actor_id in self._actors:
-                told.append(Told(line.name, line.data, self.position))
-        return told
+                events.append(FeedEvent(each.name, each.data, self.position))
+        return events
 
 
 class Feed:
     """
-    Hands the entries of the store's feed to the subscriptions of this node.
+    Gives the entries of the store's feed to the subscriptions of this node.
 
     Args:
         most: How many entries may wait for one subscription.
@@ -209,7 +209,7 @@ class Feed:
         self._is_stopped = False
 
     async def stop(self) -> None:
-        """End all subscriptions at once. There are no more."""
+        """End all subscriptions, and accept no more."""
         self._is_stopped = True
         for subscription in list(self._subscriptions):
             subscription.close()
@@ -221,7 +221,7 @@ class Feed:
         self, after: Position | None = None, actors: frozenset[str] = frozenset()
     ) -> Subscription:
         """
-        Tell everything after a position, or from now on. It has to be closed in the end.
+        Subscribe to what comes after a position, or from now on. The caller closes it.
 
         Raises:
             NoFeed: If none is kept.
@@ -231,7 +231,7 @@ class Feed:
         """
         self._check_there_is_room()
         now = (await self._store.read_feed(None, 1)).position
-        self._check_there_is_room()  # Others came meanwhile, or the end.
+        self._check_there_is_room()  # Others may have come meanwhile.
         subscription = Subscription(self, after or now, actors, self._most)
         self._subscriptions.add(subscription)
         self._count()
@@ -244,7 +244,7 @@ class Feed:
             raise TooManySubscriptions
 
     def leave(self, subscription: Subscription) -> None:
-        """Hand it nothing any more."""
+        """Remove a subscription."""
         self._subscriptions.discard(subscription)
         self._live.discard(subscription)
         self._count()
@@ -253,14 +253,14 @@ class Feed:
         self.counts.feed_listeners_now = len(self._subscriptions)
 
     async def join(self, subscription: Subscription) -> None:
-        """Hand it what is written from the return on; it may be told of more."""
+        """Queue what is written from the return on; it may get older entries too."""
         if self._is_stopped:
             return
         self._live.add(subscription)
         if self._reading is None or self._reading.done():
             self._has_begun = begun = asyncio.Event()
             self._reading = asyncio.create_task(self._read_on(), name="read the feed")
-            # Who joins must not wait for a reader that is gone, perhaps before it ran at all.
+            # `join` must not wait for a task that has ended, perhaps before it ran at all.
             self._reading.add_done_callback(lambda _: begun.set())
         await self._has_begun.wait()
 
@@ -270,13 +270,13 @@ class Feed:
 
     async def _read_on(self) -> None:
         try:
-            await self._hand_out()
+            await self._pass_on()
         except Exception:
-            log.exception("the feed broke off: its listeners have to come back")
+            log.exception("reading the feed failed: its subscriptions are closed")
             for subscription in list(self._live):
                 subscription.close()
 
-    async def _hand_out(self) -> None:
+    async def _pass_on(self) -> None:
         position: Position | None = None
         while self._live:
             try:
@@ -286,24 +286,24 @@ class Feed:
                 continue
             position = page.position
             self._has_begun.set()
-            if lines := _lines_of(page):
+            if entries := _encoded(page):
                 for subscription in list(self._live):
-                    subscription.put(lines)
+                    subscription.put(entries)
             if page.is_end:
                 await asyncio.sleep(READ_EVERY_S)
 
 
 def _start_of(page: FeedPage) -> Position:
-    """The position before the page."""
+    """Return the position before the page."""
     start = list(page.position)
     for entry in reversed(page.entries):
         start[entry.log] = entry.number - 1
     return tuple(start)
 
 
-def _lines_of(page: FeedPage) -> list[_Line]:
-    lines = [] if page.is_complete else [_LOST]
+def _encoded(page: FeedPage) -> list[_Encoded]:
+    entries = [] if page.is_complete else [_LOST]
     for entry in page.entries:
         data = json.dumps(json_of(entry), ensure_ascii=False, separators=(",", ":"))
-        lines.append(_Line(entry, name_of(entry), data.encode()))
-    return lines
+        entries.append(_Encoded(entry, name_of(entry), data.encode()))
+    return entries

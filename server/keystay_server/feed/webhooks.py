@@ -1,11 +1,11 @@
 """
-The feed, POSTed to the application: at least once, in the order of each actor.
+POSTs the feed to the application: at least once, in the order of each actor.
 
-One node at a time delivers: the one that has the lease. It starts at the
-position that was saved last, and saves one when what is before it was taken.
-If the node dies, the lease runs out, and another one goes on from there.
+One node at a time delivers: the one that has the lease. It starts at the position that
+was saved last, and saves a position when all before it was accepted. If the node dies,
+the lease ends, and another node goes on from there.
 
-Signed as Standard Webhooks (standardwebhooks.com) has it.
+Requests are signed as Standard Webhooks defines (standardwebhooks.com).
 """
 
 import asyncio
@@ -37,17 +37,17 @@ BACKOFF_BASE_S = 0.5
 BACKOFF_CAP_S = 60.0
 
 log = logging.getLogger("keystay.webhooks")
-# It would log each request, with a URL that may hold a secret.
+# It would log each request, with a URL that may contain a secret.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 logging.getLogger("httpcore").setLevel(logging.WARNING)
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What is POSTed together."""
+    """The events of one request."""
 
     id: str
-    """The same each time that the same events are sent."""
+    """The same each time the same events are sent."""
     body: bytes
     after: Position
 
@@ -79,21 +79,21 @@ class Webhooks:
         self._running = Repeating(
             self._hold_lease, "deliver webhooks", pause_s=RENEW_EVERY_S, jitter=0.5
         )
-        self._is_refused = False
+        self._is_failing = False
 
     def start(self) -> None:
-        """Begin."""
+        """Start."""
         self._running.start()
 
     async def stop(self) -> None:
-        """Stop; another node goes on at once."""
+        """Stop, and give the lease back: another node goes on at once."""
         await self._running.stop()
         if self._has_lease:
             try:
                 async with asyncio.timeout(RENEW_EVERY_S):
                     await self._store.lease(LEASE, self._node_id, 0)
             except (Unavailable, TimeoutError):
-                pass  # It runs out by itself.
+                pass  # The lease ends by itself.
 
     async def _hold_lease(self) -> None:
         """Deliver while this node has the lease, if it can have it."""
@@ -119,7 +119,7 @@ class Webhooks:
         return time.monotonic() < self._counts.webhook_lease_until
 
     async def _renew(self) -> bool:
-        """Take or keep the lease; whether that is known to have worked."""
+        """Take or keep the lease; return whether this node is known to have it."""
         asked_at = time.monotonic()
         try:
             is_ours = await self._store.lease(LEASE, self._node_id, round(LEASE_S * 1000))
@@ -129,7 +129,7 @@ class Webhooks:
         return is_ours
 
     async def _deliver(self) -> None:
-        # No proxy of the environment, no redirect: what is sent goes where it was said to go.
+        # No proxy of the environment, no redirect: events go to the configured URL only.
         async with httpx.AsyncClient(
             trust_env=False,
             follow_redirects=False,
@@ -143,12 +143,12 @@ class Webhooks:
             except NoFeed:
                 log.warning("there is no feed to deliver")
             except Unavailable:
-                pass  # The store says in the log when it is away, and when it is back.
+                pass  # The store logs when it is out of reach, and when it is back.
             except Exception:
-                log.exception("webhooks are not delivered for a moment")
+                log.exception("delivering webhooks failed, is tried again")
 
     async def _begin(self) -> Position | None:
-        """Where to go on; at the very first, from now on."""
+        """Return the saved position; the present one if there is none."""
         position = await self._store.saved_position(LEASE)
         if position is None:
             position = (await self._store.read_feed(None, 1)).position
@@ -157,10 +157,10 @@ class Webhooks:
         return position
 
     async def _step(self, client: httpx.AsyncClient, position: Position) -> Position | None:
-        """Deliver what comes next, if there is something; None if another node does."""
+        """Deliver the next page, if there is one; return None if another node delivers."""
         read_at = time.time()
         page = await self._store.read_feed(position, AT_ONCE)
-        # Not before: a feed that cannot be read is one that stands still.
+        # Not before: while the feed cannot be read, the delay grows.
         self._counts.webhook_taken_until = oldest_in(page, read_at)
         if not page.entries and page.is_complete:
             await asyncio.sleep(READ_EVERY_S)
@@ -182,7 +182,7 @@ class Webhooks:
     async def _post(
         self, client: httpx.AsyncClient, batch: Batch, attempt: int
     ) -> float | None:
-        """Send it once. Return None if it was taken, or how long to wait."""
+        """Send it once. Return None if it was accepted, or how long to wait."""
         endpoint = self._endpoint
         headers = endpoint.signer.headers(batch.id, round(time.time()), batch.body)
         try:
@@ -192,40 +192,40 @@ class Webhooks:
                 ) as answer:
                     status, asked = answer.status_code, answer.headers.get("retry-after")
                     if 200 <= status < 300:
-                        self._reassure()
+                        self._log_recovery()
                         self._counts.webhooks_delivered += 1
                         return None
         except Exception as error:  # More than `httpx.HTTPError`: `InvalidURL`, `UnicodeError`.
             status, asked = 0, None
-            self._complain(type(error).__name__)
+            self._log_failure(type(error).__name__)
         else:
-            self._complain(f"status {status}")
+            self._log_failure(f"status {status}")
         self._counts.webhooks_failed += 1
         return _wait(attempt, asked if status in (429, 503) else None)
 
-    def _complain(self, what: str) -> None:
-        """Say once that it does not work, until it does again."""
-        if not self._is_refused:
-            self._is_refused = True
-            log.warning("the webhook is not taken (%s): it is tried again until it is", what)
+    def _log_failure(self, what: str) -> None:
+        """Log the first failure, and no other until one request was accepted."""
+        if not self._is_failing:
+            self._is_failing = True
+            log.warning("the webhook was not accepted (%s), is tried again", what)
 
-    def _reassure(self) -> None:
-        """Say that it works again, if it did not."""
-        if self._is_refused:
-            self._is_refused = False
-            log.info("the webhook is taken again")
+    def _log_recovery(self) -> None:
+        """Log that requests are accepted again, if they were not."""
+        if self._is_failing:
+            self._is_failing = False
+            log.info("the webhook is accepted again")
 
 
 def oldest_in(page: FeedPage, read_at: float) -> float:
-    """The moment of its oldest event; if it has none, when it was read. Unix seconds."""
+    """Return when its oldest event was written, or when it was read. Unix seconds."""
     moments = [moment_of(entry.cursor) for entry in page.entries]
     return min(moments) / 1000 if moments else read_at
 
 
 def _context_for(url: str) -> ssl.SSLContext:
-    """Trusts whom this machine trusts."""
+    """Return a context that trusts the certificates that this machine trusts."""
     if url.lower().startswith("http:"):
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # Nobody: to read whom takes long.
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # Trusts none: reading them takes long.
     return ssl.create_default_context()
 
 
@@ -240,13 +240,13 @@ def _batch(position: Position, page: FeedPage) -> Batch:
 
 
 def _wait(attempt: int, asked: str | None) -> float:
-    """Full jitter; no sooner than the receiver asked for, within reason."""
+    """Full jitter; no sooner than the receiver asked for, up to the cap."""
     pause_s = backoff_s(attempt, BACKOFF_BASE_S, BACKOFF_CAP_S)
     return max(pause_s, min(_seconds(asked), BACKOFF_CAP_S))
 
 
 def _seconds(retry_after: str | None) -> float:
-    """What `Retry-After` says (RFC 9110, section 10.2.3); 0 if it says nothing."""
+    """Return the seconds in `Retry-After` (RFC 9110, section 10.2.3); 0 without any."""
     if retry_after is None:
         return 0.0
     if retry_after.isascii() and retry_after.strip().isdigit():

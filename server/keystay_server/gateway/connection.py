@@ -124,8 +124,8 @@ class Connection:
             return
         node, context, peer = self._node, self._context, self._context.peer
         # `time.now` is the ping of clients that have none.
-        if not peer.has_spoken and command.method != CommandName.NOW:
-            peer.has_spoken = True
+        if not peer.has_sent and command.method != CommandName.NOW:
+            peer.has_sent = True
             node.on_activity(peer)
         reply = node.dispatcher.run(context, command)
         if isinstance(reply, bytes):

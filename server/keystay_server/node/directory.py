@@ -1,9 +1,9 @@
 """
-Who holds the sessions of an actor, on all nodes: they ask each other.
+Finds the connections that hold sessions of an actor, on all nodes.
 
-Connections are known to their own node only. A question goes to every node as a
-broadcast that no client hears; each node leaves its answer in the store, where
-the one that asked collects them. Nobody waits long for a node that is gone.
+A node knows its own connections only. A request goes to every node as a broadcast that
+is not sent to clients; each node leaves its answer in the store, where the asking node
+collects them. A node that does not answer in time is left out.
 """
 
 import asyncio
@@ -18,13 +18,13 @@ from keystay_protocol.errors import Unavailable
 from keystay_server.delivery.hub import BETWEEN_NODES, Hub
 from keystay_server.stores.base import Emitted, Store
 
-QUESTION = f"{BETWEEN_NODES}directory"
+REQUEST = f"{BETWEEN_NODES}directory"
 NODES_TOPIC = "nodes"
-"""Where every node leaves word that it lives."""
+"""The topic of the nodes' heartbeats."""
 
 MAX_HOLDERS = 200
 MAX_ANSWERS_AT_ONCE = 64
-ANSWERS_LAST_MS = 5000
+ANSWER_TTL_MS = 5000
 WAIT_S = 0.3
 FIRST_LOOK_S = 0.002
 LAST_LOOK_S = 0.04
@@ -44,10 +44,10 @@ class Holder:
 
 class ConnectionDirectory:
     """
-    This node's part in finding out who is connected.
+    Asks other nodes for their connections, and answers them.
 
     Args:
-        node_id: How this node is called where nodes leave word of themselves.
+        node_id: The id of this node in its heartbeats.
     """
 
     def __init__(self, store: Store, hub: Hub, node_id: str) -> None:
@@ -57,8 +57,8 @@ class ConnectionDirectory:
         self._answering: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
-        """Begin to answer."""
-        self._hub.on_node_broadcast(QUESTION, self._asked)
+        """Start to answer."""
+        self._hub.on_node_broadcast(REQUEST, self._on_request)
 
     async def stop(self) -> None:
         """Stop answering."""
@@ -68,16 +68,16 @@ class ConnectionDirectory:
 
     async def holders(self, actor_id: str) -> list[Holder]:
         """
-        Find the connections that hold sessions of the actor, those of longest standing first.
+        Find the connections that hold sessions of the actor, the oldest bindings first.
 
-        At most 200 of them, and those of a node that does not answer in 0.3 s are missing.
+        At most 200 of them; those of a node that does not answer in 0.3 s are missing.
 
         Raises:
             Unavailable: If the store is out of reach.
         """
         id_ = secrets.token_urlsafe(12)
-        question = pack({"id": id_, "actorId": actor_id})
-        answers = await self._collect(id_, Emitted(None, QUESTION, question))
+        request = pack({"id": id_, "actorId": actor_id})
+        answers = await self._collect(id_, Emitted(None, REQUEST, request))
         holders = [
             Holder(node, *holder)
             for node, answer in answers.items()
@@ -85,10 +85,10 @@ class ConnectionDirectory:
         ]
         return sorted(holders, key=lambda holder: (holder.since, holder.node))[:MAX_HOLDERS]
 
-    async def _collect(self, id_: str, question: Emitted) -> dict[str, bytes]:
+    async def _collect(self, id_: str, request: Emitted) -> dict[str, bytes]:
         loop = asyncio.get_running_loop()
         until, pause_s = loop.time() + WAIT_S, FIRST_LOOK_S
-        await self._store.broadcast(question)
+        await self._store.broadcast(request)
         nodes = await self._store.reports(NODES_TOPIC)
         while True:
             await asyncio.sleep(pause_s)
@@ -97,21 +97,21 @@ class ConnectionDirectory:
                 return answers
             pause_s = min(2 * pause_s, LAST_LOOK_S)
 
-    def _asked(self, data: bytes) -> None:
-        # Beyond the bound nothing is answered: whoever asks so much can do without.
+    def _on_request(self, data: bytes) -> None:
+        # Beyond the bound a request is not answered.
         if len(self._answering) < MAX_ANSWERS_AT_ONCE:
             task = asyncio.create_task(self._answer(data), name="answer the directory")
             self._answering.add(task)
             task.add_done_callback(self._answering.discard)
 
     async def _answer(self, data: bytes) -> None:
-        question = unpack(data)
-        answer = pack(self._holders_here(question["actorId"]))
-        topic = _topic(question["id"])
+        request = unpack(data)
+        answer = pack(self._holders_here(request["actorId"]))
+        topic = _topic(request["id"])
         try:
-            await self._store.report(topic, self._node_id, answer, ANSWERS_LAST_MS)
+            await self._store.report(topic, self._node_id, answer, ANSWER_TTL_MS)
         except Unavailable:
-            log.warning("a question about connections was not answered")
+            log.warning("a request for connections was not answered: the store is out of reach")
 
     def _holders_here(self, actor_id: str) -> list[tuple[str, str, int]]:
         bindings = islice(self._hub.bindings_of(actor_id), MAX_HOLDERS)
@@ -123,5 +123,5 @@ def _topic(id_: str) -> str:
 
 
 def _are_all_in(answers: Collection[str], nodes: Collection[str]) -> bool:
-    """Whether every node that left word has answered; nobody did where nodes leave none."""
+    """Whether every node with a heartbeat has answered."""
     return bool(nodes) and set(nodes) <= set(answers)

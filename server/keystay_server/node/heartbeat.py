@@ -1,5 +1,5 @@
 """
-Each node leaves word of itself in the store every second, and reads that of the others.
+Each node reports itself in the store every second, and reads the reports of the others.
 """
 
 import time
@@ -18,11 +18,11 @@ TOPIC = "nodes"
 BEAT_EVERY_S = 1.0
 JITTER = 0.2
 FORGOTTEN_AFTER_S = 5.0
-"""A node that says nothing for so long is not listed any more."""
+"""A node without a report for so long is not listed any more."""
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class Identity:
     """What does not change about a node. `started_at` is in Unix milliseconds."""
 
     id: str
@@ -31,60 +31,60 @@ class Names:
 
 
 class Heartbeat:
-    """This node's word in the store, and who else has left theirs."""
+    """The report of this node, and those of the others."""
 
     def __init__(self, store: Store, counts: Counts, node_id: str) -> None:
         self._store = store
         self._counts = counts
         self._recent = Recent()
-        self._names = Names(node_id, "", _now_ms())
+        self._identity = Identity(node_id, "", _now_ms())
         self._beating = Repeating(self._beat, "heartbeat", pause_s=BEAT_EVERY_S, jitter=JITTER)
 
     @property
     def node_id(self) -> str:
-        """This node's."""
-        return self._names.id
+        """The id of this node."""
+        return self._identity.id
 
     def start(self, listen: str) -> None:
         """
-        Begin.
+        Start.
 
         Args:
             listen: Where this node's clients connect.
         """
-        self._names = Names(self._names.id, listen, self._names.started_at)
+        self._identity = Identity(self._identity.id, listen, self._identity.started_at)
         self._beating.start()
 
     def drain(self) -> None:
-        """Say at once that this node is going away; go on until it has gone."""
+        """Report at once that this node drains; continue until `stop`."""
         self._counts.is_draining = True
         self._beating.wake()
 
     async def stop(self) -> None:
-        """Fall silent."""
+        """Stop."""
         await self._beating.stop()
 
     async def nodes(self) -> list[dict[str, Any]]:
         """
-        What every node says of itself, in the order of their ids; this one as it is now.
+        Return the reports of all nodes, in the order of their ids; this one's as it is now.
 
         Raises:
             Unavailable: If the store is out of reach.
         """
         left = await self._store.reports(TOPIC)
         others = [_read(data) for node, data in left.items() if node != self.node_id]
-        words = [self.word(), *(word for word in others if word is not None)]
-        return sorted(words, key=lambda word: str(word["id"]))
+        reports = [self.report(), *(report for report in others if report is not None)]
+        return sorted(reports, key=lambda report: str(report["id"]))
 
-    def word(self) -> dict[str, Any]:
-        """What this node says of itself: counts since it started, unless they say otherwise."""
-        names, counts = self._names, self._counts
+    def report(self) -> dict[str, Any]:
+        """Return the report of this node. Counts are since it started."""
+        identity, counts = self._identity, self._counts
         commands = list(counts.each_method().values())
         return {
-            "id": names.id,
+            "id": identity.id,
             "version": __version__,
-            "listen": names.listen,
-            "startedAt": names.started_at,
+            "listen": identity.listen,
+            "startedAt": identity.started_at,
             "seenAt": _now_ms(),
             "draining": counts.is_draining,
             "connections": counts.connections_now,
@@ -101,16 +101,16 @@ class Heartbeat:
     async def _beat(self) -> None:
         self._recent.beat(self._counts.each_method().values())
         ttl_ms = round(FORGOTTEN_AFTER_S * 1000)
-        await self._store.report(TOPIC, self.node_id, pack(self.word()), ttl_ms)
+        await self._store.report(TOPIC, self.node_id, pack(self.report()), ttl_ms)
 
 
 def _read(data: bytes) -> dict[str, Any] | None:
-    """What another node left; None if it is of a version that writes something else."""
+    """Read another node's report; None if its version writes something else."""
     try:
-        word = unpack(data)
+        report = unpack(data)
     except MalformedFrame:
         return None
-    return word if isinstance(word, dict) and "id" in word else None
+    return report if isinstance(report, dict) and "id" in report else None
 
 
 def _now_ms() -> int:

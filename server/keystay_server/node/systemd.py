@@ -1,5 +1,5 @@
 """
-Tells the service manager that started the server how far it is, as sd_notify(3) has it.
+Notifies the service manager that started the server, as in sd_notify(3).
 """
 
 import logging
@@ -14,14 +14,14 @@ log = logging.getLogger("keystay")
 
 
 def notify(state: str, environment: Mapping[str, str] = os.environ) -> None:
-    """Tell it a state, such as `READY=1`, if it asks to be told: `Type=notify` of systemd."""
+    """Send a state such as `READY=1`, if the unit has `Type=notify`."""
     address = environment.get("NOTIFY_SOCKET")
     if not address:
         return
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
             manager.settimeout(WAIT_S)
-            # "@" begins the name of a socket that is in no directory.
+            # "@" begins the name of an abstract socket.
             manager.connect(re.sub("^@", "\0", address))
             manager.send(state.encode())
     except OSError as error:

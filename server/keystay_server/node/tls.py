@@ -1,8 +1,8 @@
 """
-The certificate that a door shows, exchanged while the door is open.
+The certificate of a listening socket, exchanged while the socket is open.
 
-A listening socket keeps the context that it was opened with. So that one only hands over: each
-new connection belongs to the context that was loaded last, and those before stay with theirs.
+A listening socket keeps the context that it was opened with. That context only delegates:
+each new connection uses the context that was loaded last; older ones keep theirs.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ class Certificate:
     A certificate chain and its private key.
 
     Args:
-        settings: How the settings begin that name the files: `..._cert` and `..._key`.
+        settings: The beginning of the settings with the files: `..._cert` and `..._key`.
 
     Raises:
         ConfigError: If the files cannot be used.
@@ -27,29 +27,29 @@ class Certificate:
         self._settings = settings
         self._cert, self._key = Path(cert), Path(key)
         self._digest = b""
-        self._door = _Door(ssl.PROTOCOL_TLS_SERVER)
+        self._delegating = _DelegatingContext(ssl.PROTOCOL_TLS_SERVER)
         self.reload()
 
     @property
     def context(self) -> ssl.SSLContext:
-        """What a door is opened with."""
-        return self._door
+        """The context for a listening socket."""
+        return self._delegating
 
     def reload(self) -> str | None:
         """
-        Read both files again, for new connections; return what is new.
+        Read both files again, for new connections; return what changed, for the log.
 
         Raises:
-            ConfigError: If they cannot be used. What was read before stays good.
+            ConfigError: If they cannot be used. The present certificate stays in use.
         """
         try:
             both = self._cert.read_bytes() + self._key.read_bytes()
             digest = hashlib.sha256(both).digest()
             if digest == self._digest:
                 return None  # TLS sessions can go on being resumed.
-            # Into a fresh context: one in use may be left with half a pair, and keeps the old
-            # certificate beside one of another kind, for those who ask for that.
-            self._door.current = self._loaded()
+            # Into a fresh context: one in use could be left with half a pair, and it keeps the
+            # old certificate beside one of another key type.
+            self._delegating.current = self._loaded()
         except OSError as error:  # ssl.SSLError is one.
             raise ConfigError(
                 f"{self._settings}_cert",
@@ -65,18 +65,18 @@ class Certificate:
         return context
 
     def _password(self) -> str:
-        # OpenSSL would ask for it on the terminal, and hold up everybody meanwhile.
+        # OpenSSL would ask for it on the terminal and block the server.
         raise ConfigError(
             f"{self._settings}_key", "is encrypted; there is no way to decrypt it"
         )
 
 
-class _Door(ssl.SSLContext):
+class _DelegatingContext(ssl.SSLContext):
     """
-    Hands each connection over to the current context.
+    Delegates each connection to the current context.
 
-    The server name callback could do so too, but a client that resumes a TLS session would go
-    round it, and be shown the old certificate for as long as its ticket is good.
+    The server name callback could do so too, but it is not called when a client resumes a
+    TLS session: the old certificate would stay in use as long as its tickets are valid.
     """
 
     current: ssl.SSLContext
@@ -89,5 +89,5 @@ class _Door(ssl.SSLContext):
         server_hostname: str | bytes | None = None,
         session: ssl.SSLSession | None = None,
     ) -> ssl.SSLObject:
-        """What an event loop calls with each connection that it accepted."""
+        """Called by the event loop with each accepted connection."""
         return self.current.wrap_bio(incoming, outgoing, server_side, server_hostname, session)

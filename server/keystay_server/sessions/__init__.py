@@ -1,3 +1,3 @@
 """
-The rules of a session's life: opening, policy, fields, keys, expiry.
+The life of a session: creation, policy, fields, keys, expiry.
 """

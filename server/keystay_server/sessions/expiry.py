@@ -1,14 +1,13 @@
 """
-Sessions end at their deadline, and live on while they are held.
+Ends sessions at their deadline, and extends those that are held.
 
-One task for the whole node, none for a session. Again and again it has the store
-extend the sessions that are bound here, each at a random time of its own, many
-at once; and then, not before, end what is over. The nodes share that work, and
-the store announces these ends as it announces any other.
+One task for the whole node, none per session. Each step has the store extend the
+sessions that are bound here, each at a random time, many in one call; then it has
+the store end the sessions that are due. The nodes share that work.
 
-Invariant: a session that is bound here is extended before this node ends
-anything, however long the process or the store was away. An extension that the
-store could not take is tried again as long as the session is bound.
+Invariant: a session that is bound here is extended before this node ends anything,
+however long the process or the store was away. An extension that fails is tried
+again as long as the session is bound.
 """
 
 import asyncio
@@ -31,21 +30,21 @@ STEP_EVERY_S = 0.25
 AT_ONCE = 500
 BATCHES_AT_ONCE = 8
 STOPPED_S = 1.0
-"""A step that took longer may have been interrupted: the process was stopped."""
+"""A step that took longer may have been interrupted: the process was suspended."""
 
 
 class Activity(StrEnum):
-    """What keeps a session alive, beside restoring it."""
+    """What extends a session, besides restoring it."""
 
     CONNECTION = "connection"
-    """A connection that is bound to it."""
+    """A bound connection."""
     COMMANDS = "commands"
     """A bound connection that sends commands."""
     NONE = "none"
 
 
 class Expiry:
-    """Ends sessions at their deadline, and extends those that are held on this node."""
+    """Ends sessions that are due, and extends those that are held on this node."""
 
     def __init__(
         self, store: Store, hub: Hub, activity: Activity, counts: Counts | None = None
@@ -54,14 +53,14 @@ class Expiry:
         self._hub = hub
         self._activity = activity
         self._counts = counts or Counts()
-        # To be extended as soon as the store takes it.
+        # To be extended as soon as the store can.
         self._overdue: set[Binding] = set()
         self._wake = asyncio.Event()
         self._clocks_apart_s = time.time() - time.monotonic()
         self._running = Background(self._run, "extend and expire sessions")
 
     def start(self) -> None:
-        """Begin. What became due while no node was running is ended at once."""
+        """Start. Sessions that became due while no node was running are ended at once."""
         self._counts.none_overdue_at = clock()
         self._running.start()
 
@@ -70,7 +69,7 @@ class Expiry:
         await self._running.stop()
 
     def on_activity(self, peer: Peer) -> None:
-        """Extend the session at once if it is time: its connection sent a command."""
+        """Extend the session now if it is time: its connection sent a command."""
         binding = peer.binding
         if binding is None or self._activity is not Activity.COMMANDS:
             return
@@ -80,10 +79,10 @@ class Expiry:
 
     async def extend_held(self, actor_id: str, is_meant: Callable[[Binding], bool]) -> bool:
         """
-        Extend a session of the actor that is held here, although it seems to be over.
+        Extend a session of the actor that is held here although its deadline passed.
 
-        Its extension could not be written for a while: the process or the store
-        was away. Returns whether there is such a session.
+        Its extension could not be written in time: the process or the store was away.
+        Returns whether there is such a session.
 
         Raises:
             Unavailable: If it still cannot be written.
@@ -100,13 +99,13 @@ class Expiry:
             begun = time.time()
             await attempt(self._extend, self._running.name)
             if time.time() - begun > STOPPED_S:
-                # What was not due when it was looked at may be over by now.
+                # A session that was not due for extension then may be over by now.
                 await attempt(self._extend, self._running.name)
             await attempt(self._expire, self._running.name)
             await self._pause()
 
     async def _pause(self) -> None:
-        """Wait, at times that differ from node to node; extend meanwhile what is active."""
+        """Wait for the next step; extend meanwhile the sessions that become active."""
         loop = asyncio.get_running_loop()
         until = loop.time() + jittered_s(STEP_EVERY_S, 0.5)
         while True:
@@ -125,7 +124,7 @@ class Expiry:
         if self._was_suspended():
             now = math.inf
         for number, binding in enumerate(self._hub.bindings(), 1):
-            if now >= binding.extend_at and (is_enough or binding.peer.has_spoken):
+            if now >= binding.extend_at and (is_enough or binding.peer.has_sent):
                 self._note(binding)
             if number % AT_ONCE == 0:
                 await self._send()
@@ -133,21 +132,21 @@ class Expiry:
         await self._send()
 
     def _was_suspended(self) -> bool:
-        """Whether the host was: deadlines came nearer, and the monotonic clock stood still."""
+        """Whether the host was: time passed that the monotonic clock did not count."""
         before, self._clocks_apart_s = self._clocks_apart_s, time.time() - time.monotonic()
         return self._clocks_apart_s - before > STOPPED_S
 
     def _note(self, binding: Binding) -> None:
         binding.schedule_extension()
-        binding.peer.has_spoken = False
+        binding.peer.has_sent = False
         self._overdue.add(binding)
 
     async def _send(self) -> None:
-        """Have noted sessions extended; those that the store does not take stay noted."""
+        """Have the noted sessions extended; those that fail stay noted."""
         noted = list(self._overdue)
         batches = [noted[i : i + AT_ONCE] for i in range(0, len(noted), AT_ONCE)]
         for i in range(0, len(batches), BATCHES_AT_ONCE):
-            # Each by itself: a part of the store that is away does not hold up the others.
+            # Each by itself: a part of the store that is out of reach delays no other.
             await asyncio.gather(*map(self._touch, batches[i : i + BATCHES_AT_ONCE]))
 
     async def _touch(self, some: Sequence[Binding]) -> None:
@@ -155,7 +154,7 @@ class Expiry:
         try:
             await self._store.touch([Holding(actor, digest) for digest, actor in held.items()])
         except Unavailable:
-            # Who has left meanwhile holds it no more.
+            # A connection that closed meanwhile holds nothing.
             self._overdue.difference_update([each for each in some if not each.is_bound])
         else:
             self._overdue.difference_update(some)
@@ -169,4 +168,4 @@ class Expiry:
             if not ended:
                 self._counts.none_overdue_at = asked_at
                 return
-            await self._send()  # What was noted meanwhile, before more are ended.
+            await self._send()  # Those noted meanwhile, before more are ended.

@@ -1,7 +1,7 @@
 """
-What is acceptable in the fields of a session and of an event, for every door.
+Checks the fields of sessions and events, for commands and requests alike.
 
-What is not raises `InvalidParams`, which names the field and says what it must be.
+`InvalidParams` names the field and states what it must be.
 """
 
 import json
@@ -15,7 +15,7 @@ from keystay_protocol.session import MAX_ACTOR_ID_BYTES, MAX_META_DEPTH, is_acto
 
 MAX_META_BYTES = 4096
 MAX_DATA_BYTES = 16 * 1024
-# They lie some levels deep in a frame, which a client decodes under limits of its own.
+# In a frame they are nested some levels deep, and clients have limits of their own.
 _META_LIMITS = Limits(size=MAX_META_BYTES, depth=MAX_META_DEPTH)
 _DATA_LIMITS = Limits(size=MAX_DATA_BYTES, depth=MAX_META_DEPTH)
 
@@ -25,7 +25,7 @@ MAX_LANGUAGE_LENGTH = 64
 MAX_VERSION_LENGTH = 64
 MAX_EVENT_NAME_LENGTH = 128
 RESERVED_WORDS = ("session", "server", "events")
-"""What the protocol itself says begins with one of these (SPEC section 5)."""
+"""The names of the protocol's own events begin with one of these (SPEC section 5)."""
 
 LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")  # BCP 47, by form
 EVENT_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
@@ -53,7 +53,7 @@ def checked_version(version: str) -> str:
 
 
 def checked_reason(reason: str) -> str:
-    """Why a session ends, in a backend's word."""
+    """A backend's reason for the end of a session."""
     if not is_reason(reason):
         raise InvalidParams("reason must be a word, and none of the other error codes")
     return reason
@@ -89,7 +89,7 @@ def _packed(name: str, value: object, limits: Limits) -> bytes:
     try:
         packed = pack(value)
         unpack(packed, limits)
-        # Backends speak JSON, which has neither bytes nor NaN.
+        # Backends use JSON, which has neither bytes nor NaN.
         json.dumps(value, allow_nan=False)
     except MalformedFrame as error:
         raise InvalidParams(f"{name}: {error}") from None

@@ -1,7 +1,7 @@
 """
-What a node has done since it started, as plain numbers.
+The counts of a node since it started, as plain numbers.
 
-Each has one owner that changes it; everybody may read them.
+Each has one owner that changes it; all others only read it.
 """
 
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from keystay_server.telemetry.durations import Commands, Durations, Operations
 
 UNKNOWN_METHOD = "unknown"
-"""What stands for every method that is not in the command table: clients choose those."""
+"""The name for all methods that are not in the command table: clients choose those."""
 
 
 @dataclass(slots=True)
@@ -23,9 +23,9 @@ class Counts:
     bound_now: int = 0
     events: int = 0
     recovered: int = 0
-    """Restores that brought all that was missed."""
+    """Restores that returned `recovered: true`."""
     propagation: Durations = field(default_factory=Durations)
-    """From the store's clock, when it wrote an event, to this node's, when it was relayed."""
+    """From the store's clock when it wrote an event to this node's when it sent it."""
 
     # The transports'.
     refused: int = 0
@@ -43,15 +43,15 @@ class Counts:
     # The loop's.
     loop_lag: Durations = field(default_factory=Durations)
 
-    # Those of whoever ends sessions at their deadline.
+    # Of `sessions/expiry.py`.
     expiry_late: Durations = field(default_factory=Durations)
     none_overdue_at: float = 0.0
-    """When no session was found overdue the last time, or the search began, by `clock`."""
+    """When no session was found overdue the last time, or the node started, by `clock`."""
 
     # The feed's.
     feed_listeners_now: int = 0
     feed_cut_off: int = 0
-    """Listeners that did not take what was sent."""
+    """Subscribers that read too slowly."""
 
     # The webhooks'.
     webhook_lease_until: float = 0.0
@@ -64,10 +64,10 @@ class Counts:
     is_draining: bool = False
 
     def know(self, methods: Iterable[str]) -> None:
-        """Count these methods each by itself."""
+        """Count each of these methods by itself."""
         for method in methods:
             self.methods.setdefault(method, Commands())
 
     def each_method(self) -> dict[str, Commands]:
-        """All commands, by method."""
+        """Return all commands, by method."""
         return {**self.methods, UNKNOWN_METHOD: self.unknown}

@@ -1,5 +1,5 @@
 """
-How long something took, over and over: a histogram of plain numbers.
+Histograms of durations, as plain numbers.
 """
 
 from bisect import bisect_left
@@ -13,7 +13,7 @@ BOUNDS_S = (
     *(0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05),
     *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
 )
-"""The upper bounds of the buckets; what is above the last is in one more."""
+"""The upper bounds of the buckets; one more bucket is for what is above the last."""
 
 clock = perf_counter
 """Seconds, for durations."""
@@ -21,7 +21,7 @@ clock = perf_counter
 
 class Durations:
     """
-    How often each duration was seen.
+    A histogram of durations.
 
     `counts` has a number for each of `BOUNDS_S`, and one for what is above them.
     """
@@ -33,7 +33,7 @@ class Durations:
         self.seconds = 0.0
 
     def add(self, seconds: float) -> None:
-        """Count one that took so long."""
+        """Count a duration."""
         self.counts[bisect_left(BOUNDS_S, seconds)] += 1
         self.seconds += seconds
 
@@ -44,22 +44,22 @@ class Durations:
 
 
 class Commands(Durations):
-    """The commands of one method: how long they took, and how those ended that failed."""
+    """The commands of one method: their durations, and their errors by code."""
 
     __slots__ = ("failures",)
 
     def __init__(self) -> None:
         super().__init__()
         self.failures: dict[str, int] = {}
-        """By the code that was answered."""
+        """By error code."""
 
     def failed(self, error: CommandError) -> None:
-        """Count one that was refused; how long it took is counted too."""
+        """Count an error; its duration is counted by `add`."""
         self.failures[error.code] = self.failures.get(error.code, 0) + 1
 
 
 class Operations(Durations):
-    """The calls of one of the store's operations, and how many found it out of reach."""
+    """The calls of one store operation: their durations, and how many were `Unavailable`."""
 
     __slots__ = ("errors",)
 
@@ -70,9 +70,9 @@ class Operations(Durations):
 
 def quantile(counts: Sequence[int], part: float) -> float | None:
     """
-    The duration, in seconds, that this part of what was counted did not exceed.
+    Return the duration in seconds that this part of the durations did not exceed.
 
-    Within a bucket all durations are taken to be equally likely. None if nothing was counted.
+    Within a bucket all durations are assumed equally likely. None if nothing was counted.
     """
     rank, passed = part * sum(counts), 0
     for number, count in enumerate(counts):

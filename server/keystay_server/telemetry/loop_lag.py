@@ -1,5 +1,5 @@
 """
-How late the event loop is: what everybody on this node has to wait for at least.
+Measures how late the event loop is: each command waits at least so long.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ LOOK_EVERY_S = 0.1
 
 
 class LoopLag:
-    """Has itself woken at set times, and counts how late that was."""
+    """Sets timers, and counts how late each of them was called."""
 
     def __init__(self, seen: Durations) -> None:
         self._seen = seen
@@ -18,13 +18,13 @@ class LoopLag:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start."""
         loop = asyncio.get_running_loop()
         self._due = loop.time() + LOOK_EVERY_S
         self._timer = loop.call_at(self._due, self._look)
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop."""
         if self._timer is not None:
             self._timer.cancel()
 

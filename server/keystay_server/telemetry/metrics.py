@@ -1,8 +1,8 @@
 """
-The metrics as Prometheus reads them.
+The metrics in the Prometheus text format.
 
-Nothing is prepared while the server works: each reading is made of the counts
-as they are, by a collector on a registry that belongs to this node alone.
+Nothing is prepared while the server works: each reading is made from the counts at that
+moment, by a collector on a registry of this node alone.
 """
 
 from collections.abc import Iterator, Sequence
@@ -35,11 +35,11 @@ _FAMILIES = {
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """What runs: for the labels of `keystay_build_info`."""
+    """The labels of `keystay_build_info`."""
 
     version: str
     store: str
-    """Its kind, which is its URL's scheme."""
+    """The scheme of its URL."""
 
 
 class Metrics:
@@ -51,7 +51,7 @@ class Metrics:
         ProcessCollector(registry=self._registry)
 
     def exposed(self) -> bytes:
-        """All of them now, in the Prometheus text format."""
+        """Return all metrics now, in the Prometheus text format."""
         return generate_latest(self._registry)
 
 

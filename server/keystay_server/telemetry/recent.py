@@ -1,5 +1,5 @@
 """
-How long commands took lately: the difference between what was counted now and then.
+The durations of recent commands: the difference between two readings of the counts.
 """
 
 from collections import deque
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from keystay_server.telemetry.durations import Durations, quantile
 
 WINDOW = 10
-"""How many beats are looked back on; there is one a second."""
+"""The number of readings that are kept; there is one a second."""
 
 
 class Recent:
@@ -18,11 +18,11 @@ class Recent:
         self._past: deque[list[int]] = deque([_sum([Durations()])], maxlen=WINDOW)
 
     def beat(self, durations: Iterable[Durations]) -> None:
-        """A second has passed; these have been counted so far."""
+        """Keep a reading; called once a second."""
         self._past.append(_sum(durations))
 
     def quantile_ms(self, durations: Iterable[Durations], part: float) -> float | None:
-        """The milliseconds that this part of the commands did not exceed; None if none ran."""
+        """Return the milliseconds that this part did not exceed; None if there was none."""
         now = _sum(durations)
         counts = [new - old for new, old in zip(now, self._past[0], strict=True)]
         seconds = quantile(counts, part)

@@ -2,8 +2,8 @@
 OpenTelemetry: the tracer, and one span for each call of the store within a command's span.
 
 Only a server with `traces = true` imports this module. The spans of commands are made in
-`gateway/traced_commands.py`. Where spans go is decided by
-the program that sets up a tracer provider, or by `opentelemetry-instrument`.
+`gateway/traced_commands.py`. The program that sets up a tracer provider, or
+`opentelemetry-instrument`, decides where spans go.
 
 A span never has a parameter, a key, an actor or a session in it.
 """
@@ -44,7 +44,7 @@ def traced(tracer: Tracer) -> Observe:
         @wraps(operation)
         async def spanned(*args: P.args, **kwargs: P.kwargs) -> T:
             if not get_current_span().is_recording():
-                # Nobody's command: what the node does on its own, several times a second.
+                # Not a command: what the node does by itself, several times a second.
                 return await operation(*args, **kwargs)
             with tracer.start_as_current_span(
                 f"store.{name}",
@@ -64,7 +64,7 @@ def traced(tracer: Tracer) -> Observe:
 
 
 def note_failure(span: Span, code: str, *, is_ours: bool) -> None:
-    """Note what was answered; that a client was refused something is no error of the server."""
+    """Note the error code. A refusal is not an error of the server."""
     span.set_attribute("error.type", code)
     if is_ours:
         span.set_status(Status(StatusCode.ERROR, code))

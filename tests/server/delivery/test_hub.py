@@ -560,7 +560,8 @@ async def test_a_connection_remembers_few_actors(node: MemoryNode) -> None:
         await client.login(f"actor-{number}")
     _, result = await client.call("session.restore", key, {"cursor": seen})
     assert result["recovered"] is False
-    assert client.wire.cursors().count(said.cursor) == 1
+    # The session.set of another actor may have the same cursor.
+    assert client.wire.told().count(("game.move", said.cursor)) == 1
     node.clock.passed_ms += 10  # So that its cursor is beyond those of the forgotten actors.
     newer = await node.elsewhere.emit_to_actor("alice", "game.move", None)
     _, result = await client.call("session.restore", key, {"cursor": said.cursor})

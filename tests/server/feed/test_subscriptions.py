@@ -14,8 +14,8 @@ from keystay_server.feed import subscriptions as feed_module
 from keystay_server.feed.subscriptions import (
     Feed,
     FeedClosed,
+    FeedEvent,
     Subscription,
-    Told,
     TooManySubscriptions,
 )
 from keystay_server.stores import open_store
@@ -50,9 +50,9 @@ async def feed(store: FarStore) -> AsyncIterator[Feed]:
     await made.stop()
 
 
-async def take(subscription: Subscription, number: int) -> list[Told]:
+async def take(subscription: Subscription, number: int) -> list[FeedEvent]:
     """The next so many."""
-    told: list[Told] = []
+    told: list[FeedEvent] = []
     async with asyncio.timeout(WAIT_S):
         while len(told) < number:
             told += await subscription.take()
@@ -66,7 +66,7 @@ async def until_present(subscription: Subscription) -> None:
         assert await subscription.take() == []
 
 
-def cursors(told: list[Told]) -> list[int]:
+def cursors(told: list[FeedEvent]) -> list[int]:
     """Their cursors."""
     return [json.loads(one.data)["cursor"] for one in told]
 

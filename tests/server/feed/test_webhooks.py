@@ -175,7 +175,10 @@ async def test_what_is_not_taken_is_sent_again(
     assert len(set(receiver.ids[:5])) == 1
     assert [
         (record.levelname, record.getMessage().split(" (")[0]) for record in caplog.records
-    ] == [("WARNING", "the webhook is not taken"), ("INFO", "the webhook is taken again")]
+    ] == [
+        ("WARNING", "the webhook was not accepted"),
+        ("INFO", "the webhook is accepted again"),
+    ]
 
 
 @pytest.mark.usefixtures("node")
@@ -228,7 +231,7 @@ async def test_a_request_that_cannot_be_made_has_failed(
     await until(lambda: counts.webhooks_failed >= 2)
     await node.stop()
     [record] = [r for r in caplog.records if r.name == "keystay.webhooks"]
-    assert record.getMessage().startswith("the webhook is not taken (")
+    assert record.getMessage().startswith("the webhook was not accepted (")
     assert record.exc_info is None
 
 

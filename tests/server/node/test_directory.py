@@ -15,7 +15,7 @@ from keystay_server.delivery.bindings import Peer
 from keystay_server.delivery.hub import Hub
 from keystay_server.delivery.outbox import Outbox
 from keystay_server.node import directory
-from keystay_server.node.directory import MAX_HOLDERS, QUESTION, ConnectionDirectory, Holder
+from keystay_server.node.directory import MAX_HOLDERS, REQUEST, ConnectionDirectory, Holder
 from keystay_server.sessions.policy import Rules
 from keystay_server.sessions.service import SessionRequest, Sessions
 from keystay_server.stores import open_store
@@ -179,7 +179,7 @@ async def test_what_nodes_say_to_each_other_reaches_no_client(alone: Place) -> N
     peer.paths = ("",)
     alone.hub.enter(peer)
     await alone.directory.holders("alice")
-    for name in (QUESTION, "server.news"):
+    for name in (REQUEST, "server.news"):
         question = pack({"id": "x", "actorId": "alice"})
         await alone.store.broadcast(Emitted(None, name, question))
     assert wire.events() == []

@@ -1,5 +1,5 @@
 """
-`reloading.py`: what SIGHUP does, and what it says about it.
+`node/reload.py`: what SIGHUP does, and what it says about it.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from keystay_server.node.reload import Reloading
+from keystay_server.node.reload import Reload
 from keystay_server.settings.errors import ConfigError
 from tests.support.server.shell import SOON_S, running
 
@@ -27,11 +27,11 @@ def faulty() -> str | None:
 
 def read_again(*parts: object, caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
     """Read these parts again; return the log: levels and lines."""
-    reloading = Reloading()
+    reload = Reload()
     for part in parts:
-        reloading.add(part)  # type: ignore[arg-type]
-    caplog.set_level(logging.INFO, "keystay.reloading")
-    reloading.read_again()
+        reload.add(part)  # type: ignore[arg-type]
+    caplog.set_level(logging.INFO, "keystay.reload")
+    reload.read_again()
     return [(record.levelname, record.getMessage()) for record in caplog.records]
 
 
@@ -40,8 +40,8 @@ def test_each_part_is_read_by_itself(caplog: pytest.LogCaptureFixture) -> None:
     parts = (lambda: "the first is new", broken, lambda: None, faulty, lambda: "so is the last")
     assert read_again(*parts, caplog=caplog) == [
         ("INFO", "SIGHUP: the first is new"),
-        ("ERROR", "SIGHUP: api_keys_file: not TOML; what was read before stays good"),
-        ("ERROR", "SIGHUP: a part cannot be read again, and stays as it was"),
+        ("ERROR", "SIGHUP: api_keys_file: not TOML; what was read before stays in use"),
+        ("ERROR", "SIGHUP: reading a part again failed; it stays as it was"),
         ("INFO", "SIGHUP: so is the last"),
     ]
     assert [bool(record.exc_info) for record in caplog.records] == [False, False, True, False]
@@ -50,7 +50,7 @@ def test_each_part_is_read_by_itself(caplog: pytest.LogCaptureFixture) -> None:
 def test_that_nothing_is_new_is_said_too(caplog: pytest.LogCaptureFixture) -> None:
     """An operator sees that the signal arrived."""
     said = read_again(lambda: None, caplog=caplog)
-    assert said == [("INFO", "SIGHUP: nothing is new")]
+    assert said == [("INFO", "SIGHUP: nothing has changed")]
 
 
 async def test_a_server_that_starts_hears_it_later(tmp_path: Path) -> None:
@@ -70,4 +70,4 @@ async def test_a_server_that_starts_hears_it_later(tmp_path: Path) -> None:
             server.terminate()
             _, log = await server.communicate()
     assert server.returncode == 0
-    assert b"SIGHUP: nothing is new" in log
+    assert b"SIGHUP: nothing has changed" in log

@@ -24,8 +24,8 @@ from keystay_server.control.schema.json_schema import refuse_unknown
 from keystay_server.feed.subscriptions import (
     Feed,
     FeedClosed,
+    FeedEvent,
     Subscription,
-    Told,
     TooManySubscriptions,
 )
 from keystay_server.stores.base import NoFeed
@@ -159,7 +159,7 @@ def _heartbeat(position: Position) -> bytes:
     return f":\nid: {write_position(position)}\n\n".encode()
 
 
-def _event(told: Told) -> bytes:
+def _event(told: FeedEvent) -> bytes:
     head = f"id: {write_position(told.position)}\nevent: {told.name}\ndata: "
     return head.encode() + told.data + b"\n\n"
 

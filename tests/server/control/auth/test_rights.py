@@ -299,7 +299,7 @@ async def test_keys_that_cannot_be_read_change_nothing(
         server.process.send_signal(signal.SIGHUP)
         log = ""
         async with asyncio.timeout(10):
-            while "what was read before stays good" not in log:
+            while "what was read before stays in use" not in log:
                 assert await served(server, "shop-key")
                 log += capfd.readouterr().err
         assert await served(server, "shop-key")
