@@ -297,7 +297,7 @@ async def test_the_commands_on_the_operations_page(tmp_path: Path) -> None:
             KEYSTAY_CONTROL=server.control,
             KEYSTAY_API_KEY="test-api-key",
         )
-        assert said.startswith("news.mail is on its way to player:8")
+        assert said.startswith("news.mail is sent to player:8")
         assert (await client.event())[:2] == ("news.mail", {"unread": 3})
 
 
