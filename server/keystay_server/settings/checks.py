@@ -11,6 +11,7 @@ from keystay_server.sessions.fields import checked_version
 from keystay_server.sessions.policy import parse_policy
 from keystay_server.settings.addresses import is_loopback, parse_address
 from keystay_server.settings.errors import ConfigError
+from keystay_server.settings.origins import ANY, parse_setting
 
 Check = Callable[[Any], None]
 """Checks the value of one setting. Raises `ValueError`, whose text says what it must be."""
@@ -68,8 +69,8 @@ def check_app_version(value: str) -> None:
 def check_origins(values: tuple[str, ...]) -> None:
     """Origins, or `*`."""
     for origin in values:
-        if origin != "*" and "://" not in origin:
-            raise ValueError(f"{origin!r} is neither * nor like https://HOST")
+        if origin != ANY:
+            parse_setting(origin)
 
 
 def check_listen(address: str, tls_cert: str, tls_key: str) -> None:

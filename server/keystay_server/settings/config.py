@@ -65,7 +65,8 @@ class Config:
     tls_key: str = _setting("", "its private key, a PEM file, without a password")
     origins: tuple[str, ...] = _setting(
         (),
-        "pages that may connect, as https://HOST, or *; unset: those of the same host",
+        "pages that may connect, as https://HOST or https://*.DOMAIN, or *; "
+        "unset: those of the same host",
         check_origins,
     )
 
