@@ -9,6 +9,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from keystay_server.gateway.commands import COMMANDS
+from keystay_server.gateway.refusals import RefusalRecorder
 from keystay_server.stores import open_store
 from keystay_server.stores.base import Retention
 from keystay_server.stores.observed import observed
@@ -41,6 +42,7 @@ def exposed() -> set[str]:
     """The names of all samples that a node exposes."""
     counts = Counts()
     counts.know(COMMANDS)
+    RefusalRecorder(counts)
     observed(open_store("memory://", Retention()), Meter(counts.operations))
     families = text_string_to_metric_families(
         Metrics(counts, Build("1", "memory")).exposed().decode()

@@ -1,5 +1,5 @@
 """
-The limits on the number of connections: of this node and of one address.
+The limits on the number of connections: of this node, of one address, of file descriptors.
 """
 
 from collections import Counter
@@ -9,10 +9,16 @@ from enum import Enum, auto
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """0 stands for no limit."""
+    """
+    0 stands for no limit.
+
+    `descriptors` is the lowest number of a file descriptor that is not for clients: the system
+    gives out the lowest free number, so that those above stay free for the store and backends.
+    """
 
     total: int = 0
     per_address: int = 0
+    descriptors: int = 0
 
 
 class Full(Enum):
@@ -20,6 +26,8 @@ class Full(Enum):
 
     NODE = auto()
     ADDRESS = auto()
+    DESCRIPTORS = auto()
+    DRAINING = auto()
 
 
 class ConnectionCounter:
@@ -30,13 +38,15 @@ class ConnectionCounter:
         self._by_address: Counter[str] = Counter()
         self._total = 0
 
-    def opened(self, address: str) -> Full | None:
+    def opened(self, address: str, descriptor: int = 0) -> Full | None:
         """
         Count a connection, or return which limit it would exceed.
 
         A refused connection is not counted: an address at its limit takes no capacity from
         others.
         """
+        if 0 < self._limits.descriptors <= descriptor:
+            return Full.DESCRIPTORS
         if 0 < self._limits.per_address <= self._by_address[address]:
             return Full.ADDRESS
         if 0 < self._limits.total <= self._total:

@@ -13,9 +13,11 @@ from keystay_protocol.errors import CloseCode
 from keystay_protocol.events import SERVER_DRAINING
 from keystay_protocol.frames import Event
 from keystay_server.gateway.connection import Node
-from keystay_server.gateway.deadlines import Timings
-from keystay_server.gateway.handshake import OriginPolicy, Refusal, refusal_of_load
-from keystay_server.gateway.limits import ConnectionCounter, ConnectionLimits
+from keystay_server.gateway.deadlines import Deadlines, Timings
+from keystay_server.gateway.limits import ConnectionCounter, ConnectionLimits, Full
+from keystay_server.gateway.opening import Opening
+from keystay_server.gateway.origin_policy import OriginPolicy
+from keystay_server.gateway.refusals import RefusalRecorder
 from keystay_server.gateway.websocket import WebSocket
 
 log = logging.getLogger("keystay.listener")
@@ -35,7 +37,9 @@ class Listener:
         self.node = node
         self.timings = timings
         self.origins = origins
+        self.refusals = RefusalRecorder(node.counts)
         self._counter = ConnectionCounter(limits)
+        self._openings: set[Opening] = set()
         self._websockets: set[WebSocket] = set()
         self._is_empty = asyncio.Event()
         self._is_empty.set()
@@ -51,7 +55,7 @@ class Listener:
         """
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: WebSocket(self, loop),
+            lambda: Opening(self, loop),
             host,
             port,
             ssl=tls,
@@ -71,10 +75,14 @@ class Listener:
         """
         if self._server is not None:
             self._server.close()
+        for opening in self._openings:
+            opening.is_draining = True
         for websocket in list(self._websockets):
             websocket.is_draining = True
             self._announce_drain(websocket)
         await self.node.dispatcher.drain(drain_s)
+        for opening in list(self._openings):
+            opening.abort()
         for websocket in list(self._websockets):
             websocket.close(CloseCode.SERVICE_RESTART, "the node is restarting")
         with suppress(TimeoutError):
@@ -86,32 +94,51 @@ class Listener:
             self._checking.cancel()
             await asyncio.gather(self._checking, return_exceptions=True)
 
-    def opened(self, websocket: WebSocket) -> Refusal | None:
-        """Count a connection; return a refusal if a limit is reached."""
-        self._websockets.add(websocket)
+    def connected(self, opening: Opening, descriptor: int) -> Full | None:
+        """Count a connection; return the limit that is reached, if one is."""
+        self._openings.add(opening)
         self._is_empty.clear()
-        full = self._counter.opened(websocket.address)
-        return None if full is None else refusal_of_load(full)
+        return self._counter.opened(opening.address, descriptor)
+
+    def upgraded(
+        self, opening: Opening, transport: asyncio.Transport, deadlines: Deadlines
+    ) -> WebSocket:
+        """Return the WebSocket that takes the place of the handshake."""
+        loop = asyncio.get_running_loop()
+        websocket = WebSocket(self, loop, transport, deadlines, opening.address)
+        self._openings.discard(opening)
+        self._websockets.add(websocket)
+        return websocket
+
+    def disconnected(self, opening: Opening) -> None:
+        """Forget a connection that did not become a WebSocket."""
+        self._openings.discard(opening)
+        if opening.is_counted:
+            self._counter.closed(opening.address)
+        self._note_if_empty()
 
     def closed(self, websocket: WebSocket) -> None:
-        """Forget a connection."""
+        """Forget a WebSocket."""
         self._websockets.discard(websocket)
-        if not websocket.is_refused:
-            self._counter.closed(websocket.address)
-        if not self._websockets:
+        self._counter.closed(websocket.address)
+        self._note_if_empty()
+
+    def _note_if_empty(self) -> None:
+        if not self._websockets and not self._openings:
             self._is_empty.set()
 
     def _announce_drain(self, websocket: WebSocket) -> None:
-        if websocket.connection is not None:
-            # Spread at random: not all may come back at once.
-            after_ms = round(random.uniform(0, RECONNECT_SPREAD_S) * 1000)  # noqa: S311
-            event = Event(SERVER_DRAINING, {"reconnectAfter": after_ms}, None)
-            websocket.connection.peer.outbox.send(self.node.frame(encode(event)))
+        # Spread at random: not all may come back at once.
+        after_ms = round(random.uniform(0, RECONNECT_SPREAD_S) * 1000)  # noqa: S311
+        event = Event(SERVER_DRAINING, {"reconnectAfter": after_ms}, None)
+        websocket.connection.peer.outbox.send(self.node.frame(encode(event)))
 
     async def _check_forever(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(CHECK_EVERY_S)
+            for opening in list(self._openings):
+                _check(opening, loop.time())
             websockets, waiting_bytes = list(self._websockets), 0
             for start in range(0, len(websockets), CHECK_AT_ONCE):
                 for websocket in websockets[start : start + CHECK_AT_ONCE]:
@@ -122,10 +149,10 @@ class Listener:
             self.node.counts.outbox_bytes_now = waiting_bytes
 
 
-def _check(websocket: WebSocket, now: float) -> None:
+def _check(client: Opening | WebSocket, now: float) -> None:
     try:
-        websocket.check(now)
+        client.check(now)
     except Exception:
         # An error in one connection must not stop the checks of the others.
         log.exception("checking a connection failed")
-        websocket.abort()
+        client.abort()

@@ -10,10 +10,10 @@ from keystay_server.gateway.connection import Node
 from keystay_server.gateway.context import Services
 from keystay_server.gateway.deadlines import Timings
 from keystay_server.gateway.dispatch import Dispatcher
-from keystay_server.gateway.handshake import OriginPolicy
 from keystay_server.gateway.instrumentation import Instrumentation
 from keystay_server.gateway.limits import ConnectionLimits
 from keystay_server.gateway.listener import Listener
+from keystay_server.gateway.origin_policy import OriginPolicy
 from keystay_server.gateway.websocket import frame
 from keystay_server.settings.config import Config
 
@@ -41,7 +41,7 @@ def make_listener(
     return Listener(
         node,
         _timings(config),
-        OriginPolicy(frozenset(config.origins), loopback=config.dev),
+        OriginPolicy.of(config.origins, dev=config.dev),
         ConnectionLimits(config.max_connections, config.max_connections_per_address),
     )
 

@@ -9,27 +9,21 @@ by callback, and the listener calls `check` on every connection twice a second.
 import asyncio
 import logging
 import struct
-from collections.abc import Sequence
 from typing import Protocol, cast
 
-from websockets.exceptions import NegotiationError
 from websockets.frames import Frame, Opcode
-from websockets.http11 import Request, Response
-from websockets.protocol import State
-from websockets.server import ServerProtocol
-from websockets.typing import Subprotocol
+from websockets.protocol import SERVER, State
+from websockets.protocol import Protocol as Frames
 
 try:
     from websockets.speedups import apply_mask
 except ImportError:  # no C compiler, no wheel
     from websockets.utils import apply_mask
 
-from keystay_protocol import SUBPROTOCOL
 from keystay_protocol.errors import CloseCode
 from keystay_server.delivery.outbox import Outbox
 from keystay_server.gateway.connection import Connection, Node
-from keystay_server.gateway.deadlines import Deadlines, Due, Timings
-from keystay_server.gateway.handshake import OriginPolicy, Refusal, refusal_of_request
+from keystay_server.gateway.deadlines import Deadlines, Due
 
 # Parsed at once: bounds the objects in memory when a peer packs thousands of tiny WebSocket
 # frames into one segment.
@@ -52,11 +46,6 @@ class Listener(Protocol):
     """Accepted the connection, and checks its deadlines."""
 
     node: Node
-    timings: Timings
-    origins: OriginPolicy
-
-    def opened(self, websocket: "WebSocket") -> Refusal | None:
-        """Count it; return a refusal if a limit is reached."""
 
     def closed(self, websocket: "WebSocket") -> None:
         """Forget it."""
@@ -72,14 +61,14 @@ def frame(payload: bytes) -> bytes:
     return struct.pack("!BBQ", 0x82, 127, length) + payload
 
 
-class KeystayProtocol(ServerProtocol):
+class KeystayFrames(Frames):
     """
-    The library's server side, with our choice of subprotocol (SPEC section 1).
+    The library's parser of WebSocket frames, of an open connection.
 
     `is_between_frames`: whether the data received so far ended with a frame.
     """
 
-    is_between_frames = False
+    is_between_frames = True
 
     def receive_data(self, data: bytes | bytearray) -> None:
         """Take data from the network."""
@@ -92,14 +81,6 @@ class KeystayProtocol(ServerProtocol):
         self.is_between_frames = not self.reader.buffer
         super().recv_frame(frame)
 
-    def select_subprotocol(self, subprotocols: Sequence[Subprotocol]) -> Subprotocol | None:
-        """Version 1 if it is offered, or if nothing is."""
-        if not subprotocols:
-            return None
-        if SUBPROTOCOL not in subprotocols:
-            raise NegotiationError(f"no offered subprotocol is supported; use {SUBPROTOCOL}")
-        return Subprotocol(SUBPROTOCOL)
-
 
 class WebSocket(asyncio.Protocol):
     """One client's WebSocket: the transport of one `Connection`."""
@@ -107,14 +88,13 @@ class WebSocket(asyncio.Protocol):
     __slots__ = (
         "_deadlines",
         "_fragments",
+        "_frames",
         "_has_received",
         "_is_blocked",
         "_listener",
         "_loop",
         "_message",
         "_outbox",
-        "_protocol",
-        "_refusal",
         "_transport",
         "_unread",
         "address",
@@ -122,17 +102,20 @@ class WebSocket(asyncio.Protocol):
         "is_draining",
     )
 
-    _transport: asyncio.Transport
-    _outbox: Outbox
-
-    def __init__(self, listener: Listener, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        listener: Listener,
+        loop: asyncio.AbstractEventLoop,
+        transport: asyncio.Transport,
+        deadlines: Deadlines,
+        address: str,
+    ) -> None:
+        node = listener.node
         self._listener = listener
         self._loop = loop
-        self._protocol = KeystayProtocol(
-            max_size=listener.node.limits.size, logger=_library_log
-        )
-        self._deadlines = Deadlines(listener.timings, loop.time())
-        self._refusal: Refusal | None = None
+        self._transport = transport
+        self._deadlines = deadlines
+        self._frames = KeystayFrames(SERVER, max_size=node.limits.size, logger=_library_log)
         self._has_received = False
         self._is_blocked = False
         # A message whose fragments are still coming, and how many came.
@@ -140,20 +123,15 @@ class WebSocket(asyncio.Protocol):
         self._fragments = 0
         # Data that came while the connection was full.
         self._unread = b""
-        self.address = ""
-        self.connection: Connection | None = None
         # The node is stopping: commands under way are finished, nothing new is read.
         self.is_draining = False
+        self.address = address
+        transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
+        self._outbox = Outbox(transport, self, node.max_outbox_bytes)
+        self.connection = Connection(node, self, self._outbox, address)
+        log.info("connection opened", extra={"address": address})
 
     # What asyncio calls.
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
-        self._outbox = Outbox(self._transport, self, self._listener.node.max_outbox_bytes)
-        peername = transport.get_extra_info("peername")
-        self.address = peername[0] if peername else ""
-        self._refusal = self._listener.opened(self)
 
     def data_received(self, data: bytes) -> None:
         self._has_received = True
@@ -161,7 +139,7 @@ class WebSocket(asyncio.Protocol):
 
     def eof_received(self) -> None:
         self._unread = b""
-        self._protocol.receive_eof()
+        self._frames.receive_eof()
         self._flush()
         self._leave(is_end=False)  # The transport closes once its buffer was sent.
 
@@ -169,13 +147,12 @@ class WebSocket(asyncio.Protocol):
         self._outbox.shut = True
         self._unread = b""
         self._listener.closed(self)
-        if self.connection is not None:
-            self.connection.lost()
-            close = self._protocol.close_sent or self._protocol.close_rcvd
-            log.info(
-                "connection closed",
-                extra={"address": self.address, "code": close.code if close else 1006},
-            )
+        self.connection.lost()
+        close = self._frames.close_sent or self._frames.close_rcvd
+        log.info(
+            "connection closed",
+            extra={"address": self.address, "code": close.code if close else 1006},
+        )
 
     def pause_writing(self) -> None:
         self._is_blocked = True
@@ -193,13 +170,10 @@ class WebSocket(asyncio.Protocol):
 
     def close(self, code: int, reason: str) -> None:
         """Send a close frame; whatever the peer does, the connection ends soon after."""
-        if self.connection is None:
-            self.abort()  # The handshake is not complete: there is no close frame yet.
-            return
         self._outbox.release()
-        if self._is_open:
+        if self._frames.state is State.OPEN:
             short = reason.encode()[:MAX_CLOSE_REASON_BYTES].decode(errors="ignore")
-            self._protocol.send_close(code, short)
+            self._frames.send_close(code, short)
         self._flush()
         self.resume()  # The answer to the close frame is behind what was held back.
 
@@ -218,13 +192,13 @@ class WebSocket(asyncio.Protocol):
         due = self._deadlines.due(
             now,
             has_received=has_received or bool(self._unread),
-            is_bound=self.connection is not None and self.connection.peer.was_bound,
+            is_bound=self.connection.peer.was_bound,
             is_blocked=self._is_blocked,
         )
         if due is None:
             return
         if due is Due.PING:
-            self._protocol.send_ping(b"")
+            self._frames.send_ping(b"")
             self._flush()
         elif due is Due.NO_SESSION:
             self.close(CloseCode.NO_SESSION_IN_TIME, "no session within the deadline")
@@ -238,22 +212,13 @@ class WebSocket(asyncio.Protocol):
         """How much the client has not read yet."""
         return self._transport.get_write_buffer_size()
 
-    @property
-    def is_refused(self) -> bool:
-        """Whether it was beyond a limit."""
-        return self._refusal is not None
-
     # Reading.
-
-    @property
-    def _is_open(self) -> bool:
-        return self._protocol.state is State.OPEN
 
     @property
     def _is_held_back(self) -> bool:
         # Nothing more is read from a client that does not read its replies. After a close frame
         # was sent, the rest is read: the client's close frame is at its end.
-        if self._is_blocked or self.connection is None or self._outbox.shut:
+        if self._is_blocked or self._outbox.shut:
             return self._is_blocked
         return self.is_draining or self.connection.is_full
 
@@ -266,12 +231,8 @@ class WebSocket(asyncio.Protocol):
         while start < min(size, TURN_BYTES) and not self._is_held_back:
             start = self._receive_whole(data, start)
             if start < size:
-                stop = start + SLICE_BYTES
-                if self.connection is None and not self._outbox.shut:
-                    # A line at a time: what follows the request waits until it is answered.
-                    stop = min(stop, data.find(b"\n", start) + 1 or size)
-                self._parse(data[start:stop])
-                start = stop
+                self._parse(data[start : start + SLICE_BYTES])
+                start += SLICE_BYTES
         if start < size:
             self._unread = data[start:]
             self._transport.pause_reading()
@@ -287,10 +248,9 @@ class WebSocket(asyncio.Protocol):
         Nearly every command is one; this takes a fifth of the library's time. The library
         continues at the first byte of anything else.
         """
-        connection, outbox, size = self.connection, self._outbox, len(data)
-        if connection is None or self._message is not None:
-            return start
-        if not self._protocol.is_between_frames:
+        connection, frames, size = self.connection, self._frames, len(data)
+        outbox = self._outbox
+        if self._message is not None or not frames.is_between_frames:
             return start  # The library is in the middle of a message.
         end = size - 5 if size < TURN_BYTES else TURN_BYTES
         while start < end:
@@ -311,19 +271,15 @@ class WebSocket(asyncio.Protocol):
         return start
 
     def _parse(self, data: bytes) -> None:
-        self._protocol.receive_data(data)
-        for event in self._protocol.events_received():
-            if isinstance(event, Frame):
-                # The library may already have answered a close frame that came after it.
-                if not self._outbox.shut:
-                    self._receive(event)
-            elif isinstance(event, Request):
-                self._answer(event)
+        self._frames.receive_data(data)
+        for event in self._frames.events_received():
+            # The library may already have answered a close frame that came after it.
+            if not self._outbox.shut:
+                self._receive(cast("Frame", event))
         self._flush()
 
     def _receive(self, received: Frame) -> None:
         if received.opcode is Opcode.BINARY and received.fin:
-            assert self.connection is not None
             self.connection.receive(cast("bytes", received.data))
         elif received.opcode is Opcode.TEXT:
             self.close(CloseCode.UNSUPPORTED_DATA, "binary messages only")
@@ -331,25 +287,24 @@ class WebSocket(asyncio.Protocol):
             self._receive_fragment(received)
 
     def _receive_fragment(self, received: Frame) -> None:
-        assert self.connection is not None
         if self._message is None:
             self._message = bytearray()
         self._message += received.data
         self._fragments += 1
         if self._fragments > MAX_FRAGMENTS:
             # As for a message of too many bytes: nothing after it is read.
-            self._protocol.fail(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
+            self._frames.fail(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
             self._flush()
         elif received.fin:
             message, self._message, self._fragments = self._message, None, 0
             self.connection.receive(message)
 
     def _flush(self) -> None:
-        """Send the library's output: HTTP answers, pongs, close frames and the end."""
-        data = self._protocol.data_to_send()
+        """Send the library's output: pongs, close frames and the end."""
+        data = self._frames.data_to_send()
         if data:
             self._transport.write(b"".join(data))
-            if not self._is_open and self._protocol.close_expected():
+            if self._frames.state is not State.OPEN and self._frames.close_expected():
                 self._leave(is_end=not data[-1])
 
     def _leave(self, *, is_end: bool) -> None:
@@ -362,35 +317,3 @@ class WebSocket(asyncio.Protocol):
                 self._transport.write_eof()
             else:
                 self._transport.close()
-
-    # The opening handshake.
-
-    def _answer(self, request: Request) -> None:
-        refusal = self._refusal or refusal_of_request(
-            request.path,
-            request.headers.get_all("Origin"),
-            request.headers.get_all("Host"),
-            self._listener.origins,
-        )
-        response = self._refuse(refusal) if refusal else self._protocol.accept(request)
-        self._protocol.send_response(response)
-        self._flush()  # Before the replies to commands that came along with the request.
-        # The library's parser keeps the request; its headers are a quarter of the memory of an
-        # idle connection.
-        request.headers.clear()
-        if self._is_open:
-            self._deadlines.handshake_complete(self._loop.time())
-            self.connection = Connection(self._listener.node, self, self._outbox, self.address)
-            log.info("connection opened", extra={"address": self.address})
-        else:
-            self._listener.node.counts.refused += 1
-            log.info(
-                "connection refused",
-                extra={"address": self.address, "status": response.status_code},
-            )
-
-    def _refuse(self, refusal: Refusal) -> Response:
-        response = self._protocol.reject(refusal.status, refusal.text)
-        if refusal.retry_after_s is not None:
-            response.headers["Retry-After"] = str(refusal.retry_after_s)
-        return response

@@ -30,7 +30,9 @@ METRICS = (
     Metric(
         "keystay_connections_refused_total",
         "counter",
-        "connections that were refused in the handshake: over a limit, or a wrong request",
+        "connections that were refused in the handshake, by `reason`, such as `nodeFull`, "
+        "`origin` or `malformed`",
+        ("reason",),
     ),
     Metric(
         "keystay_slow_clients_total",

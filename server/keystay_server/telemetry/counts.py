@@ -4,6 +4,7 @@ The counts of a node since it started, as plain numbers.
 Each has one owner that changes it; all others only read it.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -28,7 +29,8 @@ class Counts:
     """From the store's clock when it wrote an event to this node's when it sent it."""
 
     # The transports'.
-    refused: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    """Connections that were refused, by reason."""
     slow_clients: int = 0
     outbox_bytes_now: int = 0
     """Looked at twice a second."""

@@ -69,6 +69,7 @@ class _CountsCollector(Collector):
         }
         _collect_build(families, self._build)
         _collect_plain(families, self._counts)
+        _collect_refused(families, self._counts)
         _collect_commands(families, self._counts)
         _collect_store(families, self._counts)
         _collect_webhook(families, self._counts)
@@ -91,7 +92,6 @@ def _collect_plain(families: dict[str, Family], counts: Counts) -> None:
         "keystay_connections": counts.connections_now,
         "keystay_bound_connections": counts.bound_now,
         "keystay_connections_opened_total": counts.connections,
-        "keystay_connections_refused_total": counts.refused,
         "keystay_slow_clients_total": counts.slow_clients,
         "keystay_outbox_bytes": counts.outbox_bytes_now,
         "keystay_events_sent_total": counts.events,
@@ -102,6 +102,11 @@ def _collect_plain(families: dict[str, Family], counts: Counts) -> None:
     }
     for name, value in plain.items():
         _add(families[name], value)
+
+
+def _collect_refused(families: dict[str, Family], counts: Counts) -> None:
+    for reason, number in dict(counts.refused).items():
+        _add(families["keystay_connections_refused_total"], number, str(reason))
 
 
 def _collect_commands(families: dict[str, Family], counts: Counts) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from keystay_server.gateway.deadlines import Timings
-from keystay_server.gateway.handshake import OriginPolicy
 from keystay_server.gateway.limits import ConnectionLimits
+from keystay_server.gateway.origin_policy import OriginPolicy
 from tests.support.server.gateway import Gateway, listening
 from tests.support.server.raw_peer import BINARY, command, frame, request
 
@@ -92,6 +92,15 @@ async def test_a_handshake_may_arrive_byte_by_byte(gateway: Gateway) -> None:
         (b"\x00" * 100_000, 414),
         (request(Cookie="x" * 10_000), 431),
         (request(Cookie=["x"] * 200), 431),
+        (request(Cookie=["x" * 5000] * 4), 431),
+        (request().replace(b"\r\n", b"\n"), 400),
+        (request(Cookie="a\r\n b"), 400),
+        (request(Cookie="a\x00b"), 400),
+        (request(Content_Length="5") + b"hello", 400),
+        (request(Transfer_Encoding="chunked") + b"0\r\n\r\n", 400),
+        (request(Host=None), 400),
+        (request().replace(b"HTTP/1.1", b"HTTP/2.0", 1), 505),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
     ],
 )
 async def test_a_request_that_is_no_handshake_gets_a_status(
@@ -130,6 +139,83 @@ async def test_a_key_in_the_url_is_refused_and_not_logged(
     assert secret not in answer.body
 
 
+async def test_a_half_sent_request_gets_an_answer(gateway: Gateway) -> None:
+    """A client that closes its side within a head is answered 400."""
+    async with gateway.dialled() as peer:
+        peer.send(request()[:-2])
+        peer.writer.write_eof()
+        assert (await peer.end()).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n",
+        b"GET /healthz HTTP/1.0\r\n\r\n",
+        b"HEAD / HTTP/1.0\r\n\r\n",
+        b"HEAD /healthz HTTP/1.1\r\nHost: h\r\n\r\n",
+    ],
+)
+async def test_a_health_check_is_answered_without_a_log_line(
+    caplog: pytest.LogCaptureFixture, data: bytes
+) -> None:
+    """Also on a full node; it is neither a connection nor a refusal."""
+    caplog.set_level(logging.DEBUG, "keystay")
+    async with listening(limits=ConnectionLimits(total=1)) as gateway, gateway.connected():
+        caplog.clear()
+        async with gateway.dialled() as peer:
+            peer.send(data)
+            answer = await peer.end()
+            assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+            assert answer.endswith(b"\r\n\r\nok\n") is data.startswith(b"GET")
+        assert [record.message for record in caplog.records] == []
+        assert gateway.node.node.counts.refused.total() == 0
+
+
+async def test_each_kind_of_refusal_is_counted_and_logged_once_a_minute(
+    gateway: Gateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The line has the address, the status, the reason and the cause."""
+    caplog.set_level(logging.INFO, "keystay")
+    refused = {
+        "origin": request(Origin="https://app.example"),
+        "malformed": request(Host=None),
+        "tooLarge": request(Cookie="x" * 10_000),
+        "method": request().replace(b"GET", b"POST", 1),
+        "httpVersion": request().replace(b"HTTP/1.1", b"HTTP/2.0", 1),
+        "notWebSocket": request(Upgrade=None),
+        "subprotocol": request(Sec_WebSocket_Protocol="other"),
+        "keyInUrl": request("/kst_"),
+        "notHttp": b"no http\r\n",
+        "tls": b"\x16\x03\x01",
+    }
+    for data in (*refused.values(), *refused.values()):
+        async with gateway.dialled() as peer:
+            peer.send(data)
+            await peer.end()
+    counts = gateway.node.node.counts.refused
+    assert {reason: number for reason, number in counts.items() if number} == dict.fromkeys(
+        refused, 2
+    )
+    lines = [vars(record) for record in caplog.records if record.name == "keystay.gateway"]
+    assert [line["reason"] for line in lines] == list(refused)
+    assert lines[0]["message"].startswith(
+        "connection refused: Origin https://app.example is not in origins"
+    )
+    assert (lines[0]["address"], lines[0]["status"]) == ("127.0.0.1", 403)
+
+
+async def test_a_handshake_past_its_deadline_is_counted() -> None:
+    """If it had begun: a connection without a byte, as browsers open them, is no refusal."""
+    async with listening(Timings(handshake_s=0.1)) as gateway:
+        async with gateway.dialled() as silent, gateway.dialled() as slow:
+            slow.send(b"GET / HTTP/1.1\r\n")
+            await slow.end()
+            await silent.end()
+        counts = gateway.node.node.counts.refused
+        assert (counts["timeout"], counts.total()) == (1, 1)
+
+
 async def test_by_default_a_page_must_come_from_the_same_host(gateway: Gateway) -> None:
     """No Origin and the same host are accepted; another host and two Origins are not."""
     host = f"127.0.0.1:{gateway.port}"
@@ -147,11 +233,13 @@ async def test_by_default_a_page_must_come_from_the_same_host(gateway: Gateway) 
 
 
 async def test_origins_can_be_listed() -> None:
-    """Only the listed ones are accepted."""
-    async with listening(origins=OriginPolicy(frozenset({"https://game.example"}))) as gateway:
+    """Only the listed ones are accepted; a refused page is named in the answer."""
+    async with listening(origins=OriginPolicy.of(["https://game.example"])) as gateway:
         for origin, status in (("https://game.example", 101), ("http://game.example", 403)):
             async with gateway.dialled() as peer:
-                assert (await peer.handshake(request(Origin=origin))).status == status
+                answer = await peer.handshake(request(Origin=origin))
+                assert answer.status == status
+                assert status == 101 or f"Origin {origin} is not in origins" in answer.body
 
 
 @pytest.mark.parametrize(

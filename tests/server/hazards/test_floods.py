@@ -124,6 +124,15 @@ async def test_handshakes_that_drip() -> None:
         await asyncio.gather(*(peer.end() for peer in peers))
 
 
+async def test_heads_without_end(server: ServerProcess) -> None:
+    """Header fields for ever, on a hundred connections: refused at 16 KiB, and none is kept."""
+    head = request()[:-2] + (b"X-Field: " + b"x" * 8000 + b"\r\n") * 100
+    async with bystander(server), AsyncExitStack() as stack:
+        for _ in range(100):
+            peer = await stack.enter_async_context(raw(server, with_handshake=False))
+            assert (await peer.handshake(head)).status == 431
+
+
 async def test_peers_that_are_not_there_any_more() -> None:
     """Hundreds of connections that say nothing, not even that they are gone, are dropped."""
     flags = ("--ping-interval-s", "0.3", "--ping-timeout-s", "0.3")

@@ -5,7 +5,7 @@
 import asyncio
 
 from keystay_server.gateway.deadlines import Timings
-from keystay_server.gateway.handshake import OriginPolicy
+from keystay_server.gateway.origin_policy import OriginPolicy
 from keystay_server.sessions.expiry import Activity, Expiry
 from keystay_server.telemetry.counts import Counts
 from keystay_server.telemetry.durations import BOUNDS_S, clock
@@ -111,7 +111,7 @@ async def test_who_is_refused_and_who_is_cut_off_is_counted() -> None:
     ):
         counts = gateway.node.node.counts
         answer = await stranger.handshake(request(Origin="https://evil.example"))
-        assert (answer.status, counts.refused) == (403, 1)
+        assert (answer.status, counts.refused["origin"]) == (403, 1)
         await slow.handshake()
         await slow.ask_for_4_kib(60)
         async with asyncio.timeout(WAIT_S):

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from keystay_server.gateway.deadlines import Timings
-from keystay_server.gateway.handshake import OriginPolicy
 from keystay_server.gateway.limits import ConnectionLimits
 from keystay_server.gateway.listener import Listener
+from keystay_server.gateway.origin_policy import OriginPolicy
 from keystay_server.gateway.websocket import frame
 from tests.support.server.memory_node import MemoryNode, running_node
 from tests.support.server.raw_peer import RawPeer, dialled
