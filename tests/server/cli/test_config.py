@@ -14,7 +14,7 @@ from tests.support.server.shell import keystay, on_terminal
 
 
 def settings(output: str) -> dict[str, tuple[object, str]]:
-    """What `config show --json` tells, by setting."""
+    """The document of `config show --json`, by setting."""
     document = json.loads(output)
     return {each["name"]: (each["value"], each["source"]) for each in document["settings"]}
 
@@ -72,9 +72,7 @@ def test_help_names_what_is_not_checked() -> None:
 @pytest.mark.parametrize(
     "command", [("config", "check"), ("config", "show", "--config"), ("doctor", "--config")]
 )
-def test_programs_are_told_what_is_wrong_in_json(
-    tmp_path: Path, command: tuple[str, ...]
-) -> None:
+def test_errors_are_json_for_programs(tmp_path: Path, command: tuple[str, ...]) -> None:
     """With `--json` a wrong setting is the answer: a document on standard output, and 2."""
     file = tmp_path / "keystay.toml"
     file.write_text("\ntll_s = 1")
@@ -89,7 +87,7 @@ def test_programs_are_told_what_is_wrong_in_json(
     }
 
 
-def test_programs_are_told_null_for_what_is_not_known(tmp_path: Path) -> None:
+def test_unknown_members_of_an_error_are_null(tmp_path: Path) -> None:
     """A file that is not there has no line, and nothing that was meant."""
     done = keystay("config", "check", "nowhere.toml", "--json", env={}, cwd=tmp_path)
     assert done.returncode == 2
@@ -118,7 +116,7 @@ def test_programs_are_told_null_for_what_is_not_known(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_programs_are_told_in_json_what_they_asked_wrongly(
+def test_wrong_arguments_are_json_for_programs(
     capsys: pytest.CaptureFixture[str], words: tuple[str, ...], error: str, nearest: str | None
 ) -> None:
     """A misspelt flag, a word too many or too few is a document too."""

@@ -20,7 +20,7 @@ from tests.support.server_process import serving
 
 @contextmanager
 def answering(answer: bytes) -> Iterator[str]:
-    """A service that says this to its first client, whatever it is asked; its URL."""
+    """A service that sends this to its first client; its URL."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve() -> None:

@@ -145,8 +145,8 @@ async def test_a_stream_that_ends_is_resumed_from_where_it_broke() -> None:
     ]
 
 
-async def test_what_is_lost_is_said() -> None:
-    """Where the history does not reach back so far, a line says so."""
+async def test_lost_events_are_reported() -> None:
+    """A line reports that the history does not reach back so far."""
     feed = Feed([("200 OK", sse("9", "feed.lost", {}) + sse("10", "session.set", SET))])
     async with watching(feed) as process:
         assert (await line(process)).startswith("events are missing")
@@ -172,7 +172,7 @@ async def test_a_refusal_ends_it() -> None:
 
 
 async def test_ctrl_c_is_its_end() -> None:
-    """It exits with 0 and says nothing more."""
+    """It exits with 0 and prints nothing more."""
     feed = Feed([("200 OK", sse("1", "session.set", SET))])
     async with watching(feed) as process:
         await line(process)

@@ -36,7 +36,7 @@ async def server() -> AsyncIterator[ServerProcess]:
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """Somebody at a shell, whose environment names the server and its key."""
+    """A shell whose environment names the server and its key."""
 
     control: str
 
@@ -58,7 +58,7 @@ class Operator:
 
 @pytest.fixture
 def operator(server: ServerProcess) -> Operator:
-    """Somebody who administers the server."""
+    """A shell for the server."""
     return Operator(server.control)
 
 
@@ -167,7 +167,7 @@ async def test_people_read_it_aligned(operator: Operator) -> None:
 async def test_a_refusal_is_one_line_and_1(
     operator: Operator, arguments: tuple[str, ...], why: str
 ) -> None:
-    """What the server refuses exits with 1, and one line on standard error that says why."""
+    """What the server refuses exits with 1, and one line on standard error with the reason."""
     done = operator.run(*arguments)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"keystay: {why}")
@@ -220,7 +220,7 @@ async def test_a_server_that_is_not_there_exits_with_1() -> None:
 async def test_wrong_usage_is_one_line_and_2(
     tmp_path: Path, arguments: tuple[str, ...], why: str
 ) -> None:
-    """A command that makes no sense exits with 2, and one line that says which part of it."""
+    """An invalid command exits with 2, and one line that names the invalid part."""
     done = keystay(*arguments, env={}, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(why)
@@ -258,7 +258,7 @@ async def test_wrong_usage_is_one_line_and_2(
         (("doctor", "--password=hunter2"), "keystay doctor: --password: no such flag"),
     ],
 )
-async def test_a_slip_of_the_pen_is_told_what_was_meant(
+async def test_an_unknown_command_or_flag_is_answered_with_the_nearest(
     capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], said: str
 ) -> None:
     """A command or flag that there is not is one line with the nearest; no value is shown."""
@@ -295,7 +295,7 @@ async def test_ctrl_c_ends_a_command_in_silence() -> None:
 
 @pytest.mark.parametrize("arguments", [(), ("session",)])
 async def test_no_command_shows_which_there_are(arguments: tuple[str, ...]) -> None:
-    """Whoever names no command is shown the commands, on standard error, and gets 2."""
+    """Without a command, the commands are printed on standard error, and the exit code is 2."""
     done = keystay(*arguments, env={})
     assert (done.returncode, done.stdout) == (2, "")
     assert "commands:" in done.stderr
@@ -345,17 +345,17 @@ async def test_a_wrong_setting_is_one_line_and_2(
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("door", ["listen", "control"])
-async def test_an_address_in_use_is_named(door: str) -> None:
-    """An address that somebody else listens on is a configuration error, at either door."""
+@pytest.mark.parametrize("port", ["listen", "control"])
+async def test_an_address_in_use_is_named(port: str) -> None:
+    """An address in use is a configuration error, for either port."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = f"127.0.0.1:{other.getsockname()[1]}"
-        addresses = {"listen": "127.0.0.1:0", "control": "127.0.0.1:0", door: taken}
+        addresses = {"listen": "127.0.0.1:0", "control": "127.0.0.1:0", port: taken}
         done = in_a_process(
             *("serve", "--store", "memory://"),
             *("--listen", addresses["listen"], "--control", addresses["control"]),
             env={"KEYSTAY_API_KEY": "x"},
         )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"keystay: {door}: {taken}: ")
+    assert done.stderr.startswith(f"keystay: {port}: {taken}: ")
     assert done.stderr.count("\n") == 1

@@ -23,7 +23,7 @@ class Terminal(io.StringIO):
 def test_a_table_that_takes_long_to_lay_out_is_plain_text(
     monkeypatch: pytest.MonkeyPatch, rows: int, is_plain: bool
 ) -> None:
-    """A terminal shows a table, unless that would keep somebody waiting."""
+    """A terminal shows a table, unless it has very many rows."""
     terminal = Terminal()
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setattr(sys, "stdout", terminal)

@@ -14,7 +14,7 @@ from tests.support.server_process import ServerProcess
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_programs_get_what_the_server_says(
+async def test_programs_get_the_document_of_the_server(
     server: ServerProcess, env: dict[str, str]
 ) -> None:
     """`--json` is the answer of `GET /v1/stats`."""
@@ -27,7 +27,7 @@ async def test_programs_get_what_the_server_says(
 async def test_people_get_a_line_for_each_node(
     server: ServerProcess, env: dict[str, str]
 ) -> None:
-    """The one that was asked is marked; numbers are told as they are."""
+    """The one that answers is marked; numbers are not rounded."""
     async with connected(server.url) as client:
         await client.login("stats:2")
         done = keystay("stats", env=env)

@@ -44,7 +44,7 @@ async def test_a_path_is_exact(backend: httpx.AsyncClient, path: str) -> None:
         ("PATCH", "/readyz", {"GET", "HEAD"}),
     ],
 )
-async def test_a_wrong_method_is_told_the_right_ones(
+async def test_a_wrong_method_gets_the_allowed_ones(
     backend: httpx.AsyncClient, method: str, path: str, allowed: set[str]
 ) -> None:
     """A method that a path does not have gets 405, with all that it has in `Allow`."""

@@ -24,7 +24,7 @@ async def test_an_idle_connection_does_not_hold_the_server_up() -> None:
 
 @pytest.mark.parametrize("host", ["[::1]", "localhost"])
 async def test_the_ready_line_tells_the_real_addresses(host: str) -> None:
-    """With port 0 the ready line tells the port that was chosen, and both doors are open."""
+    """With port 0 the ready line has the chosen port, and both ports are open."""
     async with (
         serving("--control", f"{host}:0") as server,
         backend_of() as http,

@@ -122,11 +122,11 @@ class EventStream(Response):
     async def _next(self) -> bytes:
         try:
             async with asyncio.timeout(HEARTBEAT_S):
-                while not (told := await self._subscription.take()):
+                while not (events := await self._subscription.take()):
                     pass
         except TimeoutError:
             return _heartbeat(self._subscription.position)
-        return b"".join(map(_event, told))
+        return b"".join(map(_event, events))
 
     async def _send_body(self, send: Send, body: bytes, *, more_body: bool = True) -> None:
         await self._send(send, "http.response.body", body=body, more_body=more_body)
@@ -159,9 +159,9 @@ def _heartbeat(position: Position) -> bytes:
     return f":\nid: {write_position(position)}\n\n".encode()
 
 
-def _event(told: FeedEvent) -> bytes:
-    head = f"id: {write_position(told.position)}\nevent: {told.name}\ndata: "
-    return head.encode() + told.data + b"\n\n"
+def _event(event: FeedEvent) -> bytes:
+    head = f"id: {write_position(event.position)}\nevent: {event.name}\ndata: "
+    return head.encode() + event.data + b"\n\n"
 
 
 def _actors(request: Request) -> frozenset[str]:

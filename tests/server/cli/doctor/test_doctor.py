@@ -49,7 +49,7 @@ def test_a_store_is_examined(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rights", "level"), [("+@all -config", "doubtful"), ("+@all -evalsha", "bad")]
 )
-def test_what_the_stores_user_may_not_do_is_told(
+def test_missing_rights_of_the_stores_user_are_reported(
     tmp_path: Path, rights: str, level: str
 ) -> None:
     """Without its settings the store is doubtful, without scripts it is of no use."""
@@ -71,7 +71,7 @@ def test_what_the_stores_user_may_not_do_is_told(
     ],
 )
 def test_a_store_that_is_away_is_bad(url: str) -> None:
-    """It exits with 1, says where it looked and why in vain, and shows no password."""
+    """It exits with 1, names the address and the reason, and shows no password."""
     done = keystay("doctor", "--store", url, env=ENV)
     assert (done.returncode, done.stderr) == (1, "")
     assert re.search(r"^bad +store +.*127\.0\.0\.1:1", done.stdout, re.MULTILINE)
@@ -82,7 +82,7 @@ def test_a_store_that_is_away_is_bad(url: str) -> None:
 
 @pytest.mark.long
 def test_a_store_that_is_silent_is_bad(tmp_path: Path) -> None:
-    """It is not waited for, and said not to answer."""
+    """It is reported after a deadline."""
     with running_valkey(tmp_path) as valkey:
         valkey.pause()
         done = keystay("doctor", "--store", valkey.url(), env=ENV)

@@ -62,7 +62,7 @@ def test_no_number_of_connections_fits_into_too_few_files(
 
 
 def test_the_key_file_is_its_owners_alone(tmp_path: Path) -> None:
-    """Whoever else may read it can end every session."""
+    """Other users that can read it can end every session."""
     config, path = Config(store=f"sqlite:///{tmp_path}/k.db"), tmp_path / "keystay.key"
     assert check_key_file(config) is None
     path.write_text(LONG)
@@ -136,7 +136,7 @@ def test_more_api_keys_are_looked_at(
     assert DEFAULT not in str(finding)
 
 
-def test_the_default_key_is_not_told_twice_that_it_is_short(tmp_path: Path) -> None:
+def test_a_short_default_key_is_reported_once(tmp_path: Path) -> None:
     """The file with more keys is not to blame for it."""
     path = tmp_path / "keys.toml"
     path.write_text(f'[shop]\nkey = "{LONG}"\nscopes = ["read"]')
@@ -148,7 +148,7 @@ def test_the_default_key_is_not_told_twice_that_it_is_short(tmp_path: Path) -> N
     "content", [None, b"", b"notasecret", b"whsec_c2hvcnQ=\n", b"-----BEGIN A\n", b"\xff"]
 )
 def test_a_secret_that_a_server_refuses_is_bad(tmp_path: Path, content: bytes | None) -> None:
-    """Whatever is wrong with the file, what is found is what `keystay serve` would say."""
+    """An invalid file is reported with the text of `keystay serve`."""
     path = tmp_path / "secret"
     if content is not None:
         path.write_bytes(content)
@@ -190,7 +190,7 @@ def test_what_is_allowed_may_not_be_meant() -> None:
 
 
 def test_a_database_needs_a_directory_and_room(tmp_path: Path) -> None:
-    """What is missing is told with the command that makes it."""
+    """A missing directory is reported with the command that creates it."""
     fine = check_database(Config(store=f"sqlite:///{tmp_path}/k.db"))
     assert [finding.level for finding in fine] == ["good", "good"]
     [missing] = check_database(Config(store=f"sqlite:///{tmp_path}/data/k.db"))

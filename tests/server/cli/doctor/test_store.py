@@ -35,7 +35,7 @@ def test_a_server_as_it_should_be_is_good() -> None:
         (-40_000, "bad", "40000 ms behind"),
     ],
 )
-def test_clocks_that_differ_are_told(ahead_ms: float, level: str, found: str) -> None:
+def test_clocks_that_differ_are_reported(ahead_ms: float, level: str, found: str) -> None:
     """Either way, and by how much."""
     [clock] = [
         each for each in judge(Diagnosis("a", None, ahead_ms, GOOD)) if each.about == "clock"
@@ -54,7 +54,7 @@ def test_clocks_that_differ_are_told(ahead_ms: float, level: str, found: str) ->
         ({"appendfsync": "everysec"}, "persistence", "good", ""),
     ],
 )
-def test_each_setting_that_loses_sessions_is_told(
+def test_each_setting_that_loses_sessions_is_reported(
     changed: dict[str, str], about: str, level: str, advice: str
 ) -> None:
     """With what to set it to."""

@@ -37,7 +37,7 @@ def test_a_key_is_made_once(tmp_path: Path, environment: dict[str, str]) -> None
 
 
 def test_the_file_is_its_owners(tmp_path: Path) -> None:
-    """Nobody but its owner can read the file."""
+    """Only its owner can read the file."""
     read_or_make_api_key(tmp_path, {})
     assert stat.S_IMODE((tmp_path / "keystay.key").stat().st_mode) == 0o600
 
@@ -68,7 +68,7 @@ def test_an_empty_file_is_no_key(tmp_path: Path) -> None:
 
 
 def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
-    """Where no file can be made, the error says which variable would do instead."""
+    """Where no file can be created, the error names the variable."""
     with pytest.raises(ConfigError, match=r"KEYSTAY_API_KEY: is not set, and .* cannot"):
         read_or_make_api_key(tmp_path / "nowhere", {})
 

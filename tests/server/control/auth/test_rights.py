@@ -65,7 +65,7 @@ async def test_what_each_scope_is_for(table: list[tuple[str, str, str]]) -> None
             assert scope == "sessions", path
 
 
-async def test_nothing_is_told_without_a_key(
+async def test_nothing_is_answered_without_a_key(
     stranger: httpx.AsyncClient, table: list[tuple[str, str, str]]
 ) -> None:
     """Below `/v1` a request without a key gets 401, whether the path exists or not."""
@@ -165,7 +165,7 @@ async def test_what_looks_like_a_key_in_the_url_is_refused(
 async def test_a_key_of_any_shape_in_the_url_is_refused_beside_itself(
     backend: httpx.AsyncClient,
 ) -> None:
-    """Whoever sends it both ways is told, under whatever name."""
+    """A key that is also sent in the URL is refused, under any name."""
     answer = await backend.get(f"/v1/actors/alice/sessions?reason={API_KEY}&reason=")
     assert answer.status_code == 400
     assert "never put a key into a URL" in answer.json()["detail"]
@@ -173,7 +173,7 @@ async def test_a_key_of_any_shape_in_the_url_is_refused_beside_itself(
 
 
 @pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer wrong"}])
-async def test_the_url_tells_nobody_whether_a_key_is_good(
+async def test_the_url_does_not_reveal_whether_a_key_is_valid(
     stranger: httpx.AsyncClient, header: dict[str, str]
 ) -> None:
     """Who has no key gets 401, whether there is a good one in the query or not."""
@@ -183,7 +183,7 @@ async def test_the_url_tells_nobody_whether_a_key_is_good(
 
 
 async def test_many_query_parameters_are_refused(stranger: httpx.AsyncClient) -> None:
-    """They would be read before it is known who asks: 128 are enough for anybody."""
+    """They are parsed before authentication: at most 128."""
     answer = await stranger.get(f"/v1/actors/alice/sessions?{'&'.join(['a=1'] * 129)}")
     assert answer.status_code == 400
 
@@ -225,8 +225,8 @@ async def test_10_000_wrong_keys() -> None:
     assert wrong.count(401) + wrong.count(429) == 10_000
 
 
-async def test_who_sends_wrong_keys_is_told_when_to_try_again() -> None:
-    """429 says so in the header and in the problem."""
+async def test_wrong_keys_are_answered_with_a_delay() -> None:
+    """429 has it in the header and in the problem."""
     async with serving() as server:
         await requests(server, "wrong", ADDRESS_BURST)
         async with backend_of(server.control) as client:
@@ -257,7 +257,7 @@ async def test_wrong_keys_count_together_wherever_they_are_sent() -> None:
 
 
 async def served(server: ServerProcess, key: str) -> bool:
-    """Tell whether this key is good now."""
+    """Tell whether this key is valid now."""
     async with backend_of(server.control) as client:
         answer = await client.get(
             "/v1/actors/alice/sessions", headers={"Authorization": f"Bearer {key}"}

@@ -24,7 +24,7 @@ class Clock:
 
 
 def test_an_address_has_a_burst_and_then_some_a_second() -> None:
-    """Who waits is told again; other addresses are told all along."""
+    """After a wait it gets 401 again; other addresses always do."""
     clock = Clock()
     wrong = WrongKeys(clock)
     assert [wrong.record("a") for _ in range(ADDRESS_BURST + 5)] == [True] * ADDRESS_BURST + [
@@ -38,7 +38,7 @@ def test_an_address_has_a_burst_and_then_some_a_second() -> None:
 
 
 def test_the_node_has_a_bound_over_all_addresses() -> None:
-    """Many addresses together are told no more than the node tells."""
+    """Many addresses together share the limit of the node."""
     wrong = WrongKeys(Clock())
     assert sum(wrong.record(f"10.0.0.{n}") for n in range(1000)) == NODE_BURST
 
@@ -52,7 +52,7 @@ def test_addresses_are_remembered_in_bounds() -> None:
 
 
 def test_the_log_has_a_line_a_minute(caplog: pytest.LogCaptureFixture) -> None:
-    """The first is told at once, and each line after it how many were not told before it."""
+    """The first is logged at once; each later line counts those that were not logged."""
     clock = Clock()
     wrong = WrongKeys(clock)
     for _ in range(500):

@@ -26,7 +26,7 @@ ASSETS = sorted(file.name for file in Path(package.__path__[0], "assets").iterdi
 
 
 def origin(client: httpx.AsyncClient) -> str:
-    """As a browser says it, of a page of this server."""
+    """The headers of a browser, from a page of this server."""
     return str(client.base_url).rstrip("/")
 
 
@@ -96,7 +96,9 @@ async def test_behind_tls_the_cookie_is_for_tls(browser: httpx.AsyncClient) -> N
 
 
 @pytest.mark.parametrize("key", ["wrong", "", API_KEY + "x", "k\xe9y"])
-async def test_a_wrong_key_is_told_so(browser: httpx.AsyncClient, key: str) -> None:
+async def test_a_wrong_key_is_an_error_on_the_page(
+    browser: httpx.AsyncClient, key: str
+) -> None:
     """The same page again, with an error and without a cookie, and not with the key."""
     answer = await log_in(browser, key)
     assert answer.status_code == 403
@@ -106,7 +108,7 @@ async def test_a_wrong_key_is_told_so(browser: httpx.AsyncClient, key: str) -> N
 
 
 async def test_the_address_of_the_form_leads_home(browser: httpx.AsyncClient) -> None:
-    """Whoever opens the address that a wrong key left them at gets to the log-in page."""
+    """The address after a wrong key leads to the login page."""
     answer = await browser.get("/login")
     assert (answer.status_code, answer.headers["Location"]) == (303, "/")
 
@@ -167,7 +169,7 @@ async def test_a_bearer_key_counts_before_the_cookie(visitor: httpx.AsyncClient)
 
 
 async def test_logging_out_forgets_the_cookie(visitor: httpx.AsyncClient) -> None:
-    """And the log-in page is there again. Whoever is logged out already may do it again."""
+    """The login page is there again. A second logout succeeds too."""
     headers = {TOKEN: await token_in_page(visitor), "Origin": origin(visitor)}
     for _ in range(2):
         assert (await visitor.post("/logout", headers=headers)).status_code == 204
@@ -242,13 +244,13 @@ async def test_only_assets_are_assets(browser: httpx.AsyncClient, name: str) -> 
 async def test_a_link_on_another_site_is_followed_at_the_second_try(
     browser: httpx.AsyncClient,
 ) -> None:
-    """A strict cookie stays at home then: the page is told to ask once more by itself."""
+    """A strict cookie is not sent then: the page reloads itself once."""
     for site, crossing in (("cross-site", "yes"), ("same-origin", "no"), ("none", "no")):
         page = (await browser.get("/", headers={"Sec-Fetch-Site": site})).text
         assert f'data-crossing="{crossing}"' in page
 
 
-async def test_who_is_connected_is_told(
+async def test_connections_are_listed(
     server: ServerProcess, backend: httpx.AsyncClient
 ) -> None:
     """`GET /v1/actors/{actorId}/connections`: node, session, address and since when."""

@@ -80,7 +80,7 @@ def test_a_ticket_outlives_a_restart(tickets: Tickets, ring: Ring, clock: Clock)
 
 
 def test_a_ticket_dies_with_its_key(tickets: Tickets, ring: Ring) -> None:
-    """Replacing or removing a key logs out whoever logged in with it, and nobody else."""
+    """Replacing or removing a key invalidates its tickets, and no others."""
     of_ops, of_shop = issued(tickets), issued(tickets, "two")
     ring.keys["ops"] = "another"
     assert tickets.name_of(of_ops) is None

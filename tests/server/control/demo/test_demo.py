@@ -100,7 +100,7 @@ async def test_all_modules_are_loaded_at_once(stranger: httpx.AsyncClient) -> No
 async def test_whoever_holds_a_session_plays_its_backend(
     server: ServerProcess, stranger: httpx.AsyncClient
 ) -> None:
-    """Its connections hear what is said and changed, and the word with which it ends."""
+    """Its connections get events, changes, and the reason with which it ends."""
     session = await opened(stranger)
     async with connected(server.url) as client:
         await client.call("events.subscribe", ["chat"])
@@ -209,7 +209,7 @@ async def test_the_rest_of_the_api_is_not_there(stranger: httpx.AsyncClient) -> 
     assert answer.status_code == 400
 
 
-async def test_its_address_is_told() -> None:
+async def test_its_address_is_logged() -> None:
     """In the log of a server for development; by default it is what `make run` prints."""
     places = ("--listen", "127.0.0.1:0", "--control", "127.0.0.1:0", "--store", "memory://")
     env = {"KEYSTAY_API_KEY": "a-key"}

@@ -24,7 +24,9 @@ async def holder(client: RawClient, session: dict[str, Any], *paths: str) -> int
     return int(result["cursor"])
 
 
-async def test_a_session_is_told(server: ServerProcess, backend: httpx.AsyncClient) -> None:
+async def test_an_event_reaches_a_session(
+    server: ServerProcess, backend: httpx.AsyncClient
+) -> None:
     """`POST /v1/sessions/{id}/events` reaches its connections, and no other session's."""
     phone, laptop = [await opened(backend, actorId="alice") for _ in range(2)]
     async with connected(server.url) as one, connected(server.url) as other:
@@ -44,7 +46,7 @@ async def test_a_session_is_told(server: ServerProcess, backend: httpx.AsyncClie
 
 
 @pytest.mark.parametrize("actor_id", ["bob", "a/b c%2F", "{Zoë}"])
-async def test_an_actor_is_told(
+async def test_an_event_reaches_an_actor(
     server: ServerProcess, backend: httpx.AsyncClient, actor_id: str
 ) -> None:
     """`POST /v1/actors/{actorId}/events` reaches the connections of all its sessions."""
@@ -63,7 +65,7 @@ async def test_an_actor_is_told(
 async def test_who_was_away_hears_it_later(
     server: ServerProcess, backend: httpx.AsyncClient
 ) -> None:
-    """What was said while a client was away is replayed when it restores with its cursor."""
+    """An event sent while a client was away is replayed when it restores with its cursor."""
     session = await opened(backend, actorId="carol")
     async with connected(server.url) as client:
         cursor = await holder(client, session)
@@ -82,7 +84,9 @@ async def test_who_was_away_hears_it_later(
         assert [name for name, _, _ in client.events()[3:]] == ["session.set"]
 
 
-async def test_everybody_is_told(server: ServerProcess, backend: httpx.AsyncClient) -> None:
+async def test_a_broadcast_reaches_all_connections(
+    server: ServerProcess, backend: httpx.AsyncClient
+) -> None:
     """`POST /v1/events` reaches every connection that is subscribed, bound or not."""
     session = await opened(backend, actorId="dora")
     async with (
@@ -126,7 +130,7 @@ async def test_the_protocols_own_names_are_refused(
     ],
     ids=lambda event: repr(event)[:30],
 )
-async def test_what_cannot_be_said_is_refused(
+async def test_an_invalid_event_is_refused(
     backend: httpx.AsyncClient, event: dict[str, Any]
 ) -> None:
     """400 with what is wrong."""
@@ -134,7 +138,7 @@ async def test_what_cannot_be_said_is_refused(
     assert (answer.status_code, answer.json()["code"]) == (400, "invalidParams")
 
 
-async def test_16_kib_can_be_said(backend: httpx.AsyncClient) -> None:
+async def test_an_event_of_16_kib_is_sent(backend: httpx.AsyncClient) -> None:
     """The bound is on the data as MessagePack: 16 KiB, a string's own three bytes included."""
     event = {"name": "a", "data": "x" * (16 * 1024 - 3)}
     assert (await backend.post("/v1/actors/alice/events", json=event)).status_code == 201
@@ -142,7 +146,7 @@ async def test_16_kib_can_be_said(backend: httpx.AsyncClient) -> None:
     assert (await backend.post("/v1/actors/alice/events", json=event)).status_code == 400
 
 
-async def test_nothing_can_be_said_to_a_session_that_ended(backend: httpx.AsyncClient) -> None:
+async def test_no_event_is_sent_to_a_session_that_ended(backend: httpx.AsyncClient) -> None:
     """404, as for a session that never was."""
     session = await opened(backend, actorId="alice")
     await backend.delete(f"/v1/sessions/{session['id']}")

@@ -94,7 +94,7 @@ async def test_it_is_about_the_actors_that_are_named(
 async def test_an_id_that_nothing_leads_back_to(
     server: ServerProcess, backend: httpx.AsyncClient
 ) -> None:
-    """The first event says that something is missing."""
+    """The first event is `feed.lost`."""
     await opened(backend, "feed:5")
     for last_id in ("AAAA", "kgEA", "no position!"):
         async with heard(server, last_id=last_id) as source:
@@ -148,7 +148,7 @@ def key_called(name: str, key: str, *rights: Right) -> ApiKey:
     ids=["removed", "exchanged", "without its scope"],
 )
 async def test_a_stream_ends_with_its_key(then: list[ApiKey]) -> None:
-    """As it should, before the next event; other listeners hear that."""
+    """Before the next event; other subscribers get that event."""
     other = key_called("other", "other", Right.READ)
     ring = [key_called("shop", "key", Right.READ), other]
     keys = KeyRing(lambda: list(ring))
@@ -211,7 +211,7 @@ async def test_the_stream_of_a_browser_ends_with_its_key() -> None:
 async def test_a_backend_that_reads_nothing_is_cut_off(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """It is gone after a while, which is counted; others hear everything meanwhile."""
+    """It is disconnected and counted; others get everything meanwhile."""
     counts = Counts()
     async with in_process(slow_s=1.0, counts=counts) as (port, sessions):
         with socket.socket() as stuck:
@@ -298,7 +298,7 @@ async def test_there_is_none_where_it_is_switched_off() -> None:
 
 
 async def test_listeners_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One more is told to come again."""
+    """One more gets 503 with Retry-After."""
     monkeypatch.setattr("keystay_server.feed.subscriptions.MAX_SUBSCRIPTIONS", 1)
     async with in_process() as (port, _):
         control = f"http://127.0.0.1:{port}"

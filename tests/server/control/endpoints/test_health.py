@@ -24,14 +24,14 @@ HANDSHAKE = (
 
 
 async def test_health_needs_no_key(stranger: httpx.AsyncClient) -> None:
-    """A server that takes clients says so to anybody: 200 for `/livez` and `/readyz`."""
+    """A server that accepts clients answers without a key: 200 for `/livez` and `/readyz`."""
     alive, ready = await stranger.get("/livez"), await stranger.get("/readyz")
     assert (alive.status_code, alive.json()) == (200, {"status": "alive"})
     assert (ready.status_code, ready.json()) == (200, {"status": "ready"})
 
 
 async def test_a_node_that_goes_away_is_not_ready() -> None:
-    """While a node drains, `/readyz` says 503 and `/livez` still 200; then it exits with 0."""
+    """While a node drains, `/readyz` answers 503 and `/livez` 200; then it exits with 0."""
     async with serving() as server, backend_of() as http:
         parts = urlsplit(server.url)
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
@@ -40,7 +40,7 @@ async def test_a_node_that_goes_away_is_not_ready() -> None:
             await reader.readuntil(b"\r\n\r\n")
             stopping = asyncio.create_task(server.terminate())
             await reader.readuntil(b"server.draining")
-            # This client does not answer the goodbye: the server waits for it.
+            # This client does not answer the close frame: the server waits for it.
             ready = await http.get(f"{server.control}/readyz")
             alive = await http.get(f"{server.control}/livez")
             writer.close()
@@ -52,7 +52,7 @@ async def test_a_node_that_goes_away_is_not_ready() -> None:
 
 
 async def test_a_node_without_its_store_is_not_ready(tmp_path: Path) -> None:
-    """While the store is silent or away, `/readyz` says 503 and `/livez` 200."""
+    """While the store is silent or away, `/readyz` answers 503 and `/livez` 200."""
     with running_valkey(tmp_path) as valkey:
         await check_readiness_over_outages(valkey)
 

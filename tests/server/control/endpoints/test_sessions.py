@@ -128,7 +128,7 @@ async def test_a_wrong_field_is_named(
 
 
 async def test_a_session_is_shown_without_its_key(backend: httpx.AsyncClient) -> None:
-    """`GET /v1/sessions/{id}` tells all of a session but its key."""
+    """`GET /v1/sessions/{id}` returns all of a session but its key."""
     session = await opened(backend, actorId="alice", meta={"name": "Alice"})
     answer = await backend.get(f"/v1/sessions/{session['id']}")
     assert answer.status_code == 200
@@ -187,7 +187,7 @@ async def test_a_path_that_names_no_possible_actor_is_refused(
 
 
 async def test_an_actor_without_sessions_is_no_error(backend: httpx.AsyncClient) -> None:
-    """Of an actor nobody has heard of there are no sessions, and none to end."""
+    """An unknown actor has no sessions, and none to end."""
     assert (await backend.get("/v1/actors/nobody/sessions")).json()["sessions"] == []
     assert (await backend.delete("/v1/actors/nobody/sessions")).json() == {"ended": 0}
 

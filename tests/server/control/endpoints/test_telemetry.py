@@ -112,7 +112,7 @@ async def test_no_label_and_no_metric_is_of_a_clients_choosing() -> None:
 
 
 async def test_stats_need_the_key(stranger: httpx.AsyncClient) -> None:
-    """They name nodes and addresses, which is nobody else's business."""
+    """They contain nodes and addresses, so they need a key."""
     assert (await stranger.get("/v1/stats")).status_code == 401
 
 
@@ -140,7 +140,7 @@ async def test_stats_of_a_single_node(
 
 
 async def test_stats_of_two_nodes(tmp_path: Path) -> None:
-    """Each lists both, and tells which it is; one that was killed is gone soon after."""
+    """Each lists both, and names itself; one that was killed is gone soon after."""
     key = {"KEYSTAY_API_KEY": API_KEY}
     with running_valkey(tmp_path) as valkey:
         store = ("--store", valkey.url())

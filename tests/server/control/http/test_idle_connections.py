@@ -122,7 +122,7 @@ async def _served() -> AsyncIterator[Port]:
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /", FORM], ids=["nothing", "a head", "no body"])
-async def test_who_does_not_speak_takes_nobodys_place(port: Port, sent: bytes) -> None:
+async def test_a_silent_connection_is_evicted_first(port: Port, sent: bytes) -> None:
     """However many have sent no whole request: one more is served, and the oldest closed."""
     silent = await port.peers(PLACES, sent)
     for oldest in silent:
@@ -149,7 +149,7 @@ async def test_who_has_spoken_goes_after_those_who_never_did(port: Port) -> None
     assert await pooled.ask_liveness() == 200
 
 
-async def test_between_two_requests_nobody_holds_a_place(port: Port) -> None:
+async def test_a_connection_between_two_requests_is_evicted(port: Port) -> None:
     """Where all have spoken, the one that has been quiet for the longest is closed."""
     peers = await port.peers(PLACES)
     for peer in peers:
@@ -180,15 +180,15 @@ async def test_what_comes_behind_a_request_costs_no_place(port: Port, behind: by
     await peer.until(b'"actorId":"alice"')
 
 
-async def test_what_comes_behind_an_answer_takes_nobodys_place(port: Port) -> None:
+async def test_bytes_behind_a_response_do_not_protect_a_connection(port: Port) -> None:
     """A request without its body is none, also behind one that was answered."""
     for peer in await port.peers(PLACES, LIVEZ + FORM):
         assert await peer.status() == 200
     assert await (await port.peer()).ask_liveness() == 200
 
 
-async def test_where_all_are_served_one_more_is_told_to_come_again(port: Port) -> None:
-    """It gets 503, and nobody loses a place to it."""
+async def test_one_more_gets_503_if_all_are_served(port: Port) -> None:
+    """It gets 503, and no other connection is closed."""
     async with AsyncExitStack() as stack:
         sources = [
             await stack.enter_async_context(listening(port.url, API_KEY)) for _ in range(PLACES)

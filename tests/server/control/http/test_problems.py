@@ -26,7 +26,7 @@ async def problem_of(error: Exception) -> httpx.Response:
 
 
 async def test_a_failure_tells_nothing() -> None:
-    """An error that nobody expected gets 500 `internal`; its text stays in the log."""
+    """An unexpected error gets 500 `internal`; its text stays in the log."""
     answer = await problem_of(RuntimeError("with a secret in it"))
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.json() == {
@@ -36,7 +36,7 @@ async def test_a_failure_tells_nothing() -> None:
     }
 
 
-async def test_a_store_out_of_reach_says_when_to_come_back() -> None:
+async def test_a_store_out_of_reach_has_a_retry_after() -> None:
     """`unavailable` gets 503 and the wait, which `Retry-After` has in whole seconds."""
     answer = await problem_of(Unavailable("the store does not answer", retry_after_s=0.5))
     assert answer.headers["Retry-After"] == "1"

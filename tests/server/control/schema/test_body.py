@@ -94,7 +94,7 @@ async def test_a_body_that_never_comes_is_not_waited_for() -> None:
 
 
 async def test_a_client_that_leaves_is_no_failure(server: ServerProcess) -> None:
-    """A backend that goes away in the middle of its request harms nobody."""
+    """A backend that leaves in the middle of its request has no effect."""
     parts = urlsplit(server.control)
     _, writer = await asyncio.open_connection(parts.hostname, parts.port)
     writer.write(

@@ -25,12 +25,12 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 def header() -> dict[str, str]:
-    """An Idempotency-Key that nobody has used."""
+    """A new Idempotency-Key."""
     return {"Idempotency-Key": str(uuid4())}
 
 
 def told(answer: httpx.Response) -> tuple[int, Any, str | None]:
-    """Status, body, and whether it was told before."""
+    """Status, body, and whether it is marked as a replay."""
     return answer.status_code, answer.json(), answer.headers.get("Idempotent-Replayed")
 
 
@@ -83,8 +83,8 @@ async def test_retries_at_once_open_one_session(two_nodes: list[httpx.AsyncClien
     assert sum("Idempotent-Replayed" not in answer.headers for answer in answers) == 1
 
 
-async def test_an_event_is_said_once(two_nodes: list[httpx.AsyncClient]) -> None:
-    """A retry gets the same cursor, and nobody hears the event again."""
+async def test_an_event_is_sent_once(two_nodes: list[httpx.AsyncClient]) -> None:
+    """A retry gets the same cursor, and sends no event."""
     first, second = two_nodes
     session = await opened(first, actorId="carol")
     for path in (f"/v1/sessions/{session['id']}/events", "/v1/actors/carol/events"):
@@ -172,7 +172,7 @@ async def test_a_session_is_given_away_once(backend: httpx.AsyncClient) -> None:
     assert (await backend.get(f"/v1/sessions/{guest['id']}")).status_code == 404
 
 
-async def test_what_another_api_key_asked_is_not_told(tmp_path: Path) -> None:
+async def test_a_request_of_another_api_key_is_not_replayed(tmp_path: Path) -> None:
     """Two backends with the same Idempotency-Key do not get each other's sessions."""
     file = tmp_path / "keys.toml"
     file.write_text('[shop]\nkey = "shop"\nscopes = ["sessions"]\n')

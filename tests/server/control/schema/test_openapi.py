@@ -23,7 +23,7 @@ METHODS = {"get", "post", "patch", "delete"}
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def document(stranger: httpx.AsyncClient) -> Any:
-    """The description, which nobody needs a key for."""
+    """The OpenAPI document. It needs no key."""
     answer = await stranger.get("/v1/openapi.json")
     assert answer.status_code == 200
     return answer.json()
@@ -60,7 +60,7 @@ async def test_each_operation_has_a_name_of_its_own(document: Any) -> None:
 
 
 @pytest.mark.long
-async def test_the_server_does_what_it_says() -> None:
+async def test_the_server_does_what_is_described() -> None:
     """
     Requests right and wrong get no status, type or body that is not in the description.
 
