@@ -4,6 +4,7 @@ The connections of this node, and the sessions they are bound to.
 
 import random
 import time
+from dataclasses import replace
 
 from keystay_protocol.events import DEFAULT_PATHS
 from keystay_server.delivery.outbox import Outbox
@@ -43,6 +44,19 @@ class Peer:
         self.has_sent = False
         """Whether it sent a command since its session was last extended."""
         self._pasts: dict[str, Past] | None = None
+
+    def subscribe(self, paths: tuple[str, ...]) -> None:
+        """
+        Subscribe to more paths, or to fewer.
+
+        What came before was not sent by the new ones: as if the bindings had begun now.
+        """
+        if not set(paths) <= set(self.paths):
+            if self.binding is not None:
+                self.binding.since = self.binding.position
+            pasts = self._pasts or {}
+            pasts.update({a: replace(past, since=past.position) for a, past in pasts.items()})
+        self.paths = paths
 
     def past_of(self, actor_id: str) -> Past | None:
         """What the connection was sent of the actor under its last binding."""

@@ -312,6 +312,23 @@ async def test_what_a_client_has_seen_elsewhere_was_not_sent_here(node: MemoryNo
     assert client.wire.cursors() == [newer]
 
 
+async def test_what_came_before_a_subscription_was_not_sent(node: MemoryNode) -> None:
+    """
+    A connection that subscribes to more, and restores with a cursor from before, is not
+    recovered if it missed something by then. What it restores to afterwards, it is.
+    """
+    key, client = await node.open_session(), node.connect()
+    _, before = await client.call("session.restore", key)
+    last = await node.elsewhere.emit_to_actor("alice", "inventory.added", 1)
+    while (await client.call("session.restore", key))[1]["cursor"] < last.cursor:
+        pass
+    await client.call("events.subscribe", ["inventory"])
+    _, result = await client.call("session.restore", key, {"cursor": before["cursor"]})
+    assert (result["recovered"], result["cursor"]) == (False, last.cursor)
+    _, result = await client.call("session.restore", key, {"cursor": last.cursor})
+    assert result["recovered"] is True
+
+
 async def test_what_happened_to_a_session_before_a_move_was_not_sent(node: MemoryNode) -> None:
     """The connection was bound to another one, and moved without a cursor."""
     first, second = await node.open_session(), await node.open_session()

@@ -16,7 +16,7 @@ async def subscribe(context: Context, paths: list[Any]) -> list[str]:
     wanted = tuple(dict.fromkeys((*peer.paths, *_checked(paths))))
     if len(wanted) > MAX_PATHS:
         raise InvalidParams(f"paths: a connection has at most {MAX_PATHS}")
-    peer.paths = wanted
+    peer.subscribe(wanted)
     return list(wanted)
 
 
@@ -24,7 +24,7 @@ async def unsubscribe(context: Context, paths: list[Any]) -> list[str]:
     """Stop to hear what only these paths heard. Returns all subscribed paths."""
     peer = context.peer
     unwanted = _checked(paths)
-    peer.paths = tuple(path for path in peer.paths if path not in unwanted)
+    peer.subscribe(tuple(path for path in peer.paths if path not in unwanted))
     return list(peer.paths)
 
 
