@@ -6,7 +6,7 @@ Clients' commands and backends' requests follow the same rules here.
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import (
@@ -42,6 +42,8 @@ from keystay_server.stores.base import (
 )
 from keystay_server.stores.digest import digest_of
 from keystay_server.stores.idempotency import AlreadyApplied, IdempotencyRecord
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,12 +190,12 @@ class Sessions:
             BadVersion: If it was created with another version of the application.
         """
         actor_id, _ = split_key(key)
-        try:
-            record = await self._store.check(actor_id, digest_of(key))
-        except Expired:
-            if not await self._extended(actor_id, lambda held: held.key == key):
-                raise
-            record = await self._store.check(actor_id, digest_of(key))
+        record = await self._unless_held(
+            actor_id,
+            Expired,  # A key that opens nothing costs no search among those held.
+            lambda held: held.key == key,
+            lambda: self._store.check(actor_id, digest_of(key)),
+        )
         self._check_version(record.version)
         return record
 
@@ -214,12 +216,12 @@ class Sessions:
         if self._rules.version is not None:
             self._check_version(version)
             await self.check(key)
-        try:
-            return await self._store.restore(actor_id, digest_of(key), after)
-        except Expired:
-            if not await self._extended(actor_id, lambda held: held.key == key):
-                raise
-            return await self._store.restore(actor_id, digest_of(key), after)
+        return await self._unless_held(
+            actor_id,
+            Expired,  # A key that opens nothing costs no search among those held.
+            lambda held: held.key == key,
+            lambda: self._store.restore(actor_id, digest_of(key), after),
+        )
 
     async def get(self, session_id: str) -> Record:
         """
@@ -229,12 +231,9 @@ class Sessions:
             NoSession: If there is none.
         """
         actor_id = _actor_of(session_id)
-        try:
-            return await self._store.session(actor_id, session_id)
-        except NoSession:
-            if not await self._extended(actor_id, lambda held: held.session_id == session_id):
-                raise
-            return await self._store.session(actor_id, session_id)
+        return await self._of_live(
+            session_id, lambda: self._store.session(actor_id, session_id)
+        )
 
     async def list_page(
         self, actor_id: str, most: int, after: str | None = None, *, newest: bool = False
@@ -276,7 +275,10 @@ class Sessions:
             None if meta is None else packed_meta(meta),
             None if language is None else checked_language(language),
         )
-        return await self._store.change(_actor_of(session_id), session_id, changes, revision)
+        actor_id = _actor_of(session_id)
+        return await self._of_live(
+            session_id, lambda: self._store.change(actor_id, session_id, changes, revision)
+        )
 
     async def log_out(
         self, actor_id: str, session_id: str, scope: LogoutScope
@@ -287,12 +289,9 @@ class Sessions:
         Raises:
             NoSession: If the session is not live. Nothing is ended.
         """
-        try:
-            return await self._store.end(actor_id, session_id, scope, "loggedOut")
-        except NoSession:
-            if not await self._extended(actor_id, lambda held: held.session_id == session_id):
-                raise
-            return await self._store.end(actor_id, session_id, scope, "loggedOut")
+        return await self._of_live(
+            session_id, lambda: self._store.end(actor_id, session_id, scope, "loggedOut")
+        )
 
     async def revoke(self, session_id: str, reason: str = "revoked") -> list[StoredEvent]:
         """
@@ -304,7 +303,10 @@ class Sessions:
         """
         reason = checked_reason(reason)
         actor_id = _actor_of(session_id)
-        return await self._store.end(actor_id, session_id, LogoutScope.THIS, reason)
+        return await self._of_live(
+            session_id,
+            lambda: self._store.end(actor_id, session_id, LogoutScope.THIS, reason),
+        )
 
     async def revoke_all(self, actor_id: str, reason: str = "revoked") -> list[StoredEvent]:
         """
@@ -355,7 +357,7 @@ class Sessions:
         actor_id = _actor_of(session_id)
         record = _record(idempotency_key, actor_id)
         emitted = Emitted(session_id, checked_event_name(name), packed_data(data), record)
-        return await self._store.emit(actor_id, emitted)
+        return await self._of_live(session_id, lambda: self._store.emit(actor_id, emitted))
 
     async def broadcast(self, name: str, data: object) -> None:
         """
@@ -377,9 +379,31 @@ class Sessions:
         # Not a check, which the embedded store answers from memory.
         await self._store.sessions("nobody", 1)
 
-    async def _extended(self, actor_id: str, is_meant: Callable[[Held], bool]) -> bool:
-        """Extend a session that is held here and seems to be over; return if there is one."""
-        return self._extend_held is not None and await self._extend_held(actor_id, is_meant)
+    async def _of_live(self, session_id: str, operation: Callable[[], Awaitable[T]]) -> T:
+        """Run an operation on the session with this id, which may be held here."""
+        actor_id = _actor_of(session_id)
+        return await self._unless_held(
+            actor_id, NoSession, lambda held: held.session_id == session_id, operation
+        )
+
+    async def _unless_held(
+        self,
+        actor_id: str,
+        over: type[Exception],
+        is_meant: Callable[[Held], bool],
+        operation: Callable[[], Awaitable[T]],
+    ) -> T:
+        """
+        Run an operation on a session; run it again if the session only seems to be over.
+
+        It may be held here, while its extension could not be written for a while.
+        """
+        try:
+            return await operation()
+        except over:
+            if self._extend_held is None or not await self._extend_held(actor_id, is_meant):
+                raise
+            return await operation()
 
     def _has_our_version(self, version: str | None) -> bool:
         ours = self._rules.version

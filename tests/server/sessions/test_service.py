@@ -177,7 +177,11 @@ async def test_a_restore_says_what_was_missed(node: MemoryNode) -> None:
 
 
 @pytest.mark.parametrize(
-    "method", ["check", "restore", "show", "log_out", "restore of a version"]
+    "method",
+    [
+        *("check", "restore", "restore of a version", "get", "log_out"),
+        *("revoke", "update", "emit_to_session"),
+    ],
 )
 async def test_a_held_session_is_not_over_because_it_was_not_extended(
     node: MemoryNode, method: str
@@ -194,11 +198,18 @@ async def test_a_held_session_is_not_over_because_it_was_not_extended(
             assert (await node.sessions.check(key)).expires_at > record.expires_at
         case "restore":
             assert (await node.sessions.restore(key)).record.id == record.id
-        case "show":
+        case "get":
             assert (await node.sessions.get(record.id)).expires_at > record.expires_at
         case "log_out":
             assert len(await node.sessions.log_out("alice", record.id, LogoutScope.ALL)) == 1
             return
+        case "revoke":
+            assert len(await node.sessions.revoke(record.id)) == 1
+            return
+        case "update":
+            await node.sessions.update(record.id, language="fi")
+        case "emit_to_session":
+            await node.sessions.emit_to_session(record.id, "game.move", 1)
         case _:
             versioned = Sessions(
                 node.store, Rules(60, version="2.4.1"), node.expiry.extend_held

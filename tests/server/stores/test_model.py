@@ -234,6 +234,7 @@ class OneActor(RuleBasedStateMachine):
         assert [event.change for event in events] == [
             SessionUnset(other.id, "loggedOut") for other in expected
         ]
+        self.end_overdue([event for event in self.happened() if event not in events])
         self.follows(events)
 
     @rule(session=created, revision=st.none() | st.integers(1, 3), node=st.integers(0, 1))

@@ -141,6 +141,8 @@ class Operations:
         if until is None:
             until = history.load(self.db, now, ending.actor_id).last
         found = self._step_of(ending.actor_id, ending.opened_after, until)
+        # What is overdue ends too: nobody who holds it can extend it afterwards.
+        batch.expire([session for session in found if self._deadline(session) <= now])
         live = [session for session in found if self._deadline(session) > now]
         if ending.scope is LogoutScope.OTHERS:
             live = [session for session in live if session.digest != ending.asking]

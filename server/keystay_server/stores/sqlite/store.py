@@ -193,7 +193,8 @@ class SqliteStore:
             except Unavailable:
                 self._memory.refuse(actor_id, session_id, scope, reason, now)
                 raise
-            events += outcome.events
+            # Overdue sessions have ended as expired, and are not returned.
+            events += [event for event in outcome.events if _reason_of(event) == reason]
         return events
 
     async def change(
@@ -325,3 +326,8 @@ def _in_steps(items: list[T], step: int) -> list[list[T]]:
 
 def _current(left: dict[str, tuple[int, bytes]], now: int) -> dict[str, bytes]:
     return {node: data for node, (until, data) in left.items() if now < until}
+
+
+def _reason_of(event: StoredEvent) -> str:
+    assert isinstance(event.change, SessionUnset)
+    return event.change.reason

@@ -11,6 +11,7 @@ from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import Expired, NoSession, Revoked, SessionEnded, SessionLimit
 from keystay_server.stores.base import (
     END_STEP,
+    Holding,
     NewSession,
     Policy,
     Retention,
@@ -105,6 +106,8 @@ async def test_overdue_sessions_are_no_part_of_a_logout(installation: Installati
     installation.pass_time(10_000)
     events = await store.end("alice", None, LogoutScope.ALL, "revoked")
     assert ends(events) == [(new.id, "revoked") for new in news]
+    # A node that holds one cannot extend it afterwards: whoever logs out everywhere is.
+    await store.touch([Holding("alice", new.digest) for new in over])
     for new in over:
         with pytest.raises(Expired):
             await store.check("alice", new.digest)
