@@ -55,6 +55,7 @@ class Expiry:
         self._counts = counts or Counts()
         # To be extended as soon as the store can.
         self._overdue: set[Binding] = set()
+        self._has_more = False
         self._wake = asyncio.Event()
         self._clocks_apart_s = time.time() - time.monotonic()
         self._running = Background(self._run, "extend and expire sessions")
@@ -101,8 +102,10 @@ class Expiry:
             if time.time() - begun > STOPPED_S:
                 # A session that was not due for extension then may be over by now.
                 await attempt(self._extend, self._running.name)
+            self._has_more = False
             await attempt(self._expire, self._running.name)
-            await self._pause()
+            if not self._has_more:
+                await self._pause()
 
     async def _pause(self) -> None:
         """Wait for the next step; extend meanwhile the sessions that become active."""
@@ -160,12 +163,11 @@ class Expiry:
             self._overdue.difference_update(some)
 
     async def _expire(self) -> None:
-        while True:
-            asked_at = clock()
-            ended = await self._store.expire()
-            for late_ms in ended:
-                self._counts.expiry_late.add(late_ms / 1000)
-            if not ended:
-                self._counts.none_overdue_at = asked_at
-                return
-            await self._send()  # Those noted meanwhile, before more are ended.
+        """End a step of what is over; sessions held here are extended before the next one."""
+        asked_at = clock()
+        ended = await self._store.expire()
+        for late_ms in ended:
+            self._counts.expiry_late.add(late_ms / 1000)
+        self._has_more = bool(ended)
+        if not ended:
+            self._counts.none_overdue_at = asked_at

@@ -250,6 +250,27 @@ async def test_what_is_held_is_extended_before_anything_is_ended(activity: Activ
 
 
 @pytest.mark.parametrize("activity", KEEPING)
+async def test_what_is_held_is_extended_between_the_steps_of_a_backlog(
+    activity: Activity,
+) -> None:
+    """The process was stopped while it ended what had become due while no node was running."""
+    async with running(activity, is_started=False) as node:
+        await node.open_session("bob")
+        pass_time(node, 2.0)
+        client = node.connect()
+        key = await client.login()
+        node.store.hold_answers("expire")
+        node.expiry.start()
+        await node.store.until_done("expire")
+        await client.call("session.list")
+        pass_time(node, 2.0)
+        node.store.deliver_answers("expire")
+        await steps(node)
+        assert await expires_at(node, key) > 0
+        assert len(client.wire.events()) == 1
+
+
+@pytest.mark.parametrize("activity", KEEPING)
 async def test_an_extension_that_was_refused_is_tried_again(activity: Activity) -> None:
     """Until the store takes it, also beyond the deadline, and without another command."""
     async with running(activity) as node:

@@ -133,14 +133,14 @@ class Memory:
                 del self.unwritten[digest]
 
     def refuse(
-        self, actor_id: str, session_id: str | None, scope: LogoutScope, reason: str, now: int
+        self, actor_id: str, session_id: str | None, scope: LogoutScope, reason: str
     ) -> None:
         """Refuse the keys that an `end` was about, as the disk refused to write it."""
         actor = self._actors.get(actor_id)
         for id_, digest in ({} if actor is None else actor.digests).items():
             is_asking = id_ == session_id
             is_meant = scope is LogoutScope.ALL or is_asking is (scope is LogoutScope.THIS)
-            if is_meant and self.records([digest], now):
+            if is_meant and self._not_ended(digest) is not None:
                 self.refused[digest] = reason
 
     def _not_ended(self, digest: bytes) -> Record | None:

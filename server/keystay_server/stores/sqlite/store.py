@@ -191,7 +191,7 @@ class SqliteStore:
             try:
                 outcome, rest = await step
             except Unavailable:
-                self._memory.refuse(actor_id, session_id, scope, reason, now)
+                self._memory.refuse(actor_id, session_id, scope, reason)
                 raise
             # Overdue sessions have ended as expired, and are not returned.
             events += [event for event in outcome.events if _reason_of(event) == reason]
