@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from keystay_protocol.errors import Unavailable
 from keystay_server.control.auth.api_key import directory_beside, read_or_make_api_key
 from keystay_server.control.auth.key_ring import KeyRing, read_keys
 from keystay_server.control.demo.routes import HOME as DEMO
@@ -111,7 +112,7 @@ class App:
         self._reload.start()
         try:
             await self._store.start(self._hub)
-        except StoreError as error:
+        except (StoreError, Unavailable) as error:
             raise ConfigError("store", str(error)) from error
         try:
             self._hub.start()

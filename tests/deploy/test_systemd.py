@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from keystay_server.settings.config import Config
+from keystay_server.settings.errors import EXIT_MISCONFIGURED, EXIT_TEMPORARY
 from keystay_server.settings.sources import load
 from tests.support.deploy.files import DEPLOY, drained_after_s, text
 from tests.support.server.shell import keystay
@@ -32,6 +33,7 @@ def unit() -> dict[str, dict[str, list[str]]]:
 
 
 SERVICE = unit()["Service"]
+UNIT = unit()["Unit"]
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd")
@@ -101,9 +103,15 @@ def test_there_is_time_to_drain() -> None:
 
 
 def test_a_wrong_setting_is_not_tried_again() -> None:
-    """2 is what a server exits with then."""
-    assert SERVICE["RestartPreventExitStatus"] == ["2"]
+    """The server exits with 2 then, and no other code prevents a restart."""
+    assert SERVICE["RestartPreventExitStatus"] == [str(EXIT_MISCONFIGURED)]
     assert SERVICE["Restart"] == ["on-failure"]
+
+
+def test_a_server_that_cannot_start_yet_is_started_again_and_again() -> None:
+    """systemd would give up after five starts in ten seconds."""
+    assert UNIT["StartLimitIntervalSec"] == ["0"]
+    assert EXIT_TEMPORARY != EXIT_MISCONFIGURED
 
 
 def test_it_is_started_once_it_says_so() -> None:

@@ -30,7 +30,7 @@ _ALIASES = {"feed": ["watch"]}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return the exit code: 0 done, 1 refused, 2 misused or misconfigured."""
+    """Run the command; return the exit code: 0, 1 refused, 2 misused, 75 try again later."""
     options = _parser().parse_args(arguments)
     try:
         code: int = options.run(options)
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except ConfigError as error:
         print(f"keystay: {error}", file=sys.stderr)
-        return 2
+        return error.exit_code
     except KeyboardInterrupt:
         return 128 + signal.SIGINT  # The convention of shells.
     except BrokenPipeError:

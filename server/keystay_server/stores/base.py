@@ -482,6 +482,10 @@ class StoreError(Exception):
     """The store cannot work as configured. The text says what to do, for an operator."""
 
 
+class StoreNotReady(StoreError):
+    """The store cannot work now, and may be able to later, as configured."""
+
+
 class NoFeed(Exception):
     """This installation keeps no feed."""
 

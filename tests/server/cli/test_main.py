@@ -343,19 +343,3 @@ async def test_a_wrong_setting_is_one_line_and_2(
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"keystay: {why}")
     assert done.stderr.count("\n") == 1
-
-
-@pytest.mark.parametrize("port", ["listen", "control"])
-async def test_an_address_in_use_is_named(port: str) -> None:
-    """An address in use is a configuration error, for either port."""
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        taken = f"127.0.0.1:{other.getsockname()[1]}"
-        addresses = {"listen": "127.0.0.1:0", "control": "127.0.0.1:0", port: taken}
-        done = in_a_process(
-            *("serve", "--store", "memory://"),
-            *("--listen", addresses["listen"], "--control", addresses["control"]),
-            env={"KEYSTAY_API_KEY": "x"},
-        )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"keystay: {port}: {taken}: ")
-    assert done.stderr.count("\n") == 1

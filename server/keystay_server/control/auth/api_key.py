@@ -71,8 +71,12 @@ def is_short(key: str) -> bool:
 def _create(path: Path) -> str:
     key = PREFIX + secrets.token_urlsafe(32)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(f"{key}\n")
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(f"{key}\n")
+    except OSError:
+        path.unlink()  # An empty file would be an invalid key at the next start.
+        raise
     return key
 
 

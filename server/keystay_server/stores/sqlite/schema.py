@@ -2,10 +2,24 @@
 The tables, and how an older file becomes a newer one.
 """
 
+import errno
 import os
 import sqlite3
 
-from keystay_server.stores.base import StoreError
+from keystay_server.stores.base import StoreError, StoreNotReady
+
+_TEMPORARY_ERRORS = frozenset(
+    {
+        *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL),
+        *(sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM),
+    }
+)
+_TEMPORARY_OS_ERRORS = frozenset(
+    {
+        *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
+        *(errno.EMFILE, errno.ENFILE, errno.ENOMEM),
+    }
+)
 
 APPLICATION_ID = 0x4B535459  # "KSTY": tells a file of ours from any other database.
 
@@ -106,8 +120,9 @@ def connect(path: str) -> sqlite3.Connection:
     survives a killed process and a power loss.
 
     Raises:
-        StoreError: If the file is held by another process, is not ours, was
-            made by a newer version, or cannot be opened.
+        StoreNotReady: If the file is held by another process, or the disk is full.
+        StoreError: If the file is not ours, was made by a newer version, or
+            cannot be opened.
     """
     try:
         if path != ":memory:":
@@ -115,7 +130,9 @@ def connect(path: str) -> sqlite3.Connection:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         db = sqlite3.connect(path, timeout=0.5, isolation_level=None)
     except (OSError, sqlite3.Error, ValueError) as error:
-        raise StoreError(f"{path} cannot be opened: {error}") from error
+        is_temporary = isinstance(error, OSError) and error.errno in _TEMPORARY_OS_ERRORS
+        kind = StoreNotReady if is_temporary else StoreError
+        raise kind(f"{path} cannot be opened: {error}") from error
     try:
         db.execute("PRAGMA locking_mode = EXCLUSIVE")
         db.execute("PRAGMA journal_mode = WAL")
@@ -125,7 +142,7 @@ def connect(path: str) -> sqlite3.Connection:
         db.close()
         if isinstance(error, StoreError):
             raise
-        raise StoreError(_explain(error, path)) from error
+        raise _explained(error, path) from error
     return db
 
 
@@ -149,7 +166,10 @@ def _migrate(db: sqlite3.Connection, path: str) -> None:
     db.execute("COMMIT")
 
 
-def _explain(error: sqlite3.Error, path: str) -> str:
-    if "locked" in str(error):
-        return f"{path} is held by another process"
-    return f"{path} cannot be used: {error}"
+def _explained(error: sqlite3.Error, path: str) -> StoreError:
+    # The low byte is the primary code; an error of the module itself has none.
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return StoreNotReady(f"{path} is held by another process")
+    kind = StoreNotReady if code in _TEMPORARY_ERRORS else StoreError
+    return kind(f"{path} cannot be used: {error}")

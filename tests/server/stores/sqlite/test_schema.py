@@ -130,14 +130,14 @@ async def test_a_url_names_the_file() -> None:
 
 
 async def test_a_second_server_on_the_file_stops(path: Path) -> None:
-    """It exits with 2 and one line; the first one serves on."""
+    """It exits with 75 and one line; the first one serves on."""
     store = f"sqlite:///{path}"
     async with serving("--store", store) as server, connected(server.url) as client:
         command = [sys.executable, "-m", "keystay_server.cli", "serve", "--store", store]
         second = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE)
         async with asyncio.timeout(10):
             out, err = await second.communicate()
-        assert (second.returncode, out) == (2, b"")
+        assert (second.returncode, out) == (75, b"")
         assert err.decode() == f"keystay: store: {path} is held by another process\n"
         assert await client.login()
 
