@@ -8,6 +8,7 @@ from http import HTTPStatus
 
 from keystay_protocol import __version__
 from keystay_server.control.http.problems import MEDIA_TYPE
+from keystay_server.control.schema.examples import EXAMPLES
 from keystay_server.control.schema.idempotency import PARAMETER
 from keystay_server.control.schema.json_schema import NUMBER, TEXT, WHOLE, Field, Schema, Shape
 from keystay_server.control.schema.operation import Operation, ResponseSpec
@@ -52,7 +53,10 @@ def describe(operations: Iterable[Operation]) -> Schema:
         },
         "paths": paths,
         "components": {
-            "schemas": shapes,
+            "schemas": {
+                name: {**schema, "examples": [EXAMPLES[name]]} if name in EXAMPLES else schema
+                for name, schema in shapes.items()
+            },
             "securitySchemes": {
                 "apiKey": {
                     "type": "http",

@@ -53,6 +53,14 @@ async def test_it_is_openapi_3_1(document: Any) -> None:
         )
 
 
+async def test_each_schema_has_an_example(document: Any) -> None:
+    """It is one of what it describes, and whoever reads the document sees it."""
+    for name, described in document["components"]["schemas"].items():
+        [example] = described["examples"]
+        reference = {"$ref": f"#/components/schemas/{name}"}
+        jsonschema_rs.validate(schema(document, reference), example)
+
+
 async def test_each_operation_has_a_name_of_its_own(document: Any) -> None:
     """Generated clients have a method for each."""
     names = [operation["operationId"] for _, _, operation in operations(document)]
