@@ -35,7 +35,7 @@ from keystay_server.node.tls import Certificate
 from keystay_server.sessions.expiry import Activity, Expiry
 from keystay_server.sessions.policy import Rules, parse_policy
 from keystay_server.sessions.service import Sessions
-from keystay_server.settings.addresses import parse_address
+from keystay_server.settings.addresses import is_loopback, parse_address
 from keystay_server.settings.config import Config
 from keystay_server.settings.errors import ConfigError
 from keystay_server.settings.masking import without_secrets
@@ -168,6 +168,7 @@ class App:
             log.info("the demo is at %s", control + DEMO)
         # Not before: a server that cannot start writes one line.
         keys.warn_of_short()
+        _warn_of_dev(config)
         return {
             "event": "ready",
             "listen": listen,
@@ -175,6 +176,12 @@ class App:
             "store": without_secrets(config.store),
             "pid": os.getpid(),
         }
+
+
+def _warn_of_dev(config: Config) -> None:
+    host, _ = parse_address("listen", config.listen)
+    if config.dev and not is_loopback(host):
+        log.warning("dev: whoever reaches %s can log in as any actor", config.listen)
 
 
 async def _open(name: str, address: str, start: Callable[[str, int], Awaitable[int]]) -> str:

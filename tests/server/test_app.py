@@ -2,8 +2,10 @@
 A configured server: each setting takes effect.
 """
 
+import asyncio
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import jwt
 import pytest
@@ -13,7 +15,7 @@ from keystay_server.settings.errors import ConfigError
 from keystay_server.settings.sources import load
 from tests.support.raw_client import connected
 from tests.support.server.flood import raw
-from tests.support.server.raw_peer import BINARY, command, frame, request
+from tests.support.server.raw_peer import BINARY, command, dialled, frame, request
 from tests.support.server_process import serving
 
 SECRET = "a shared secret of 32 bytes, and more"
@@ -67,6 +69,39 @@ async def test_settings_reach_the_client_port(tmp_path: Path) -> None:
             assert (await client.call("session.login", "jwt", token + "x"))[0] == "loginFailed"
             error, result = await client.call("session.login", "jwt", token)
             assert (error, result["session"]["actorId"]) == (None, "alice")
+
+
+async def test_dev_accepts_no_page_of_another_name_for_this_machine(tmp_path: Path) -> None:
+    """DNS rebinding: its Origin is the Host that it connects to, and nothing but a name."""
+    log = tmp_path / "log"
+    async with serving(dev=True, log=log) as server:
+        host = f"evil.example:{urlsplit(server.url).port}"
+        async with raw(server, with_handshake=False) as peer:
+            answer = await peer.handshake(request(Host=host, Origin=f"http://{host}"))
+            assert answer.status == 403
+        async with raw(server, with_handshake=False) as peer:
+            assert (await peer.handshake(request(Host=host))).status == 101
+    assert "Host evil.example is not loopback" in log.read_text()
+    assert "can log in as any actor" not in log.read_text()
+
+
+async def test_any_address_of_ipv6_serves_both_families_on_both_ports(tmp_path: Path) -> None:
+    """Dual stack; IPv4 clients are logged by their own address. `dev` warns of it."""
+    log = tmp_path / "log"
+    flags = ("--listen", "[::]:0", "--control", "[::]:0", "--control-insecure")
+    async with serving(*flags, dev=True, log=log) as server:
+        client_port, control_port = (urlsplit(url).port for url in (server.url, server.control))
+        assert client_port
+        for host in ("127.0.0.1", "::1"):
+            async with dialled(host, client_port) as peer:
+                assert (await peer.handshake()).status == 101
+            reader, writer = await asyncio.open_connection(host, control_port)
+            writer.write(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+            writer.close()
+    lines = log.read_text()
+    assert "connection opened address=127.0.0.1" in lines
+    assert "dev: whoever reaches [::]:0 can log in as any actor" in lines
 
 
 async def test_dev_accepts_pages_of_this_machine() -> None:

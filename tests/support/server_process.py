@@ -9,7 +9,7 @@ import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,13 +58,13 @@ class ServerProcess:
 
 @asynccontextmanager
 async def serving(
-    *flags: str, env: dict[str, str] | None = None, dev: bool = True
+    *flags: str, env: dict[str, str] | None = None, dev: bool = True, log: Path | None = None
 ) -> AsyncIterator[ServerProcess]:
     """
     Run `keystay serve` with these flags on free ports; kill it at the end if it still runs.
 
-    Without `--store` among the flags it keeps sessions in memory. Its log goes
-    to this process's standard error, which pytest shows when a test fails.
+    Without `--store` among the flags it keeps sessions in memory. Its log goes to the file
+    `log`, or to this process's standard error, which pytest shows when a test fails.
     """
     defaults = {"--listen": "127.0.0.1:0", "--control": "127.0.0.1:0", "--store": "memory://"}
     command = [sys.executable, "-m", "keystay_server.cli", "serve", *flags]
@@ -73,11 +73,14 @@ async def serving(
             command += [flag, value]
     if dev:
         command.append("--dev")
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdout=PIPE,
-        env={**os.environ, "KEYSTAY_API_KEY": "test-api-key", **(env or {})},
-    )
+    with ExitStack() as stack:
+        stderr = None if log is None else stack.enter_context(log.open("wb"))
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdout=PIPE,
+            stderr=stderr,
+            env={**os.environ, "KEYSTAY_API_KEY": "test-api-key", **(env or {})},
+        )
     try:
         async with asyncio.timeout(START_S):
             assert process.stdout is not None

@@ -31,6 +31,7 @@ from keystay_server.control.http.idle_connections import IdleConnections
 from keystay_server.delivery.hub import Hub
 from keystay_server.feed.subscriptions import Feed
 from keystay_server.node.directory import ConnectionDirectory
+from keystay_server.node.listening import listening_sockets
 from keystay_server.sessions.service import Sessions
 
 MAX_CONNECTIONS = 1024
@@ -95,7 +96,7 @@ class ControlServer:
         Raises:
             OSError: If the address cannot be listened on.
         """
-        listening = await _listening_socket(host, port)
+        sockets = await listening_sockets(host, port)
         tickets = make_tickets(keys)
         wrong_keys = WrongKeys()  # One for all: its limits are those of the node.
         pages: list[BaseRoute] = [*make_pages(tickets, wrong_keys)]
@@ -112,11 +113,9 @@ class ControlServer:
         config.load()
         config.ssl = tls
         self._uvicorn = _Uvicorn(config)
-        self._serving = asyncio.create_task(
-            self._uvicorn.serve([listening]), name="control port"
-        )
+        self._serving = asyncio.create_task(self._uvicorn.serve(sockets), name="control port")
         await self._uvicorn.is_open(self._serving)
-        chosen: int = listening.getsockname()[1]
+        chosen: int = sockets[0].getsockname()[1]
         return chosen
 
     def drain(self) -> None:
@@ -188,11 +187,3 @@ def _configured(api: ASGIApp, drain_s: float) -> uvicorn.Config:
         timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=math.ceil(drain_s),
     )
-
-
-async def _listening_socket(host: str, port: int) -> socket.socket:
-    # One address, even if the host has several: port 0 would choose a port for each.
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    family, _, _, _, address = found[0]
-    return socket.create_server(address, family=family)

@@ -19,10 +19,10 @@ from keystay_server.gateway.opening import Opening
 from keystay_server.gateway.origin_policy import OriginPolicy
 from keystay_server.gateway.refusals import RefusalRecorder
 from keystay_server.gateway.websocket import WebSocket
+from keystay_server.node.listening import BACKLOG, listening_sockets
 
 log = logging.getLogger("keystay.listener")
 
-BACKLOG = 4096
 CHECK_EVERY_S = 0.5
 CHECK_AT_ONCE = 1000
 RECONNECT_SPREAD_S = 5.0
@@ -43,7 +43,7 @@ class Listener:
         self._websockets: set[WebSocket] = set()
         self._is_empty = asyncio.Event()
         self._is_empty.set()
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._checking: asyncio.Task[None] | None = None
 
     async def start(self, host: str, port: int, tls: ssl.SSLContext | None) -> int:
@@ -51,19 +51,22 @@ class Listener:
         Listen; return the port, which the system chose if 0 was given.
 
         Raises:
-            OSError: If the address cannot be listened on.
+            OSError: If the host has no address, or one of them cannot be listened on.
         """
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: Opening(self, loop),
-            host,
-            port,
-            ssl=tls,
-            backlog=BACKLOG,
-            ssl_handshake_timeout=self.timings.handshake_s if tls else None,
-        )
+        sockets = await listening_sockets(host, port)
+        self._servers = [
+            await loop.create_server(
+                lambda: Opening(self, loop),
+                sock=each,
+                ssl=tls,
+                backlog=BACKLOG,
+                ssl_handshake_timeout=self.timings.handshake_s if tls else None,
+            )
+            for each in sockets
+        ]
         self._checking = asyncio.create_task(self._check_forever(), name="check connections")
-        chosen: int = self._server.sockets[0].getsockname()[1]
+        chosen: int = sockets[0].getsockname()[1]
         return chosen
 
     async def stop(self, drain_s: float) -> None:
@@ -73,8 +76,8 @@ class Listener:
         Args:
             drain_s: How long the commands under way may take.
         """
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         for opening in self._openings:
             opening.is_draining = True
         for websocket in list(self._websockets):

@@ -34,10 +34,11 @@ class Config:
     """The settings, checked. Times are in seconds; where it says so, 0 stands for no limit."""
 
     listen: str = _setting(
-        "127.0.0.1:8330", "where clients connect, HOST:PORT; port 0: any free"
+        "127.0.0.1:8330", "where clients connect, HOST:PORT ([::]: IPv4 too); port 0: any free"
     )
     control: str = _setting(
-        "127.0.0.1:8331", "where backends connect, HOST:PORT; port 0: any free"
+        "127.0.0.1:8331",
+        "where backends connect, HOST:PORT; [::] is IPv4 too; port 0: any free",
     )
     control_insecure: bool = _setting(
         False, "let backends connect from other machines, in clear text"

@@ -31,7 +31,8 @@ def test_a_user_in_an_address_is_not_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["localhost", "app.LOCALHOST", "127.0.0.1", "127.8.9.1", "::1"]
+    "host",
+    ["localhost", "app.LOCALHOST", "127.0.0.1", "127.8.9.1", "::1", "::ffff:127.0.0.1"],
 )
 def test_loopback_is_this_machine(host: str) -> None:
     """Names under `localhost`, and the addresses of loopback."""
