@@ -442,3 +442,81 @@ async def test_the_keyboard_reaches_everything(
     await expect(page.get_by_role("dialog")).to_have_count(0)
     await expect(end).to_be_focused()
     assert (await backend.get(f"/v1/sessions/{session['id']}")).status_code == 200
+
+
+async def test_hundreds_of_sessions_are_all_reachable(
+    page: Page, server: ServerProcess, backend: httpx.AsyncClient
+) -> None:
+    """A page shows the oldest hundred, and more on demand; a new one appears by itself."""
+    sessions = [await opened(backend, "crowd") for _ in range(230)]
+    await log_in(page, server, "/#/actors/crowd")
+    cards = page.get_by_role("list", name="Live sessions").get_by_role("heading")
+    await expect(cards).to_have_count(100)
+    new = await opened(backend, "crowd")
+    await expect(card(page, new)).to_be_visible()
+    await page.get_by_role("button", name="Show 100 more").click()
+    await expect(cards).to_have_count(201)
+    await page.get_by_role("button", name="Show 100 more").click()
+    await expect(cards).to_have_count(231)
+    await expect(card(page, sessions[-1])).to_be_visible()
+    await expect(page.get_by_role("button", name="Show 100 more")).to_be_hidden()
+
+
+async def test_a_session_is_found_by_its_id(
+    page: Page, server: ServerProcess, backend: httpx.AsyncClient
+) -> None:
+    """Wherever it is among hundreds: it is the first card, and has the focus."""
+    sessions = [await opened(backend, "haystack") for _ in range(120)]
+    await log_in(page, server)
+    await find(page, sessions[-1]["id"])
+    heading = page.get_by_role("list", name="Live sessions").get_by_role("heading").first
+    await expect(heading).to_have_text(sessions[-1]["id"].rpartition(".")[2])
+    await expect(heading).to_be_focused()
+
+
+async def test_an_operator_changes_meta(
+    page: Page, server: ServerProcess, backend: httpx.AsyncClient
+) -> None:
+    """What is not JSON is refused beside the field; what is arrives at the client."""
+    session = await opened(backend, "player:11", meta={"role": "guest"})
+    async with connected(server.url) as client:
+        await hold(client, session)
+        await log_in(page, server, "/#/actors/player%3A11")
+        await card(page, session).get_by_role("button", name="Change the meta").click()
+        field = page.get_by_role("dialog").get_by_label("Meta, as JSON")
+        await expect(field).to_have_value(re.compile("guest"))
+        await field.fill("{")
+        await page.get_by_role("dialog").get_by_role("button", name="Change meta").click()
+        await expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text(
+            "not JSON"
+        )
+        await expect(field).to_be_focused()
+        await field.fill('{"role": "captain"}')
+        await page.get_by_role("dialog").get_by_role("button", name="Change meta").click()
+        name, data, _ = await client.event()
+        assert (name, data["meta"]) == ("session.set", {"role": "captain"})
+        await expect(card(page, session)).to_contain_text("captain")
+
+
+async def test_the_overview_shows_what_happens_and_broadcasts(
+    page: Page, server: ServerProcess, backend: httpx.AsyncClient
+) -> None:
+    """Sessions of all actors appear as they come and go; an event goes to everybody."""
+    await log_in(page, server)
+    activity = page.get_by_role("region", name="Activity")
+    await expect(page.locator("#activity-state")).to_have_text("live")
+    session = await opened(backend, "player:12")
+    first = activity.get_by_role("listitem").first
+    await expect(first).to_contain_text("player:12")
+    await expect(first).to_contain_text("created")
+    async with connected(server.url) as client:
+        await hold(client, session, "news")
+        await page.get_by_role("button", name="Broadcast").click()
+        dialog = page.get_by_role("dialog")
+        await dialog.get_by_label("Name").fill("news.flash")
+        await dialog.get_by_role("button", name="Send event").click()
+        assert (await client.event())[0] == "news.flash"
+    await first.get_by_role("link", name="player:12").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("player:12")
+    await card(page, session).get_by_role("button", name="Send an event").click()
+    await expect(page.get_by_role("dialog").get_by_label("Name")).to_have_value("")

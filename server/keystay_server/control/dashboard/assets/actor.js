@@ -1,7 +1,7 @@
 // One actor: its sessions, who holds them, what happens to them, and what can be done about it.
 
-import { ask, ofActor, serverNow } from "./api.js";
-import { confirmEnd, writeEvent } from "./dialogs.js";
+import { ask, ofActor, ofSession, Refused, serverNow } from "./api.js";
+import { changeMeta, confirmEnd, writeEvent } from "./dialogs.js";
 import { announce, el, say } from "./element.js";
 import { follow } from "./feed.js";
 import { shortId } from "./format.js";
@@ -13,11 +13,16 @@ const SESSIONS_EVERY_MS = 2000;
 const WITHOUT_FEED_MS = 1000;
 const CONNECTIONS_EVERY_MS = 2000;
 const SETTLE_MS = 60;
+const PAGE = 100;
+const MAX_SINGLES = 20;
 
 /** The view of an actor; it is live from `open` to `close`. */
 export class ActorView {
-  constructor(actorId) {
+  constructor(actorId, sessionId = "") {
     this.actorId = actorId;
+    this.pages = 1;
+    // Sessions that are shown although they are on none of the pages shown, newest last.
+    this.singles = new Set();
     this.leaving = new AbortController();
     this.cards = new Map();
     this.known = null;
@@ -34,7 +39,13 @@ export class ActorView {
       { type: "button", class: "danger-quiet", disabled: true, onclick: () => this.#endAll() },
       "End all…",
     );
+    this.more = el(
+      "button",
+      { type: "button", hidden: true, onclick: () => this.#showMore() },
+      `Show ${PAGE} more`,
+    );
     this.root = this.#layout();
+    this.find(sessionId);
   }
 
   #layout() {
@@ -73,6 +84,7 @@ export class ActorView {
           el("div", { class: "section-head" }, el("h2", { id: "sessions-title" }, "Sessions")),
           this.empty,
           this.list,
+          this.more,
         ),
         el(
           "section",
@@ -111,6 +123,14 @@ export class ActorView {
     clearInterval(this.ticking);
   }
 
+  /** Show one session first, wherever it is among hundreds. */
+  find(sessionId) {
+    this.found = sessionId;
+    if (!sessionId) return;
+    this.#single(sessionId);
+    if (this.known) this.#refresh();
+  }
+
   // What is.
 
   async #keepUp() {
@@ -135,14 +155,57 @@ export class ActorView {
   async #refresh() {
     const { signal } = this.leaving;
     try {
-      const { sessions, next } = await ask("GET", ofActor(this.actorId, "sessions"), { signal });
+      const { sessions, next } = await this.#readPages(signal);
+      const listed = new Set(sessions.map(({ id }) => id));
+      const singles = await this.#readSingles(listed, signal);
       if (signal.aborted) return;
       this.notice.hidden = true;
-      this.hasMore = Boolean(next); // Of hundreds, the first page is enough to look at.
-      this.#show(sessions);
+      this.hasMore = Boolean(next);
+      this.more.hidden = !this.hasMore;
+      this.#show([...sessions, ...singles]);
     } catch (error) {
       if (!signal.aborted) this.#complain(error);
     }
+  }
+
+  async #readPages(signal) {
+    const sessions = [];
+    let next = null;
+    for (let page = 0; page < this.pages && (page === 0 || next); page++) {
+      const after = next ? `&after=${encodeURIComponent(next)}` : "";
+      const path = `${ofActor(this.actorId, "sessions")}?limit=${PAGE}${after}`;
+      const answer = await ask("GET", path, { signal });
+      sessions.push(...answer.sessions);
+      next = answer.next;
+    }
+    return { sessions, next };
+  }
+
+  /** Read those that are shown by themselves, unless a page has them; drop those that ended. */
+  async #readSingles(listed, signal) {
+    const sessions = [];
+    for (const id of [...this.singles].filter((each) => !listed.has(each))) {
+      try {
+        sessions.push(await ask("GET", ofSession(id), { signal }));
+      } catch (error) {
+        if (!(error instanceof Refused) || error.status !== 404) throw error;
+        this.singles.delete(id);
+      }
+    }
+    return sessions;
+  }
+
+  #single(id) {
+    this.singles.delete(id);
+    this.singles.add(id);
+    if (this.singles.size > MAX_SINGLES) this.singles.delete(this.singles.values().next().value);
+  }
+
+  async #showMore() {
+    this.pages += 1;
+    this.more.disabled = true;
+    await this.#refresh();
+    this.more.disabled = false;
   }
 
   async #refreshConnections() {
@@ -167,6 +230,7 @@ export class ActorView {
       else this.#addCard(session);
     }
     if (before && !this.followed) this.#logDifference(before);
+    this.#showFound();
     this.endAll.disabled = sessions.length === 0;
     this.empty.hidden = sessions.length > 0;
     this.empty.replaceChildren(
@@ -180,14 +244,26 @@ export class ActorView {
     this.#summarize();
   }
 
+  #showFound() {
+    const card = this.cards.get(this.found);
+    if (!card) return;
+    this.found = "";
+    this.cards.forEach((each) => each.root.classList.toggle("found", each === card));
+    this.list.prepend(card.root);
+    card.title.focus();
+  }
+
   #addCard(session) {
     const card = new SessionCard(session, {
       onEnd: (which) => this.#end(which),
       onEmit: (which) => this.#emit({ session: which }),
+      onMeta: (which) => this.#changeMeta(which),
     });
     if (this.connections) card.updateConnections(this.connections);
     this.cards.set(session.id, card);
-    this.list.append(card.root);
+    // New ones first, where one looks; what was there when the page opened is in its order.
+    if (this.summarized) this.list.prepend(card.root);
+    else this.list.append(card.root);
   }
 
   #remove(id, card) {
@@ -203,9 +279,10 @@ export class ActorView {
     const connections = (this.connections ?? []).filter(({ sessionId }) =>
       this.known.has(sessionId),
     ).length;
+    this.summarized = true;
     const words = [
       sessions === 1 ? "1 session" : sessions ? `${sessions} sessions` : "Not logged in",
-      ...(this.hasMore ? ["the oldest of more"] : []),
+      ...(this.hasMore ? ["and more"] : []),
     ];
     if (sessions && this.connections)
       words.push(connections === 1 ? "1 connection" : `${connections} connections`);
@@ -243,8 +320,9 @@ export class ActorView {
       const isNew = !this.known?.has(data.session.id);
       this.log.add(name, data.at, {
         sessionId: data.session.id,
-        more: isNew ? "opened" : "restored or changed",
+        more: isNew ? "created" : "changed",
       });
+      if (isNew) this.#single(data.session.id);
     } else if (name === "session.unset") this.#hasEnded(data.at, data.id, data.reason);
     else if (name === "feed.lost")
       this.log.add(name, serverNow(), { more: "some events may be missing here" });
@@ -276,7 +354,7 @@ export class ActorView {
     }
     for (const [id, session] of this.known) {
       const old = before.get(id);
-      if (!old) this.log.add("session.set", session.createdAt, { sessionId: id, more: "opened" });
+      if (!old) this.log.add("session.set", session.createdAt, { sessionId: id, more: "created" });
       else if (old.revision !== session.revision)
         this.log.add("session.set", serverNow(), { sessionId: id, more: "changed" });
     }
@@ -299,6 +377,10 @@ export class ActorView {
     };
     const reason = await confirmEnd({ actorId: this.actorId, ...what, onReason });
     if (reason !== null) await this.#refresh();
+  }
+
+  async #changeMeta(session) {
+    if (await changeMeta(session)) await this.#refresh();
   }
 
   async #emit(target) {

@@ -1,24 +1,26 @@
 // The page: what its address shows, the search, and the way out.
 
+import { Activity } from "./activity.js";
 import { ActorView } from "./actor.js";
 import { request } from "./api.js";
 import { say } from "./element.js";
 import { Overview } from "./overview.js";
-import { soughtActor } from "./search.js";
-
-const ACTOR = "#/actors/";
+import { addressOf, placeOf, soughtActor, soughtSession } from "./search.js";
 
 const overview = document.getElementById("overview");
 const place = document.getElementById("actor");
 const search = document.getElementById("find-actor");
+const activity = new Activity();
 let view = null;
 
 function route() {
-  const actorId = location.hash.startsWith(ACTOR) ? decoded(location.hash.slice(ACTOR.length)) : "";
-  if (view && view.actorId === actorId) return;
+  const { actorId, sessionId } = placeOf(location.hash);
+  if (view && view.actorId === actorId) return view.find(sessionId);
   view?.close();
-  view = actorId ? new ActorView(actorId) : null;
+  view = actorId ? new ActorView(actorId, sessionId) : null;
   overview.hidden = view !== null;
+  if (view) activity.close();
+  else activity.open();
   place.hidden = view === null;
   place.replaceChildren(...(view ? [view.root] : []));
   document.title = view ? `${actorId} · Keystay` : "Keystay";
@@ -28,20 +30,12 @@ function route() {
   scrollTo(0, 0);
 }
 
-function decoded(text) {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
-}
-
 const find = document.getElementById("find");
 find.addEventListener("submit", (event) => {
   event.preventDefault();
-  const actorId = soughtActor(search.value);
+  const [actorId, sessionId] = [soughtActor(search.value), soughtSession(search.value)];
   search.value = actorId;
-  if (actorId) location.hash = ACTOR + encodeURIComponent(actorId);
+  if (actorId) location.hash = addressOf(actorId, sessionId);
 });
 
 // Not before it works: the browser would send the form in its own way.

@@ -60,7 +60,7 @@ export class Chart {
     this.root = el(
       "article",
       { class: "panel chart-card" },
-      el("h3", {}, title),
+      el("h2", {}, title),
       el(
         "p",
         { class: "chart-now" },

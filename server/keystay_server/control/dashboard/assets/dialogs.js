@@ -1,8 +1,11 @@
-// What is asked before something is done: the two dialogs.
+// The dialogs: end sessions, send an event, change meta.
 
 import { ask, ofActor, ofSession } from "./api.js";
 import { say } from "./element.js";
 import { shortId } from "./format.js";
+
+const BROADCAST = "/v1/events";
+let lastPath = null;
 
 const byId = (id) => document.getElementById(id);
 
@@ -38,21 +41,41 @@ export function confirmEnd({ actorId, session = null, count = 0, onReason }) {
   });
 }
 
-/** Ask for an event, and send it; return its name, or null if it was not sent. */
-export function writeEvent({ actorId, session = null }) {
-  say(
-    byId("emit-what"),
-    session
-      ? `To the connections of session ${shortId(session.id)}.`
-      : `To all sessions of ${actorId}; who is away hears it when they come back.`,
-  );
-  const name = byId("emit-name");
+/**
+ * Ask for an event, and send it; return its name, or null if it was not sent. It goes to a session,
+ * to all sessions of an actor, or without either to every connection.
+ */
+export function writeEvent({ actorId = null, session = null } = {}) {
+  const [what, path] = session
+    ? [`To the connections of session ${shortId(session.id)}.`, ofSession(session.id, "/events")]
+    : actorId !== null
+      ? [
+          `To all sessions of ${actorId}; clients that are away get it when they come back.`,
+          ofActor(actorId, "events"),
+        ]
+      : ["To every connection that is subscribed to it now.", BROADCAST];
+  say(byId("emit-what"), what);
+  const [name, data] = [byId("emit-name"), byId("emit-data")];
+  if (path !== lastPath) [name.value, data.value] = ["", ""]; // It was meant for another target.
+  lastPath = path;
   return opened("emit", name, async () => {
-    const data = parsed(byId("emit-data").value);
-    const path = session ? ofSession(session.id, "/events") : ofActor(actorId, "events");
-    await ask("POST", path, { body: { name: name.value.trim(), data } });
+    const body = { name: name.value.trim(), data: parsed(data) };
+    await ask("POST", path, { body });
     return name.value.trim();
   });
+}
+
+/** Ask for new meta of a session, and change it; return whether that was done. */
+export async function changeMeta(session) {
+  say(byId("meta-what"), `Of session ${shortId(session.id)}. Its clients get it at once.`);
+  const data = byId("meta-data");
+  data.value = JSON.stringify(session.meta, null, 2);
+  const changed = await opened("meta", data, async () => {
+    const body = { meta: parsed(data) ?? {}, revision: session.revision };
+    await ask("PATCH", ofSession(session.id), { body });
+    return true;
+  });
+  return changed === true;
 }
 
 /** Show a dialog until what it is for was done, or it is closed. What goes wrong is said in it. */
@@ -71,7 +94,7 @@ function opened(kind, first, act) {
         dialog.close();
       } catch (problem) {
         say(error, problem.message);
-        first.focus();
+        (problem.field ?? first).focus();
       } finally {
         submit.disabled = false;
       }
@@ -88,11 +111,12 @@ function opened(kind, first, act) {
   });
 }
 
-function parsed(text) {
-  if (!text.trim()) return null;
+/** The value of a field that holds JSON; an error names the field, which gets the focus. */
+function parsed(field) {
+  if (!field.value.trim()) return null;
   try {
-    return JSON.parse(text);
+    return JSON.parse(field.value);
   } catch (error) {
-    throw new Error(`This is not JSON: ${error.message}`);
+    throw Object.assign(new Error(`This is not JSON: ${error.message}`), { field });
   }
 }

@@ -37,7 +37,7 @@ export function eventReader(onEvent, onId = () => {}) {
 }
 
 /**
- * Follow what happens to an actor's sessions until the signal aborts.
+ * Follow what happens to the sessions of an actor (null: of all) until the signal aborts.
  *
  * A page that is not seen lets go, and catches up later: a browser has six connections to a server,
  * for all of its pages.
@@ -80,10 +80,8 @@ export async function follow(actorId, { onState, onEvent, signal }) {
 
 async function readOnce(actorId, last, signal, { opened, at, event }) {
   const headers = { Accept: "text/event-stream", ...(last && { "Last-Event-ID": last }) };
-  const answer = await request("GET", `/v1/feed?actor=${encodeURIComponent(actorId)}`, {
-    headers,
-    signal,
-  });
+  const path = "/v1/feed" + (actorId === null ? "" : `?actor=${encodeURIComponent(actorId)}`);
+  const answer = await request("GET", path, { headers, signal });
   opened();
   const read = eventReader(event, at);
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();

@@ -2,6 +2,7 @@
 
 import { el } from "./element.js";
 import { dateAndTime, shortId, timeOfDay } from "./format.js";
+import { addressOf } from "./search.js";
 
 const MAX_ENTRIES = 200;
 
@@ -12,6 +13,9 @@ const WORDS = {
   sent: "sent",
 };
 
+const HINT =
+  "Nothing has happened since you opened this page. Every session that is created, changed or ended appears here at once.";
+
 /** The list of what happened. Only its newest entries are kept. */
 export class EventLog {
   constructor() {
@@ -19,13 +23,13 @@ export class EventLog {
     this.empty = el(
       "p",
       { class: "empty" },
-      "Nothing has happened since you opened this page. Every session that is opened, restored, changed or ended appears here at once.",
+      HINT,
     );
     this.root = el("div", {}, this.empty, this.list);
   }
 
-  /** Add an entry: a kind, when, what about, and a word more. */
-  add(kind, at, { sessionId = null, more = "" }) {
+  /** Add an entry: a kind, when, whose and which session, and a word more. */
+  add(kind, at, { actorId = null, sessionId = null, more = "" }) {
     this.empty.hidden = true;
     this.list.prepend(
       el(
@@ -36,6 +40,7 @@ export class EventLog {
         el(
           "span",
           { class: "log-what" },
+          actorId && el("a", { href: addressOf(actorId, sessionId) }, actorId),
           sessionId && el("code", { title: sessionId }, shortId(sessionId)),
           more && el("span", {}, more),
         ),

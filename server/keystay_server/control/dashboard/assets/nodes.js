@@ -1,10 +1,11 @@
 // The nodes, a row each.
 
 import { serverNow } from "./api.js";
-import { el, say } from "./element.js";
+import { announce, el, say } from "./element.js";
 import { count, dateAndTime, duration, latency, rate } from "./format.js";
 
 const STALE_MS = 4000;
+const GONE_SHOWN_MS = 60_000;
 const VALUES = ["Up", "Connections", "Commands/s", "Events/s", "p50", "p99", "Version"];
 const HEADS = ["Node", "State", ...VALUES];
 
@@ -24,7 +25,7 @@ export class NodeTable {
     const nodes = answer.nodes.toSorted((a, b) => (a.id < b.id ? -1 : 1));
     const newest = Math.max(...nodes.map((node) => node.seenAt));
     for (const [id, row] of this.rows)
-      if (!nodes.some((node) => node.id === id)) {
+      if (!nodes.some((node) => node.id === id) && !row.isGone(Date.now())) {
         row.root.remove();
         this.rows.delete(id);
       }
@@ -42,6 +43,11 @@ export class NodeTable {
     this.showColours(picked === null);
   }
 
+  /** No numbers came: nothing is known about any node. */
+  lose() {
+    for (const row of this.rows.values()) row.show("waiting", "not known");
+  }
+
   /** Show which line of the charts is whose, where there are such lines. */
   showColours(areDrawn) {
     for (const row of this.rows.values()) row.colour.hidden = !areDrawn || this.rows.size < 2;
@@ -57,6 +63,8 @@ export class NodeTable {
 /** One node, in the table. */
 class Row {
   constructor(id) {
+    this.id = id;
+    this.goneAt = null;
     const cell = (label) => el("td", { "data-label": label });
     this.colour = el("span", { "aria-hidden": "true" });
     this.here = el("span", { class: "tag", hidden: true }, "this one");
@@ -78,6 +86,19 @@ class Row {
     );
   }
 
+  show(state, word) {
+    this.state.dataset.state = state;
+    say(this.state, word);
+  }
+
+  /** Show that the node is gone; return whether that is still worth showing. */
+  isGone(now) {
+    if (this.goneAt === null) announce(`Node ${this.id} is gone`);
+    this.goneAt ??= now;
+    this.show("lost", "gone");
+    return now - this.goneAt < GONE_SHOWN_MS;
+  }
+
   update(node, point, { isHere, isStale }) {
     this.here.hidden = !isHere;
     say(this.listen, node.listen ?? "");
@@ -86,8 +107,8 @@ class Row {
       : node.draining
         ? ["waiting", "draining"]
         : ["live", "serving"];
-    this.state.dataset.state = state;
-    say(this.state, word);
+    this.goneAt = null;
+    this.show(state, word);
     this.cells.Up.title = `Started ${dateAndTime(node.startedAt)}`;
     const values = {
       Up: duration(serverNow() - node.startedAt),

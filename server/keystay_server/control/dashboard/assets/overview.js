@@ -68,6 +68,7 @@ export class Overview {
 
   #missed(error) {
     this.onLink("lost", "Offline", "· trying again");
+    this.nodes.lose();
     const notice = document.getElementById("stats-notice");
     notice.hidden = false;
     say(notice, `${error.message ?? "The numbers did not come."} Trying again every second.`);

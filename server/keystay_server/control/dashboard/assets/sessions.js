@@ -8,11 +8,11 @@ const SOON_MS = 60_000;
 
 /** One session. The card stays the same element while the session lives: focus and folds are kept. */
 export class SessionCard {
-  /** `onEnd` and `onEmit` are called with the session. */
-  constructor(session, { onEnd, onEmit }) {
+  /** `onEnd`, `onEmit` and `onMeta` are called with the session. */
+  constructor(session, { onEnd, onEmit, onMeta }) {
     const name = shortId(session.id);
     this.fields = Object.fromEntries(
-      ["Opened", "Expires", "Ends at the latest", "Language", "Version", "Revision"].map(
+      ["Created", "Expires", "Ends at the latest", "Language", "Version", "Revision"].map(
         (label) => [label, el("dd")],
       ),
     );
@@ -35,13 +35,14 @@ export class SessionCard {
       "Copy id",
     );
     copy.addEventListener("click", () => copyId(copy, session.id));
+    this.title = el("h3", { title: session.id, tabindex: "-1" }, el("code", {}, name));
     this.root = el(
       "li",
       { class: "panel session" },
       el(
         "div",
         { class: "session-head" },
-        el("h3", { title: session.id }, el("code", {}, name)),
+        this.title,
         this.summary,
         copy,
       ),
@@ -69,6 +70,15 @@ export class SessionCard {
           "button",
           {
             type: "button",
+            onclick: () => onMeta(this.session),
+            "aria-label": `Change the meta of session ${name}`,
+          },
+          "Change meta…",
+        ),
+        el(
+          "button",
+          {
+            type: "button",
             class: "danger-quiet",
             onclick: () => onEnd(this.session),
             "aria-label": `End session ${name}`,
@@ -87,7 +97,7 @@ export class SessionCard {
     this.meta.hidden = !has;
     this.noMeta.hidden = has;
     this.#showMeta(session.meta);
-    this.fields.Opened.title = dateAndTime(session.createdAt);
+    this.fields.Created.title = dateAndTime(session.createdAt);
     this.expires.title = dateAndTime(session.expiresAt);
     say(
       this.fields["Ends at the latest"],
@@ -114,7 +124,7 @@ export class SessionCard {
   /** What depends on the time alone. */
   tick() {
     const left = this.session.expiresAt - serverNow();
-    say(this.fields.Opened, ago(serverNow() - this.session.createdAt));
+    say(this.fields.Created, ago(serverNow() - this.session.createdAt));
     say(this.expires, left > 0 ? `in ${duration(left)}` : "now");
     this.expires.classList.toggle("soon", left < SOON_MS);
     for (const since of this.connections.querySelectorAll("[data-since]"))
