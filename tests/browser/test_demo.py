@@ -108,7 +108,7 @@ async def test_what_was_missed_comes_in_order_and_once(page: Page, demo: ServerP
     await expect(told(page).first).to_contain_text("Nothing is lost")
     heard = await texts(page)
     missed = [text for text in heard if text.endswith("missed, recovered")]
-    sentences = [text.removesuffix("missed, recovered") for text in missed]
+    sentences = [text.removesuffix(" missed, recovered") for text in missed]
     assert "Your name is now Grace" in sentences
     items = [text for text in sentences if text.startswith("The backend grants you")]
     assert heard[-1].startswith(f"{len(missed)} events were missed.")

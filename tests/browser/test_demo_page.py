@@ -10,6 +10,7 @@ from playwright.async_api import Page, expect
 from tests.browser.conftest import LAPTOP, PHONE, SOON_MS
 from tests.support.browser.demo import card, log_in, press, second_window, told
 from tests.support.browser.readable import NAMELESS, PALE
+from tests.support.paths import ROOT
 from tests.support.server_process import ServerProcess
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.long]
@@ -171,7 +172,7 @@ async def test_the_keyboard_reaches_everything(page: Page, demo: ServerProcess) 
 async def test_the_page_fits_a_laptop(page: Page, demo: ServerProcess) -> None:
     """Session, events and backend are seen at once, without scrolling."""
     await log_in(page, demo, "Mia")
-    for region in ("What this window was told", "Your backend"):
+    for region in ("What this window received", "Your backend"):
         await expect(page.get_by_role("heading", name=region)).to_be_in_viewport()
     card_at, sessions_at, told_at, backend_at = [
         await page.locator(part).evaluate("it => it.getBoundingClientRect().toJSON()")
@@ -180,3 +181,26 @@ async def test_the_page_fits_a_laptop(page: Page, demo: ServerProcess) -> None:
     assert card_at["bottom"] < LAPTOP[1]
     assert card_at["x"] == sessions_at["x"] < told_at["x"] < backend_at["x"]
     assert card_at["y"] == told_at["y"] == backend_at["y"]
+
+
+async def test_a_browser_that_keeps_nothing_can_log_in(page: Page, demo: ServerProcess) -> None:
+    """Storage may be blocked: the session lasts as long as the page then."""
+    await page.add_init_script(
+        """for (const name of ["localStorage", "sessionStorage"])
+             Object.defineProperty(window, name, {
+               get() { throw new DOMException("denied", "SecurityError"); },
+             });"""
+    )
+    await log_in(page, demo, "Vera")
+    await expect(page.get_by_role("status")).to_have_text("Live")
+
+
+async def test_it_ends_with_what_to_do_next(page: Page, demo: ServerProcess) -> None:
+    """The files that it names are in the checkout, and its links lead somewhere."""
+    await page.goto(f"{demo.control}/demo")
+    steps = page.get_by_role("region", name="Next")
+    for name in await steps.locator("code").all_inner_texts():
+        assert (ROOT / name).exists(), name
+    for link in await steps.get_by_role("link").all():
+        answer = await page.request.get(f"{demo.control}{await link.get_attribute('href')}")
+        assert answer.ok

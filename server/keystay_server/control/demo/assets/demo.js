@@ -8,7 +8,7 @@ import { connect } from "./keystay.min.js";
 import { Line } from "./line.js";
 import { EventLog } from "./log.js";
 import { BackendPanel } from "./panel.js";
-import { nameIn, nameOf, personCalled } from "./person.js";
+import { lastSeen, nameIn, nameOf, personCalled, remember } from "./person.js";
 import { Picture } from "./picture.js";
 import { SessionList } from "./sessions.js";
 import { Tour } from "./tour.js";
@@ -33,7 +33,6 @@ const { url, activity } = document.documentElement.dataset;
 // unless it is told to be another device. Then it keeps its session under a name of its own.
 const place = new URLSearchParams(location.hash.slice(1));
 const device = place.get("device");
-const WHO = "keystay.demo.who";
 
 class Demo {
   #session = null;
@@ -225,7 +224,7 @@ class Demo {
   #set(session) {
     this.#session = session;
     const { actorId } = session;
-    sessionStorage.setItem(WHO, JSON.stringify({ actorId, name: nameOf(session) }));
+    remember({ actorId, name: nameOf(session) });
     this.#note(session);
     this.panel.show(session);
     this.#enter("in");
@@ -296,7 +295,5 @@ class Demo {
   }
 }
 
-/** Who was logged in last, in this window or in the one that opened it. */
-const lastSeen = () => JSON.parse(sessionStorage.getItem(WHO)) ?? personCalled("Ada");
 
 new Demo().start();

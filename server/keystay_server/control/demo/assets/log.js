@@ -27,6 +27,7 @@ export class EventLog {
           "p",
           { class: "event-text" },
           text,
+          wasMissed && " ", // For screen readers: the tag has a margin.
           wasMissed && el("span", { class: "tag missed" }, "missed, recovered"),
         ),
         this.#ago(),

@@ -25,3 +25,25 @@ function seen(text) {
   const name = text.replace(UNSEEN, " ").trim();
   return SEEN.test(name) ? name : "";
 }
+
+const WHO = "keystay.demo.who";
+let last = null; // For a browser that keeps nothing.
+
+/** Keep who was logged in last, for this window and those that it opens. */
+export function remember(person) {
+  last = person;
+  try {
+    sessionStorage.setItem(WHO, JSON.stringify(person));
+  } catch {
+    // Storage may be forbidden here. Then it lasts as long as the page.
+  }
+}
+
+/** Who was logged in last, in this window or in the one that opened it. */
+export function lastSeen() {
+  try {
+    return JSON.parse(sessionStorage.getItem(WHO)) ?? last ?? personCalled("Ada");
+  } catch {
+    return last ?? personCalled("Ada");
+  }
+}
