@@ -25,6 +25,7 @@ from keystay_server.control.endpoints.health import HealthEndpoints
 from keystay_server.control.endpoints.sessions import SessionEndpoints
 from keystay_server.control.endpoints.telemetry import TelemetryEndpoints
 from keystay_server.control.http.caching import NoStore
+from keystay_server.control.http.one_host import OneHost
 from keystay_server.control.http.problems import HANDLERS, MEDIA_TYPE
 from keystay_server.control.schema.json_schema import TEXT, Field
 from keystay_server.control.schema.openapi import PROBLEM, describe
@@ -223,7 +224,7 @@ def make_api(
 def _application(*routes: BaseRoute) -> Starlette:
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(NoStore), Middleware(RawPath)],
+        middleware=[Middleware(NoStore), Middleware(OneHost), Middleware(RawPath)],
         exception_handlers=HANDLERS,
     )
     # A path with an extra slash is another path, and a redirect would trust `Host`.
@@ -263,8 +264,10 @@ def _path_handler(rows: Iterable[Operation], deadline_s: float) -> Handler:
 
 
 def _document_handler(document: dict[str, object]) -> Handler:
+    content = JSONResponse(document).body  # Once: encoding it takes milliseconds.
+
     async def handle(_: Request) -> Response:
-        return JSONResponse(document)
+        return Response(content, media_type=JSONResponse.media_type)
 
     return handle
 

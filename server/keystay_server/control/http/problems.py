@@ -71,7 +71,7 @@ async def _refused(_: Request, error: Exception) -> Response:
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(math.ceil(error.retry_after_s))
     details = error.details() or {}
-    return _problem(
+    return problem_response(
         status_of(error),
         details.get("message", ""),
         headers,
@@ -81,7 +81,7 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 
 async def _conflicted(_: Request, __: Exception) -> Response:
-    return _problem(
+    return problem_response(
         HTTPStatus.CONFLICT,
         "the session has another revision: get it again",
         {},
@@ -90,7 +90,7 @@ async def _conflicted(_: Request, __: Exception) -> Response:
 
 
 async def _reused(_: Request, __: Exception) -> Response:
-    return _problem(
+    return problem_response(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "another request was sent with this Idempotency-Key",
         {},
@@ -102,17 +102,18 @@ async def _not_served(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     extensions = error.extensions if isinstance(error, Problem) else {}
     headers = dict(error.headers or {})
-    return _problem(HTTPStatus(error.status_code), error.detail, headers, **extensions)
+    return problem_response(HTTPStatus(error.status_code), error.detail, headers, **extensions)
 
 
 async def _failed(_: Request, error: Exception) -> Response:
     # Starlette raises the error again once this is sent, and uvicorn logs it.
-    return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "", {}, code=InternalError.code)
+    return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, "", {}, code=InternalError.code)
 
 
-def _problem(
+def problem_response(
     status: HTTPStatus, detail: str, headers: dict[str, str], **extensions: Any
 ) -> Response:
+    """Make the response."""
     document = {"title": status.phrase, "status": status.value, **extensions}
     if detail and detail != status.phrase:
         document["detail"] = detail

@@ -76,7 +76,7 @@ async def test_a_webhook_that_stands_still_is_seen(tmp_path: Path) -> None:
             assert value(late, "keystay_webhook_delivering") == 1
             assert value(late, posts, result="failed") > 0
             assert value(late, posts, result="delivered") == 0
-            assert behind_s(await scraped(server)) > behind_s(late)
+            await until_scraped(server, lambda seen: behind_s(seen) > behind_s(late))
             receiver.answers.clear()
             await receiver.until(lambda: len(receiver.events) == 1)
             taken = await until_scraped(server, lambda seen: behind_s(seen) < 0.5)
@@ -100,7 +100,10 @@ async def test_no_label_and_no_metric_is_of_a_clients_choosing() -> None:
         before = await scraped(server)
         for number in range(50):
             await client.call(f"evil.{number}")
-        after = await scraped(server)
+        unknown = {"method": "unknown", "result": "unknownCommand"}
+        after = await until_scraped(
+            server, lambda seen: value(seen, "keystay_commands_total", **unknown) == 50
+        )
     assert "evil" not in str(after)
     added = {
         (sample.name, *sample.labels.values())
