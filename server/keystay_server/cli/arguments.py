@@ -35,6 +35,8 @@ class Parser(argparse.ArgumentParser):
 
     json_errors = False
     """With `--json`, print errors as JSON too."""
+    report: Callable[[str, str | None, Sequence[str]], bool] = staticmethod(lambda *_: False)
+    """Called with an error, the nearest word, and all words; True if it wrote the error."""
     _words: Sequence[str] = ()
 
     def __init__(
@@ -77,6 +79,8 @@ class Parser(argparse.ArgumentParser):
         if self.json_errors and "--json" in self._words:
             unknown = dict.fromkeys(("setting", "source"))
             show_json({"ok": False, "error": message, **unknown, "nearest": meant})
+            self.exit(2)
+        if self.report(message, meant, self._words):
             self.exit(2)
         self.exit(2, f"{self.prog}: {message}\n")
 

@@ -11,6 +11,7 @@ from importlib import import_module
 
 from keystay_protocol import __version__
 from keystay_server.cli.arguments import Parser, Refused, commands_of
+from keystay_server.cli.standard_streams import open_standard_streams
 from keystay_server.settings.errors import ConfigError
 
 _COMMANDS = {
@@ -31,6 +32,7 @@ _ALIASES = {"feed": ["watch"]}
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return the exit code: 0, 1 refused, 2 misused, 75 try again later."""
+    open_standard_streams()
     options = _parser().parse_args(arguments)
     try:
         code: int = options.run(options)

@@ -74,6 +74,21 @@ def sourced(
     return values
 
 
+def read_one(
+    name: str,
+    flags: Mapping[str, Any],
+    file: str | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> Any:
+    """Read one setting, even if others are wrong; None if it is not set, or cannot be read."""
+    variable = f"{ENVIRONMENT_PREFIX}{name.upper()}"
+    try:
+        in_file = {} if file is None else dict(_parsed(file, _read_file(file)))
+    except ConfigError:
+        in_file = {}
+    return flags.get(name, environment.get(variable, in_file.get(name)))
+
+
 def configured(values: Mapping[str, Sourced]) -> Config:
     """
     Check the settings together.

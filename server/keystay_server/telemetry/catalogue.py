@@ -118,4 +118,9 @@ METRICS = (
         "histogram",
         "how late the event loop was, measured ten times a second",
     ),
+    Metric(
+        "keystay_log_lines_dropped_total",
+        "counter",
+        "lines of the log that were dropped because the log was not read fast enough",
+    ),
 )

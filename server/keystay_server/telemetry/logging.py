@@ -1,5 +1,5 @@
 """
-The logs, on standard error.
+The log, on standard error.
 
 Fields are passed as `extra`; there is never a key or a token among them.
 """
@@ -7,21 +7,55 @@ Fields are passed as `extra`; there is never a key or a token among them.
 import json
 import logging
 import sys
+import threading
 import time
+from types import TracebackType
 from typing import Any
+
+from keystay_server.telemetry.log_writer import LogWriter
 
 # What every record has; whatever else it carries was passed as `extra`.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
-def configure_logging(level: str, *, as_json: bool) -> None:
-    """Send the logs of `keystay` and of the libraries to standard error."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if as_json else ConsoleFormatter())
+STANDARD_ERROR = 2
+
+log = logging.getLogger("keystay")
+
+
+def configure_logging(level: str, *, as_json: bool) -> LogWriter:
+    """
+    Send all logs, warnings and uncaught errors to standard error; return what writes them.
+
+    It can be called again, with another level or format.
+    """
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    existing = [handler for handler in root.handlers if isinstance(handler, LogWriter)]
+    writer = existing[0] if existing else LogWriter(STANDARD_ERROR)
+    writer.setFormatter(JsonFormatter() if as_json else ConsoleFormatter())
+    root.handlers[:] = [writer]
     root.setLevel(logging.WARNING)
-    logging.getLogger("keystay").setLevel(level.upper())
+    log.setLevel(level.upper())
+    logging.captureWarnings(True)
+    sys.excepthook = _log_uncaught
+    sys.unraisablehook = _log_unraisable
+    threading.excepthook = _log_uncaught_in_thread
+    return writer
+
+
+def _log_uncaught(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    log.critical("an uncaught error", exc_info=(kind, error, traceback))
+
+
+def _log_uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
+    if args.exc_value is not None and args.exc_type is not SystemExit:
+        log.critical("an uncaught error in a thread", exc_info=args.exc_value)
+
+
+def _log_unraisable(args: "sys.UnraisableHookArgs") -> None:
+    log.error("an error that could not be raised: %s", args.err_msg, exc_info=args.exc_value)
 
 
 class JsonFormatter(logging.Formatter):

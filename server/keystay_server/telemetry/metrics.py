@@ -23,6 +23,7 @@ from prometheus_client.registry import Collector
 from keystay_server.telemetry.catalogue import METRICS
 from keystay_server.telemetry.counts import Counts
 from keystay_server.telemetry.durations import BOUNDS_S, Durations, clock
+from keystay_server.telemetry.log_writer import dropped_lines
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -99,6 +100,7 @@ def _collect_plain(families: dict[str, Family], counts: Counts) -> None:
         "keystay_expiry_overdue_seconds": clock() - counts.none_overdue_at,
         "keystay_feed_listeners": counts.feed_listeners_now,
         "keystay_feed_listeners_cut_off_total": counts.feed_cut_off,
+        "keystay_log_lines_dropped_total": dropped_lines(),
     }
     for name, value in plain.items():
         _add(families[name], value)

@@ -2,6 +2,7 @@
 `keystay serve`: how a server that cannot start ends.
 """
 
+import json
 import resource
 import socket
 import subprocess
@@ -17,6 +18,9 @@ FREE = ("--listen", "127.0.0.1:0", "--control", "127.0.0.1:0")
 ENV = {"KEYSTAY_API_KEY": "test-api-key-of-22-characters"}
 NO_SUCH_ADDRESS = "192.0.2.1:0"
 """An address of a network for documentation (RFC 5737), which no machine has."""
+
+
+NO_SUCH_FLAG = "--no-such-flag: no such flag"
 
 
 def serve(
@@ -120,6 +124,39 @@ def test_a_wrong_setting_does_not_pass(
     done = serve(*FREE, "--store", "memory://", *flags, cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith(f"keystay: {setting}: ")
+
+
+@pytest.mark.parametrize(
+    ("flags", "env", "code", "message"),
+    [
+        (("--log-format", "json", "--policy", "none"), {}, 2, "policy: must be many"),
+        (("--log-format=json", "--no-such-flag"), {}, 2, NO_SUCH_FLAG),
+        (
+            ("--no-such-flag",),
+            {"KEYSTAY_LOG_FORMAT": "json"},
+            2,
+            NO_SUCH_FLAG,
+        ),
+        (("--config", "keystay.toml"), {}, 2, "polcy: no such setting"),
+        (("--config", "keystay.toml", "--no-such-flag"), {}, 2, NO_SUCH_FLAG),
+        (
+            ("--listen", NO_SUCH_ADDRESS, "--log-format", "json"),
+            {},
+            75,
+            "listen: ",
+        ),
+    ],
+)
+def test_why_a_server_does_not_start_is_a_json_line(
+    tmp_path: Path, flags: tuple[str, ...], env: dict[str, str], code: int, message: str
+) -> None:
+    """With the log format `json`, wherever that is set and whatever else is wrong."""
+    (tmp_path / "keystay.toml").write_text('log_format = "json"\npolcy = "single"\n')
+    done = serve("--store", "memory://", *flags, cwd=tmp_path, env={**ENV, **env})
+    assert done.returncode == code
+    [line] = [json.loads(line) for line in done.stderr.splitlines()]
+    assert (line["level"], line["logger"]) == ("error", "keystay")
+    assert line["message"].startswith(message)
 
 
 def _write_nothing() -> None:

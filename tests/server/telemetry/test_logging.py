@@ -1,10 +1,12 @@
 """
-What the server tells its operator, and never tells anybody.
+`telemetry/logging.py`: the formats of the log, and what gets into it.
 """
 
 import json
 import logging
+import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -17,9 +19,12 @@ from keystay_server.telemetry.logging import ConsoleFormatter, JsonFormatter, co
 def logging_as_it_was() -> Iterator[None]:
     """Give the test run its own logging back."""
     root, ours = logging.getLogger(), logging.getLogger("keystay")
-    before = root.handlers[:], root.level, ours.level
+    handlers, levels = root.handlers[:], (root.level, ours.level)
+    hooks = sys.excepthook, sys.unraisablehook, threading.excepthook
     yield
-    root.handlers[:], root.level, ours.level = before
+    root.handlers[:], (root.level, ours.level) = handlers, levels
+    sys.excepthook, sys.unraisablehook, threading.excepthook = hooks
+    logging.captureWarnings(False)
 
 
 def record(message: str, **fields: object) -> logging.LogRecord:
@@ -82,22 +87,65 @@ def test_a_console_line_is_for_people() -> None:
 
 @pytest.mark.parametrize("as_json", [True, False])
 def test_the_log_goes_to_standard_error(
-    capsys: pytest.CaptureFixture[str], *, as_json: bool
+    capfd: pytest.CaptureFixture[str], *, as_json: bool
 ) -> None:
-    """Standard output is for the ready line alone."""
-    configure_logging("info", as_json=as_json)
+    """Standard output has the ready line alone."""
+    writer = configure_logging("info", as_json=as_json)
     logging.getLogger("keystay.test").info("here")
-    out, err = capsys.readouterr()
+    writer.flush()
+    out, err = capfd.readouterr()
     assert (out, "here" in err) == ("", True)
 
 
-def test_debug_of_ours_is_not_debug_of_libraries(capsys: pytest.CaptureFixture[str]) -> None:
+def test_debug_of_ours_is_not_debug_of_libraries(capfd: pytest.CaptureFixture[str]) -> None:
     """At DEBUG a library would log requests, cookies and messages: its own level stays."""
-    configure_logging("debug", as_json=False)
+    writer = configure_logging("debug", as_json=False)
     logging.getLogger("keystay.test").debug("ours")
     for library in ("websockets.server", "keystay.websocket.library", "uvicorn", "asyncio"):
         logging.getLogger(library).debug("theirs")
         logging.getLogger(library).info("theirs")
-    err = capsys.readouterr().err
+    writer.flush()
+    err = capfd.readouterr().err
     assert "ours" in err
     assert "theirs" not in err
+
+
+PROGRAM = """
+import threading, warnings
+from keystay_server.telemetry.logging import configure_logging
+
+class Odd:
+    def __del__(self):
+        raise ValueError("unraisable")
+
+configure_logging("info", as_json={as_json})
+warnings.warn("a library warns", RuntimeWarning)
+Odd()
+thread = threading.Thread(target=lambda: 1 / 0)
+thread.start()
+thread.join()
+raise SystemError("uncaught")
+"""
+
+
+def test_warnings_and_uncaught_errors_are_lines_of_the_log() -> None:
+    """In JSON each is one object with the traceback inside, whichever way it was raised."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(as_json=True)],
+        capture_output=True,
+        check=False,
+        encoding="utf-8",
+        timeout=20,
+    )
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert (done.returncode, done.stdout) == (1, "")
+    assert [(line["level"], line["logger"]) for line in lines] == [
+        ("warning", "py.warnings"),
+        ("error", "keystay"),
+        ("critical", "keystay"),
+        ("critical", "keystay"),
+    ]
+    assert "a library warns" in lines[0]["message"]
+    assert "unraisable" in lines[1]["exception"]
+    assert "ZeroDivisionError" in lines[2]["exception"]
+    assert "uncaught" in lines[3]["exception"]

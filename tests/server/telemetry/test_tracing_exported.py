@@ -74,13 +74,13 @@ async def test_a_collector_is_sent_a_span_for_each_command() -> None:
         async with traced_server(collector.url) as server:
             async with connected(server.url) as client:
                 key = await client.login("alice")
-                assert (await client.call("session.isValid", key))[0] is None
+                assert (await client.call("session.restore", key))[0] is None
             assert await server.terminate() == 0
         sender, spans = received(collector)
     named = {span.name: span for span in spans}
     attributes = {each.key: each.value.string_value for each in sender.resource.attributes}
     assert attributes["service.name"] == "keystay"
-    for method, call in (("session.login", "create"), ("session.isValid", "check")):
+    for method, call in (("session.login", "create"), ("session.restore", "restore")):
         command = named[method]
         inside = named[f"store.{call}"]
         assert not command.parent_span_id
