@@ -7,8 +7,8 @@ import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
 const BUNDLES = [
-  { name: "keystay", entry: "index", budgetBytes: 12 * 1024 },
-  { name: "mage", entry: "mage", budgetBytes: 13 * 1024 },
+  { name: "keystay", entry: "index", budgetBytes: 13 * 1024 },
+  { name: "mage", entry: "mage", budgetBytes: 14 * 1024 },
 ];
 
 process.chdir(import.meta.dirname);

@@ -1,12 +1,11 @@
 /**
- * What a program holds: commands, events and the session.
+ * The interface of a program: commands, events and the session.
  */
-import { checkRestore, IS_VALID, LIST, LOGIN, LOGOUT, NOW } from "./calls.js";
-import { RESTORE, SUBSCRIBE, UNSUBSCRIBE } from "./calls.js";
-import { Connection } from "./connection.js";
-import type { Engine, State } from "./engine.js";
+import { checkRestore, IS_VALID, LIST, LOGIN, LOGOUT, NOW } from "./commands.js";
+import { RESTORE, SUBSCRIBE, UNSUBSCRIBE } from "./commands.js";
+import { Connection, type State } from "./connection.js";
 import { ClientError, CommandError, KeystayError } from "./errors.js";
-import { call, callAll, type Handler, Handlers } from "./handlers.js";
+import { call, callEach, type Handler, Handlers } from "./handlers.js";
 import { type CallOptions, type Options, settle } from "./options.js";
 import { isMap, type Session } from "./session.js";
 
@@ -18,20 +17,20 @@ export interface LogoutOptions extends CallOptions {
   scope?: "this" | "others" | "all";
 }
 
-/** Paths, and how they are to be asked for. */
+/** Paths, and perhaps options as the last argument. */
 export type Paths = string[] | [...paths: string[], options: CallOptions];
 
-/** Hears of each change of the client's state; `error` is why it is closed for good. */
+/** Called on each change of the client's state; `error` is why it is closed. */
 export type StateHandler = (state: State, error: KeystayError | null) => void;
 
 /**
  * Make a client for the server at `url`, `ws://host:port` or `wss://host`.
  *
- * It returns at once; commands may be given at once, and wait for the connection. Handlers that are
- * registered before the program yields hear everything from the first event on.
+ * It returns at once. Commands may be submitted at once; they wait for the connection. Handlers that are
+ * added before the program yields get all events.
  *
- * @throws TypeError If the URL or the storage is none, or there is no WebSocket here.
- * @throws CommandError `invalidSessionKey`, if `options.key` is nothing that can be sent.
+ * @throws TypeError If the URL or the storage is invalid, or there is no WebSocket here.
+ * @throws CommandError `invalidSessionKey`, if `options.key` cannot be sent.
  */
 export function connect(url: string, options: Options = {}): Client {
   return new Client(url, options);
@@ -40,36 +39,36 @@ export function connect(url: string, options: Options = {}): Client {
 /**
  * A connection to a server and the session it is bound to. `connect` makes one.
  *
- * Every command rejects with the `CommandError` it is refused with, `timeout` included, or with a
- * `ClientError`. When the line breaks, the client reconnects, subscribes and restores the session
- * by itself, before any other command goes out. Commands given meanwhile wait. Those that were on
- * their way are sent again, except `login` and `logout`: they reject with `connectionLost`, for it
- * is unknown whether they ran. A key never shows in its JSON, its errors or on the console.
+ * A command rejects with the `CommandError` of the server, with `timeout`, or with a `ClientError`. When the
+ * connection breaks, the client reconnects, subscribes and restores the session before it sends other
+ * commands. Commands submitted meanwhile wait. Those without a reply are sent again, except `login` and
+ * `logout`: they reject with `connectionLost`, because it is unknown whether they ran. No key is in its
+ * JSON, its errors or on the console.
  */
 export class Client {
-  /** The commands of the session, and what is known of it. */
+  /** The commands of the session, and its state. */
   readonly session: SessionCommands;
-  readonly #engine: Engine;
+  readonly #connection: Connection;
   readonly #handlers = new Handlers();
   readonly #stateHandlers = new Set<() => void>();
 
   /** @internal */
   constructor(url: string, options: Options) {
-    this.#engine = new Connection(url, settle(url, options), {
-      event: (...news) => this.#handlers.tell(...news),
-      state: () => callAll(this.#stateHandlers, (tell) => tell()),
+    this.#connection = new Connection(url, settle(url, options), {
+      event: (...event) => this.#handlers.run(...event),
+      state: () => callEach(this.#stateHandlers, (run) => run()),
     });
-    this.session = new SessionCommands(this.#engine);
+    this.session = new SessionCommands(this.#connection);
   }
 
-  /** How things stand with the connection. */
+  /** The state of the connection. */
   get state(): State {
-    return this.#engine.state;
+    return this.#connection.state;
   }
 
-  /** Why the client is closed, if it was not the program that closed it. */
+  /** Why the client is closed, if the program did not close it. */
   get error(): KeystayError | null {
-    return this.#engine.error;
+    return this.#connection.error;
   }
 
   /**
@@ -78,55 +77,54 @@ export class Client {
    * missing: load anew what the program remembers beside the session.
    */
   get recovered(): boolean | null {
-    return this.#engine.recovered;
+    return this.#connection.recovered;
   }
 
   /**
-   * Call `handler(path, data, cursor)` for each event of this path and everything below it: `session` hears
-   * `session.set` and `session.unset`, the empty path hears all. Returns what undoes it.
+   * Call `handler(path, data, cursor)` for events of this path and below it: `session` gets `session.set`
+   * and `session.unset`, the empty path all events. Returns a function that removes the handler.
    *
-   * Handlers are called in the order of the events, and before the reply to a command that caused
-   * the event. The client itself tells `session.unset` `{reason, id}` when a session cannot be
-   * restored, and `session.recovered` `{recovered}` when it was taken up again.
+   * Handlers are called in the order of the events, and before the reply to a command that caused the
+   * event. The client itself emits `session.unset` `{reason, id}` when a session cannot be restored, and
+   * `session.recovered` `{recovered}` when it was resumed.
    */
   on(path: string, handler: Handler): () => void {
     return this.#handlers.on(path, handler);
   }
 
-  /** Undo `on`. */
+  /** Remove the handler of `path`. */
   off(path: string, handler: Handler): void {
     this.#handlers.off(path, handler);
   }
 
   /**
-   * Have the server send the events of these paths, and of everything below them. Resolves to all
-   * subscribed paths. A client starts with `session`; the empty path is everything. Options may
-   * come after the paths.
+   * Have the server send the events of these paths and below them. Resolves to all subscribed paths. A
+   * client starts with `session`; the empty path means all events. Options may follow the paths.
    */
   subscribe(...paths: Paths): Promise<string[]> {
-    return this.#askPaths(SUBSCRIBE, paths);
+    return this.#submitPaths(SUBSCRIBE, paths);
   }
 
-  /** Undo `subscribe` for these paths. Resolves to all that remain. */
+  /** Undo `subscribe` for these paths. Resolves to those that remain. */
   unsubscribe(...paths: Paths): Promise<string[]> {
-    return this.#askPaths(UNSUBSCRIBE, paths);
+    return this.#submitPaths(UNSUBSCRIBE, paths);
   }
 
   /** Ask for the server's time, in Unix milliseconds. */
   async now(options?: CallOptions): Promise<number> {
-    return (await this.#engine.command(NOW, [], options)) as number;
+    return (await this.#connection.submit(NOW, [], options)) as number;
   }
 
-  /** Call the handler on each change of `state`. Returns what undoes it. */
+  /** Call the handler on each change of `state`. Returns a function that removes it. */
   onState(handler: StateHandler): () => void {
-    const tell = () => call(handler, this.state, this.error);
-    this.#stateHandlers.add(tell);
-    return () => void this.#stateHandlers.delete(tell);
+    const run = () => call(handler, this.state, this.error);
+    this.#stateHandlers.add(run);
+    return () => void this.#stateHandlers.delete(run);
   }
 
   /**
-   * Resolves when the client is open: the line, the session and the subscriptions as they were. If
-   * the server closed the line as of no use, this connects again.
+   * Resolves when the client is open: connected, subscriptions and session restored. If the server closed
+   * the connection because it had no session, this connects again.
    */
   opened(): Promise<void> {
     return new Promise((resolve, reject) => {
@@ -138,59 +136,58 @@ export class Client {
       };
       const undo = this.onState(look);
       look();
-      this.#engine.connect();
+      this.#connection.connect();
     });
   }
 
-  /** End the connection for good. The session lives on: see `session.logout`. */
+  /** Close the connection for good. The session stays live: see `session.logout`. */
   async close(): Promise<void> {
-    this.#engine.close();
+    this.#connection.close();
   }
 
-  /** What may be shown of a client. */
+  /** The JSON of a client: its state alone. */
   toJSON(): object {
     return { state: this.state };
   }
 
-  #askPaths(method: string, paths: unknown[]): Promise<any> {
+  #submitPaths(method: string, paths: unknown[]): Promise<any> {
     const options = isMap(paths.at(-1)) ? (paths.pop() as CallOptions) : undefined;
-    return this.#engine.command(method, [paths], options);
+    return this.#connection.submit(method, [paths], options);
   }
 }
 
 /** `client.session`: every command returns a promise, or takes a callback as its last argument. */
 export class SessionCommands {
-  readonly #engine: Engine;
+  readonly #connection: Connection;
 
   /** @internal */
-  constructor(engine: Engine) {
-    this.#engine = engine;
+  constructor(connection: Connection) {
+    this.#connection = connection;
   }
 
-  /** The session as the server told it last; while reconnecting, what it was. */
+  /** The session as the server sent it last; while reconnecting, what it was. */
   get current(): Session | null {
-    return this.#engine.session;
+    return this.#connection.session;
   }
 
   /** The key of the session, or the one that is about to be restored. */
   getKey(): string | null {
-    return this.#engine.key;
+    return this.#connection.key;
   }
 
-  /** Whose session it is; null as long as the server has not told one. */
+  /** The actor of the session; null as long as the server has sent none. */
   getActorId(): string | null {
     return this.current?.actorId ?? null;
   }
 
   /**
-   * Speak for this key from the next command on: it is restored now, or with the next connection.
-   * The outcome comes as an event, `session.set` or `session.unset`; if the key is refused, a
-   * session that was bound before stays bound.
+   * Restore this key before the next command, now or on the next connection. The outcome is an event,
+   * `session.set` or `session.unset`; if the key is refused, a session that was bound before stays bound.
    *
-   * @throws CommandError `invalidSessionKey`, if it is not even a string that can be sent.
+   * @throws CommandError `invalidSessionKey`, if it is not a string that can be sent.
    */
   setSessionKey(key: string): void {
-    this.#engine.adopt(key);
+    this.#connection.useKey(key);
   }
 
   /** Check whether the key opens a live session. Changes nothing. */
@@ -198,33 +195,33 @@ export class SessionCommands {
   isValid(key: string | null, callback: Callback): void;
   isValid(key: string | null, options: CallOptions, callback: Callback): void;
   isValid(...args: any[]): any {
-    return this.#ask<void>(args, ([key, options]) => {
+    return this.#submit<void>(args, ([key, options]) => {
       checkRestore([key]);
-      return this.#engine.command(IS_VALID, [key], options);
+      return this.#connection.submit(IS_VALID, [key], options);
     });
   }
 
   /**
-   * Bind the connection to the session that the key opens. Without a key, the one of `getKey()`. The
-   * session lives on for at least two thirds of its ttl; only this connection is sent a
-   * `session.set`. A refusal changes nothing about a session that is bound already.
+   * Bind the connection to the session of the key; without a key, to that of `getKey()`. The session lasts
+   * at least two thirds of its ttl from now; only this connection is sent a `session.set`. If the key is
+   * refused, a session that was bound before stays bound.
    */
   restore(key?: string | null, options?: CallOptions): Promise<Session>;
   restore(callback: Callback<Session>): void;
   restore(key: string | null, callback: Callback<Session>): void;
   restore(key: string | null, options: CallOptions, callback: Callback<Session>): void;
   restore(...args: any[]): any {
-    return this.#ask<Session>(args, ([key = this.getKey(), options]) => {
-      if (key !== null) return this.#engine.command(RESTORE, [key], options);
+    return this.#submit<Session>(args, ([key = this.getKey(), options]) => {
+      if (key !== null) return this.#connection.submit(RESTORE, [key], options);
       throw new CommandError("noSession", "there is no key to restore");
     });
   }
 
   /**
-   * Open a session with one of the server's ways to log in, and bind to it.
+   * Create a session with one of the server's login methods, and bind to it.
    *
-   * @param method `anonymous`, `jwt`, or what the server calls it.
-   * @param credentials What that way wants; plain data.
+   * @param method `anonymous`, `jwt`, or another name that the server has.
+   * @param credentials What the method requires; plain data.
    */
   login(method: string, credentials?: unknown, options?: CallOptions): Promise<Session>;
   login(method: string, callback: Callback<Session>): void;
@@ -236,8 +233,8 @@ export class SessionCommands {
     callback: Callback<Session>,
   ): void;
   login(...args: any[]): any {
-    return this.#ask<Session>(args, ([method, credentials, options]) =>
-      this.#engine.command(LOGIN, credentials == null ? [method] : [method, credentials], options),
+    return this.#submit<Session>(args, ([method, credentials, options]) =>
+      this.#connection.submit(LOGIN, credentials == null ? [method] : [method, credentials], options),
     );
   }
 
@@ -245,18 +242,18 @@ export class SessionCommands {
    * End this session, the actor's other ones, or all. Without a session, or if it has just ended,
    * `this` does nothing; `others` and `all` reject with `noSession`, and no session was ended.
    *
-   * While the line is down, `this` and `all` log the program out all the same, and nothing of the
-   * session is left in the storage; the promise settles when the server has been told, or with
-   * `timeout`, after which it still will be, for as long as the client is not closed. `all` rejects
-   * with `noSession` if the session was over by then: nobody knows of the others.
+   * Without a connection, `this` and `all` end the session here at once, and remove it from the storage.
+   * The promise settles when the server has answered, or with `timeout`; the client still ends the session
+   * at the server when it can, unless it is closed. `all` rejects with `noSession` if the session was over
+   * by then: it is unknown whether the others ended.
    */
   logout(options?: LogoutOptions): Promise<void>;
   logout(callback: Callback): void;
   logout(options: LogoutOptions, callback: Callback): void;
   logout(...args: any[]): any {
-    return this.#ask<void>(args, ([options]) => {
+    return this.#submit<void>(args, ([options]) => {
       const { scope = "this" } = options ?? {};
-      return this.#engine.command(LOGOUT, scope === "this" ? [] : [{ scope }], options);
+      return this.#connection.submit(LOGOUT, scope === "this" ? [] : [{ scope }], options);
     });
   }
 
@@ -265,14 +262,14 @@ export class SessionCommands {
   list(callback: Callback<Session[]>): void;
   list(options: CallOptions, callback: Callback<Session[]>): void;
   list(...args: any[]): any {
-    return this.#ask<Session[]>(args, ([options]) => this.#engine.command(LIST, [], options));
+    return this.#submit<Session[]>(args, ([options]) => this.#connection.submit(LIST, [], options));
   }
 
-  /** Give the command now; tell the callback, if the last argument is one, or else a promise. */
-  #ask<T>(args: any[], give: (args: any[]) => Promise<unknown>): Promise<T> | undefined {
+  /** Submit the command now; call the callback, if the last argument is one, or return a promise. */
+  #submit<T>(args: any[], submit: (args: any[]) => Promise<unknown>): Promise<T> | undefined {
     const last = args.at(-1);
     const callback = typeof last === "function" ? (last as Callback<T>) : null;
-    const answer = new Promise((resolve) => resolve(give(callback ? args.slice(0, -1) : args)));
+    const answer = new Promise((resolve) => resolve(submit(callback ? args.slice(0, -1) : args)));
     if (!callback) return answer as Promise<T>;
     answer.then(
       (result) => call(callback, null, result as T),

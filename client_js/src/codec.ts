@@ -1,7 +1,7 @@
 /**
  * Frames to bytes and back (SPEC section 2). The only module that imports @msgpack/msgpack.
  *
- * The law of this module: whatever bytes come in, `decode` returns a frame that a server may send,
+ * Invariant: whatever bytes come in, `decode` returns a frame that a server may send,
  * or throws `malformedFrame`.
  */
 import { Encoder } from "@msgpack/msgpack";
@@ -13,23 +13,23 @@ export type Event = [type: 2, name: string, [data: unknown, cursor: number | nul
 
 export const MAX_ID = 2 ** 32 - 1;
 
-/** What a server takes from a client, in bytes (SPEC section 2.3). */
+/** The largest message that a server accepts, in bytes (SPEC section 2.3). */
 const MAX_SIZE = 65536;
 
 const LONE_SURROGATE = /(?:^|[^\\])(?:\\\\)*\\ud[89a-f]/;
 
-// A scalar counts as a level here, so a little less than the server takes is let through.
+// A scalar counts as a level here, so the limit is a little below the server's.
 const encoder = new Encoder({ maxDepth: 17, ignoreUndefined: true });
 
 /**
  * Write a command.
  *
- * @throws CommandError `invalidParams`, if the server could not read it and would hang up.
+ * @throws CommandError `invalidParams`, if the server could not read it and would disconnect.
  */
 export function encode(id: number, method: string, params: unknown[]): Uint8Array {
   let message: Uint8Array | undefined;
   try {
-    // JSON writes what is no UTF-8 as an escape; the encoder writes it as it is.
+    // JSON escapes what is not valid UTF-8; the encoder writes it as it is.
     if (!LONE_SURROGATE.test(JSON.stringify(params))) {
       message = encoder.encode([0, id, method, params]);
     }
@@ -41,7 +41,7 @@ export function encode(id: number, method: string, params: unknown[]): Uint8Arra
       "invalidParams",
       message
         ? `a command is at most ${MAX_SIZE} bytes`
-        : "the parameters cannot be written as MessagePack",
+        : "the parameters cannot be encoded as MessagePack",
     );
   }
   return message;

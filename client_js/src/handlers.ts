@@ -1,23 +1,23 @@
 /**
- * The functions a program wants to be called, and the calling of them.
+ * The event handlers of a program, and how they are called.
  *
- * The law of this module: handlers are called at once, in the order of the events; one that fails
- * is reported and takes nothing with it.
+ * Invariant: handlers are called at once, in the order of the events. An exception of a handler is
+ * reported, and does not stop the others.
  */
 
 /**
- * `path` is the event's own name; `data` a `Session` for `session.set`, else what was sent; `cursor`
- * its place among the events of its actor, null if it has none.
+ * `path` is the name of the event; `data` a `Session` for `session.set`, else what was sent; `cursor`
+ * its position among the events of its actor, null if it has none.
  */
 export type Handler = (path: string, data: any, cursor: number | null) => unknown;
 
-/** Who is to be called for which path. */
+/** The handlers, by path. */
 export class Handlers {
   private readonly _entries = new Set<[path: string, handler: Handler]>();
 
   /**
-   * Call the handler for `path` and everything below it, after those that came before. Returns what
-   * undoes this, and no other registration of the same handler.
+   * Call the handler for events of `path` and below it, after those added before. Returns a function
+   * that removes this registration, and no other of the same handler.
    */
   on(path: string, handler: Handler): () => void {
     const entry: [string, Handler] = [path, handler];
@@ -25,24 +25,24 @@ export class Handlers {
     return () => void this._entries.delete(entry);
   }
 
-  /** Stop calling the handler for `path`, once. Does nothing if it is not called. */
+  /** Remove the handler of `path` once, if it is there. */
   off(path: string, handler: Handler): void {
     for (const entry of this._entries) {
       if (entry[0] === path && entry[1] === handler) return void this._entries.delete(entry);
     }
   }
 
-  /** Call everyone who hears the event (SPEC section 5.1). */
-  tell(name: string, data: unknown, cursor: number | null): void {
-    callAll(this._entries, ([path, handler]) => {
+  /** Call the handlers whose path matches (SPEC section 5.1). */
+  run(name: string, data: unknown, cursor: number | null): void {
+    callEach(this._entries, ([path, handler]) => {
       if (!path || name === path || name.startsWith(path + ".")) call(handler, name, data, cursor);
     });
   }
 }
 
-/** Do it for each that is there now, but for none that is gone when its turn comes. */
-export function callAll<T>(entries: Set<T>, tell: (entry: T) => void): void {
-  for (const entry of [...entries]) if (entries.has(entry)) tell(entry);
+/** Call for each entry that is there now, unless it is removed before its turn. */
+export function callEach<T>(entries: Set<T>, run: (entry: T) => void): void {
+  for (const entry of [...entries]) if (entries.has(entry)) run(entry);
 }
 
 /** Call a function of the program; report what it throws, or rejects with. */
@@ -55,7 +55,7 @@ export function call<A extends unknown[]>(handler: (...args: A) => unknown, ...a
   }
 }
 
-/** Show an error to whoever develops the program. */
+/** Show an error to the developer of the program. */
 export function report(error: unknown): void {
   typeof reportError === "function" ? reportError(error) : console.error(error);
 }

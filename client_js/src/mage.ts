@@ -1,27 +1,27 @@
 /**
- * The client in the words of MAGE's: `mage.session`, `mage.eventManager`, `mage.logger`.
+ * The client with the interface of MAGE's: `mage.session`, `mage.eventManager`, `mage.logger`.
  *
- * The law of this module: it is another form of the same client, made of its public parts alone.
+ * Invariant: it is made of the public parts of the client alone.
  */
 import { type Client, connect as connectClient } from "./client.js";
 import { call } from "./handlers.js";
 import type { Options } from "./options.js";
 
-/** What `require('mage')` gave a program. */
+/** What `require('mage')` returned. */
 export interface Mage {
   /** `isValid`, `restore`, `logout` and all else that `client.session` has. */
   readonly session: Client["session"];
   readonly eventManager: EventManager;
   readonly logger: Record<Level, (...args: unknown[]) => void>;
-  /** What the others are made of. */
+  /** The client that the others use. */
   readonly client: Client;
 }
 
 /**
- * Make a client for the server at `url`, and show it as MAGE did.
+ * Make a client for the server at `url`, with the interface of MAGE's.
  *
- * Where `connect` of `keystay` keeps the key in localStorage and hears of the session alone, this one
- * leaves the key to the program and hears all events, unless the options say otherwise.
+ * `connect` of `keystay` keeps the key in localStorage and subscribes to the session alone; this one leaves
+ * the key to the program and subscribes to all events, unless the options say otherwise.
  *
  * @throws As `connect` of `keystay` does.
  */
@@ -36,8 +36,8 @@ export function connect(url: string, options: Options = {}): Mage {
 }
 
 /**
- * Called with the path of the event and its data. For `session.unset` the data is the reason, a
- * string, as it was; what Keystay tells beside it, `{reason, id, by?}`, comes after it.
+ * Called with the path of the event and its data. For `session.unset` the data is the reason, a string, as
+ * in MAGE; the data of Keystay, `{reason, id, by?}`, is the next argument.
  */
 export type MageHandler = (path: string, ...data: any[]) => unknown;
 
@@ -48,24 +48,24 @@ interface Entry {
 }
 
 /**
- * Events by their path, and the functions that hear them.
+ * Event handlers, by path.
  *
- * A handler that throws is reported and takes nothing with it.
+ * An exception of a handler is reported, and does not stop the others.
  */
 export class EventManager {
   private _entries: Entry[] = [];
 
-  /** Call the handler for each event of this path and of everything below it. */
+  /** Call the handler for each event of this path and below it. */
   on(path: string, handler: MageHandler): this {
     return this._add(path, handler, false);
   }
 
-  /** The same, for the next such event only. */
+  /** The same, for the next such event alone. */
   once(path: string, handler: MageHandler): this {
     return this._add(path, handler, true);
   }
 
-  /** Undo `on` or `once`, whichever came last. */
+  /** Remove the handler of `path` that was added last. */
   removeListener(path: string, handler: MageHandler): this {
     const found = this._entries.filter((entry) => entry.path === path && entry.handler === handler);
     this._remove(found.at(-1));
@@ -77,24 +77,24 @@ export class EventManager {
     return this.removeListener(path, handler);
   }
 
-  /** Undo all for this path, or for all of them. */
+  /** Remove all handlers of this path, or of all paths. */
   removeAllListeners(path?: string): this {
     this._entries = this._entries.filter((entry) => path !== undefined && entry.path !== path);
     return this;
   }
 
-  /** Call those for exactly this path, in the order in which they came; tell whether there were any. */
+  /** Call the handlers of exactly this path, in order; return whether there were any. */
   emit(path: string, ...args: unknown[]): boolean {
-    const heard = this._entries.filter((entry) => entry.path === path);
-    for (const entry of heard) {
+    const entries = this._entries.filter((entry) => entry.path === path);
+    for (const entry of entries) {
       // A handler before it may have emitted the same event.
       if (entry.isOnce && !this._remove(entry)) continue;
       call(entry.handler as (...args: unknown[]) => unknown, ...args);
     }
-    return heard.length > 0;
+    return entries.length > 0;
   }
 
-  /** Tell an event: first to those for its whole path, last to those for its first word. */
+  /** Call the handlers of the whole path first, those of its first word last. */
   emitEvent(path: string, ...data: unknown[]): void {
     for (const words = path.split("."); words.length; words.pop()) {
       this.emit(words.join("."), path, ...data);
@@ -106,7 +106,7 @@ export class EventManager {
     return this;
   }
 
-  /** Tell whether it was there. */
+  /** Return whether it was there. */
   private _remove(entry: Entry | undefined): boolean {
     const before = this._entries;
     this._entries = before.filter((other) => other !== entry);
@@ -114,7 +114,7 @@ export class EventManager {
   }
 }
 
-/** MAGE's levels, and which of the console's each is. */
+/** MAGE's levels, and the console's level of each. */
 const LEVELS = {
   verbose: "debug",
   debug: "debug",
@@ -129,7 +129,7 @@ const LEVELS = {
 
 type Level = keyof typeof LEVELS;
 
-/** Make what writes to the console, as text in which no session key can be read. */
+/** Return a logger that writes to the console, with session keys masked. */
 function makeLogger(): Mage["logger"] {
   const levels = Object.entries(LEVELS).map(([level, method]) => [
     level,
@@ -138,7 +138,7 @@ function makeLogger(): Mage["logger"] {
   return Object.fromEntries(levels);
 }
 
-/** Write the value as text, its secrets left out (SPEC section 4.1). */
+/** Return the value as text, with session keys masked (SPEC section 4.1). */
 function masked(value: unknown): string {
   return textOf(value).replace(/kst_[\w-]+/g, "kst_…");
 }

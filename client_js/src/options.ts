@@ -1,11 +1,11 @@
 /**
- * What can be tuned about a client.
+ * The options of a client.
  */
 import type { SessionStorage } from "./storage.js";
 
 /**
- * What a client uses of a WebSocket. That of browsers has it, of Node 22 and later, of the package
- * `ws`; each names the types of its events differently.
+ * What a client uses of a WebSocket. Browsers, Node 22 and later, and the package `ws` have it; each names
+ * the types of its events differently.
  */
 export interface WebSocketLike {
   binaryType: string;
@@ -18,19 +18,19 @@ export interface WebSocketLike {
   close(code?: number): void;
 }
 
-/** How one is made. */
+/** The constructor of a WebSocket. */
 export type WebSocketConstructor = new (url: string, protocols: string[]) => WebSocketLike;
 
 export interface Options {
-  /** A session key to restore with the connection; goes before what the storage holds. */
+  /** A session key to restore first, before the one in the storage. */
   key?: string;
   /** Where the session is kept: by default in localStorage where there is one, else in memory. */
   storage?: "local" | "session" | "memory" | SessionStorage;
   /** Its name there; by default `keystay` and the URL without its query. */
   storageName?: string;
-  /** Subscribed before the first restore: what was missed meanwhile is heard then. */
+  /** Subscribed before the first restore, which replays missed events of these paths. */
   paths?: string[];
-  /** The application's version, told with every restore to servers that insist on one. */
+  /** The application's version, sent with every restore, for servers that require one. */
   version?: string;
   /** How long a command may take, waiting for a connection included. */
   timeoutMs?: number;
@@ -40,22 +40,22 @@ export interface Options {
   backoffBaseMs?: number;
   /** Upper bound of every wait. A connection that held this long starts over at the base. */
   backoffCapMs?: number;
-  /** After so long without a word the server is asked whether it is there. */
+  /** After so long without a message the client probes the server. */
   silenceMs?: number;
-  /** A server that is then silent for so long counts as gone. */
+  /** How long the server may take to answer the probe. */
   probeTimeoutMs?: number;
   /**
-   * Whether a login or a logout in one tab is at once one in all that share the storage. By default it
-   * is.
+   * Whether a login or a logout in one tab is at once one in all that share the storage. The default is
+   * true.
    */
   tabs?: boolean;
-  /** Whether such tabs share one connection too, where the browser can: one tab has it for all. */
+  /** Whether such tabs share one connection too, where the browser has Web Locks. */
   sharedConnection?: boolean;
-  /** Commands that may wait for an answer at once; one more is rejected with `queueFull`. */
+  /** How many commands may be without a reply; one more is rejected with `queueFull`. */
   maxPending?: number;
-  /** The largest message taken from the server (SPEC section 2.3). */
+  /** The largest message accepted from the server (SPEC section 2.3). */
   maxMessageBytes?: number;
-  /** What opens a connection: by default the WebSocket of the browser, or of Node 22 and later. */
+  /** The constructor to connect with: by default that of the browser, or of Node 22 and later. */
   WebSocket?: WebSocketConstructor;
 }
 
@@ -63,8 +63,8 @@ export interface CallOptions {
   /** How long this command may take. */
   timeoutMs?: number;
   /**
-   * `fail`: reject with `notConnected` at once if the client is not open, unless the server closed
-   * the line only for want of a session (4000); `queue`: wait.
+   * `fail`: reject with `notConnected` at once if the client is not open, unless the server closed the
+   * connection because it had no session (4000); `queue`: wait.
    */
   whenOffline?: "queue" | "fail";
 }
@@ -81,7 +81,7 @@ const DEFAULTS = {
   maxMessageBytes: 1024 * 1024,
 };
 
-/** Options, with nothing left open but what may be. */
+/** The options, with defaults. */
 export type Settings = typeof DEFAULTS &
   Pick<Options, "key" | "storage" | "version" | "tabs" | "sharedConnection"> & {
     storageName: string;
@@ -89,17 +89,17 @@ export type Settings = typeof DEFAULTS &
   };
 
 /**
- * Fill in what the program left out.
+ * Fill in the defaults.
  *
- * @throws TypeError If the URL is none for a WebSocket, if the storage is none, or if there is no
- *     WebSocket. None of them is quoted.
+ * @throws TypeError If the URL or the storage is invalid, or if there is no WebSocket. None of them is
+ *     quoted.
  */
 export function settle(url: string, options: Options): Settings {
   let parsed: URL | undefined;
   try {
     parsed = new URL(url);
   } catch {
-    // It is said below, without the URL: there may be a password in it.
+    // Reported below, without the URL: it may contain a password.
   }
   if (!parsed || !/^wss?:$/.test(parsed.protocol) || parsed.hash) {
     throw new TypeError("the URL must look like ws://host:port or wss://host");

@@ -1,9 +1,9 @@
 /**
- * What the browser says about the page and the network. Elsewhere it says nothing.
+ * The events of a browser about the page and the network. In other environments there are none.
  */
 
 export interface PageListener {
-  /** Somebody may be looking again (false), or the network is back (true). */
+  /** The page may be visible again (false), or the network is back (true). */
   wake(isNetwork: boolean): void;
   /** The network is gone. */
   sleep(): void;
@@ -16,7 +16,7 @@ export interface PageListener {
 /** Listen until the function that is returned is called. */
 export function watchPage(listener: PageListener): () => void {
   const watch = new AbortController();
-  const hear = ({ type }: { type: string }) => {
+  const handle = ({ type }: { type: string }) => {
     if (type === "storage") listener.stored();
     else if (type === "offline") listener.sleep();
     else if (type === "pagehide" || (type[0] === "v" && document.hidden)) listener.hide();
@@ -24,12 +24,12 @@ export function watchPage(listener: PageListener): () => void {
   };
   const types = ["online", "offline", "pageshow", "pagehide", "visibilitychange", "storage"];
   for (const type of types) {
-    globalThis.addEventListener?.(type, hear, { signal: watch.signal });
+    globalThis.addEventListener?.(type, handle, { signal: watch.signal });
   }
   return () => watch.abort();
 }
 
-/** Whether the browser is sure that there is no network. */
+/** Whether the browser says that there is no network. */
 export function isOffline(): boolean {
   return globalThis.navigator?.onLine === false;
 }

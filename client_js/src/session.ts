@@ -5,14 +5,14 @@ import { malformed } from "./errors.js";
 
 export const SESSION_SET = "session.set";
 export const SESSION_UNSET = "session.unset";
-/** What a program is told, by the client itself, when a session was taken up again. */
+/** The event that a program gets from the client itself when a session was resumed. */
 export const SESSION_RECOVERED = "session.recovered";
 
 /** One actor being logged in. Times are Unix milliseconds by the server's clock. */
 export interface Session {
   /**
-   * The secret; null in a list. Not enumerable: it goes into no log, no JSON and no copy of the
-   * session unless it is asked for by name.
+   * The secret; null in a list. Not enumerable: it is in no log, no JSON and no copy of the session, unless
+   * it is read by name.
    */
   readonly key: string | null;
   readonly actorId: string;
@@ -22,18 +22,18 @@ export interface Session {
   readonly id: string;
   /** BCP 47. */
   readonly language: string;
-  /** The version of the application it was opened with. */
+  /** The version of the application that created it. */
   readonly version: string | null;
   readonly createdAt: number;
   /** It expires then, unless it is extended before. */
   readonly expiresAt: number;
   /** It ends then, however often it is extended. */
   readonly endsAt: number | null;
-  /** In a list: this is the session of the asking connection. */
+  /** In a list: whether it is the session of this connection. */
   readonly current: boolean;
 }
 
-/** The end of a session, as `session.unset` tells it; `scope` is that of a logout without a line. */
+/** The data of `session.unset`; `scope` is that of a logout without a connection. */
 export interface Unset {
   reason: string;
   id?: string | null;
@@ -61,7 +61,7 @@ const FIELDS: Record<string, (value: unknown) => boolean> = {
 };
 
 /**
- * Read the map of SPEC section 4. Fields of a later version are passed over.
+ * Read the map of SPEC section 4. Fields of a later version are ignored.
  *
  * @throws ClientError `malformedFrame`
  */
@@ -75,7 +75,7 @@ export function readSession(wire: any): Session {
   return withKey(session as unknown as Session, wire.key ?? null);
 }
 
-/** Make of it what `readSession` reads, the key in plain view: for another tab. */
+/** Return what `readSession` reads, with the key enumerable: for another tab. */
 export function writeSession(session: Session): object {
   return { ...session, key: session.key };
 }

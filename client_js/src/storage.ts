@@ -1,33 +1,32 @@
 /**
- * What a program keeps of its session when the page goes, and where.
+ * Where the session is stored.
  */
-import type { Settings } from "./options.js";
 
-/** What takes a session up where it was left. */
+/** What resumes a session. */
 export interface StoredSession {
   /** The secret. */
   key: string;
-  /** The greatest that came with an event or a restore; null if there was none. */
+  /** The greatest cursor received; null if there was none. */
   cursor: number | null;
 }
 
 /**
- * Keeps one session; whoever can read it is the actor.
+ * Stores one session. Anyone who can read it can act as the user.
  *
- * What it throws is reported once, without the key; the client then keeps the session in memory.
+ * Its exceptions are reported once, without the key; the client then keeps the session in memory.
  */
 export interface SessionStorage {
-  /** Whether other tabs find there what this one saves. Then they share the session. */
+  /** Whether other tabs load what this one saves. Then they share the session. */
   readonly isShared?: boolean;
-  /** Return what was saved last; null after `clear`, and if there is nothing of use. */
+  /** Return what was saved last; null after `clear`, and if there is nothing usable. */
   load(): StoredSession | null;
-  /** Keep this, and only this. */
+  /** Store this in the place of what was stored. */
   save(session: StoredSession): void;
-  /** Keep nothing; do nothing if nothing is kept. */
+  /** Store nothing; do nothing if nothing is stored. */
   clear(): void;
 }
 
-/** Keeps the session as long as the program runs. */
+/** Stores the session as long as the program runs. */
 export class MemoryStorage implements SessionStorage {
   private _session: StoredSession | null = null;
 
@@ -44,7 +43,7 @@ export class MemoryStorage implements SessionStorage {
   }
 }
 
-/** What is used of a storage of a browser. */
+/** What a client uses of the storages of a browser. */
 interface Items {
   getItem(name: string): string | null;
   setItem(name: string, value: string): void;
@@ -52,14 +51,14 @@ interface Items {
 }
 
 /**
- * Keeps the session in the storage of a browser: the key in one that tabs may share, the cursor in
- * the tab's own, for it says what this tab has heard. A cursor of another key is void.
+ * Stores the session in a browser: the key in a storage that tabs may share, the cursor in the tab's own,
+ * because it is the position of this tab. A cursor of another key is void.
  *
- * What another tab wrote meanwhile is never written over with what this one knew before.
+ * What another tab wrote is never overwritten with an older state of this one.
  */
 export class WebStorage implements SessionStorage {
   private readonly _cursorName: string;
-  /** The key that this tab saw in the storage, or put there, last. */
+  /** The key that this tab read from the storage, or wrote there, last. */
   private _key: string | null = null;
 
   constructor(
@@ -77,9 +76,9 @@ export class WebStorage implements SessionStorage {
   load(): StoredSession | null {
     const key = (this._key = this._keys.getItem(this._name));
     if (key === null) return null;
-    const heard = this._cursors.getItem(this._cursorName);
-    const cursor = parseInt(heard ?? "");
-    return { key, cursor: heard === `${cursor} ${key}` ? cursor : null };
+    const text = this._cursors.getItem(this._cursorName);
+    const cursor = parseInt(text ?? "");
+    return { key, cursor: text === `${cursor} ${key}` ? cursor : null };
   }
 
   save({ key, cursor }: StoredSession): void {
@@ -95,11 +94,17 @@ export class WebStorage implements SessionStorage {
   }
 }
 
-/** Find the storage that the program asked for, or the best there is. */
-export function openStorage({ storage, storageName }: Settings): SessionStorage {
+/** Which storage a program chose; by default the best there is. */
+export interface StorageChoice {
+  storage?: "local" | "session" | "memory" | SessionStorage;
+  storageName: string;
+}
+
+/** Return the storage that the program chose, or the best there is. */
+export function openStorage({ storage, storageName }: StorageChoice): SessionStorage {
   if (typeof storage === "object") return storage;
   try {
-    // Where cookies are blocked, looking at these is enough for an error.
+    // Where cookies are blocked, reading these properties throws.
     const { localStorage, sessionStorage } = globalThis;
     if (storage === "session") return new WebStorage(sessionStorage, sessionStorage, storageName);
     if (storage !== "memory" && localStorage) {

@@ -1,31 +1,30 @@
 /**
- * What the tabs of one browser say to each other.
+ * The messages between the tabs of one browser.
  *
- * Two kinds of news are there with every client: `["set"]`, for another session is in the storage,
- * and `["unset", {reason, id, by?}]`, for one has ended. `shared.ts` has more, for the tabs that share a
- * connection. No key is in the first two: who hears of a session looks into the storage, and who
- * hears of an end compares the id. So whatever comes twice, late, or back as an echo changes nothing.
+ * Each client sends two kinds: `["set"]` when another session is in the storage, and
+ * `["unset", {reason, id, by?}]` when one has ended. `shared_connection.ts` has more. Neither of the two
+ * contains a key: the receiver of the first reads the storage, that of the second compares the id. So a
+ * message that comes twice, late, or as an echo changes nothing.
  */
 
-/** A kind of news, and what goes with it. */
-export type News = [kind: string, ...rest: any[]];
+/** A kind, and what belongs to it. */
+export type TabMessage = [kind: string, ...rest: any[]];
 
 export class Tabs {
   private _channel: BroadcastChannel | null;
 
-  /** @param heard Called with what others tell; kinds of a later version, or of a program that is none of
-   *   ours, among it. */
-  constructor(name: string, heard: (news: News) => void) {
+  /** @param received Called with each message; also with kinds of later versions and of other programs. */
+  constructor(name: string, received: (message: TabMessage) => void) {
     this._channel = new BroadcastChannel(name);
-    this._channel.onmessage = ({ data }) => Array.isArray(data) && heard(data as News);
+    this._channel.onmessage = ({ data }) => Array.isArray(data) && received(data as TabMessage);
   }
 
-  /** Tell all other tabs. */
-  tell(...news: News): void {
-    this._channel?.postMessage(news);
+  /** Send to all other tabs. */
+  send(...message: TabMessage): void {
+    this._channel?.postMessage(message);
   }
 
-  /** Hear and tell nothing more. */
+  /** Send and receive nothing more. */
   close(): void {
     this._channel?.close();
     this._channel = null;

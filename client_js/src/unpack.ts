@@ -1,10 +1,9 @@
 /**
  * MessagePack to plain data, under the rules of SPEC section 2.2.
  *
- * The law of this module: whatever bytes come in, it returns exactly what they say or throws, and
- * takes no more memory than they fill. (The library that writes our messages cannot be given that
- * task: 3 KB of nested headers make its decoder reserve half a gigabyte, and a map with a key
- * `__proto__`, which a backend may well send, it does not read at all.)
+ * Invariant: whatever bytes come in, it returns exactly what they mean or throws, and takes no more memory
+ * than they fill. (The library that encodes our messages does not do that: 3 KB of nested headers make its
+ * decoder reserve half a gigabyte, and it refuses a map with a key `__proto__`, which a backend may send.)
  */
 import { malformed } from "./errors.js";
 
@@ -13,7 +12,7 @@ const MAX_DEPTH = 16;
 
 const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** The numbers from byte ca on: what reads them from a DataView, and how many bytes they have. */
+/** The numbers from byte ca on: the method of DataView that reads them, and their size in bytes. */
 const NUMBERS = [
   ["getFloat32", 4],
   ["getFloat64", 8],
@@ -39,7 +38,7 @@ export function unpack(bytes: Uint8Array): unknown {
     reader.end();
     return value;
   } catch {
-    // Cut, not chained: what failed may be quoted in the cause.
+    // Cut, not chained: the cause may quote the value.
     throw malformed("not exactly one MessagePack value within the limits");
   }
 }
@@ -56,7 +55,7 @@ class Reader {
     if (this._at < this._bytes.length) throw 0;
   }
 
-  /** Read one value that is inside of so many arrays and maps. */
+  /** Read one value at this depth of arrays and maps. */
   value(depth: number): unknown {
     const head = this._number(2);
     if (head < 0x80) return head;

@@ -17,9 +17,9 @@ describe("a client", { timeout: 60000 }, () => {
   after(() => stop());
   const open = (actorId, more) => server.ask("POST", "/v1/sessions", { actorId, ...more });
 
-  test("logs in, hears of its session before the answer, and logs out", async (t) => {
+  test("logs in, gets the event before the reply, and logs out", async (t) => {
     const client = connect(t, server.url);
-    const { heard, names } = listen(client, "session");
+    const { received, names } = listen(client, "session");
     const session = await client.session.login("anonymous", { actorId: "ada" });
     assert.deepEqual(names(), ["session.set"]);
     assert.equal(client.session.current.id, session.id);
@@ -27,13 +27,13 @@ describe("a client", { timeout: 60000 }, () => {
     assert.equal(client.session.getKey(), session.key);
     assert.deepEqual(await client.session.list(), [{ ...session, current: true }]);
     await client.session.logout();
-    assert.deepEqual(heard[1], ["session.unset", { reason: "loggedOut", id: session.id }]);
+    assert.deepEqual(received[1], ["session.unset", { reason: "loggedOut", id: session.id }]);
     assert.deepEqual([client.session.current, client.session.getKey()], [null, null]);
     assert.equal(await codeOf(client.session.isValid(session.key)), "loggedOut");
     assert.equal(await codeOf(client.session.list()), "noSession");
   });
 
-  test("is told at once what a backend does to its session", async (t) => {
+  test("is notified at once of what a backend does to its session", async (t) => {
     const { key, id } = await open("push", { meta: { level: 1 } });
     const client = connect(t, server.url, { key, paths: ["session", "shop"] });
     await client.opened();
@@ -43,12 +43,12 @@ describe("a client", { timeout: 60000 }, () => {
     await server.ask("DELETE", `/v1/sessions/${id}?reason=banned`);
     await news.until(3);
     assert.deepEqual(news.names(), ["session.set", "shop.bought", "session.unset"]);
-    assert.deepEqual(news.heard[0][1].meta, { level: 2 });
-    assert.deepEqual(news.heard[1][1], { n: 1 });
-    assert.deepEqual(news.heard[2][1], { reason: "banned", id });
+    assert.deepEqual(news.received[0][1].meta, { level: 2 });
+    assert.deepEqual(news.received[1][1], { n: 1 });
+    assert.deepEqual(news.received[2][1], { reason: "banned", id });
   });
 
-  test("tells a handler where in the order an event stands, if it has a place there", async (t) => {
+  test("passes the cursor of an event to its handlers, if it has one", async (t) => {
     const { key, id } = await open("order of events");
     const client = connect(t, server.url, { key, paths: ["session", "n"] });
     const cursors = [];
@@ -64,21 +64,21 @@ describe("a client", { timeout: 60000 }, () => {
     assert.deepEqual([restored, toAll], [null, null]);
   });
 
-  test("hears only what it is subscribed to, and a handler only its path", async (t) => {
+  test("gets only the events it is subscribed to, and a handler only those of its path", async (t) => {
     const { key, id } = await open("paths");
     const client = connect(t, server.url, { key });
-    const say = (name) => server.ask("POST", `/v1/sessions/${id}/events`, { name, data: null });
+    const emit = (name) => server.ask("POST", `/v1/sessions/${id}/events`, { name, data: null });
     const [shop, shops, all] = ["shop", "shops", ""].map((path) => listen(client, path));
     const subscribed = await client.subscribe("shop", "end");
     assert.deepEqual(subscribed.sort(), ["end", "session", "shop"]);
-    for (const name of ["shops", "shop", "shop.a", "end"]) await say(name);
+    for (const name of ["shops", "shop", "shop.a", "end"]) await emit(name);
     await all.until("end");
     assert.deepEqual(shop.names(), ["shop", "shop.a"]);
     assert.deepEqual(shops.names(), []);
     assert.deepEqual((await client.unsubscribe("shop")).sort(), ["end", "session"]);
   });
 
-  test("takes a callback in the place of every promise", async (t) => {
+  test("accepts a callback in the place of every promise", async (t) => {
     const client = connect(t, server.url);
     const called = (give) => new Promise((resolve) => {
       assert.equal(give((...result) => resolve(result)), undefined);
@@ -98,7 +98,7 @@ describe("a client", { timeout: 60000 }, () => {
     assert.deepEqual(await called((done) => session.restore(done)), ["noSession"]);
   });
 
-  test("logs out of all sessions, or says that it cannot", async (t) => {
+  test("logs out of all sessions, or rejects", async (t) => {
     const [client, other] = [connect(t, server.url), connect(t, server.url)];
     const { actorId } = await client.session.login("anonymous");
     await other.session.login("anonymous", { actorId });
@@ -111,7 +111,7 @@ describe("a client", { timeout: 60000 }, () => {
     await client.session.logout();
   });
 
-  test("takes options for each command, also where they come after paths", async (t) => {
+  test("accepts options for each command, also after paths", async (t) => {
     const client = connect(t, "ws://127.0.0.1:9");
     const options = { whenOffline: "fail" };
     assert.equal(await codeOf(client.subscribe("shop", options)), "notConnected");
@@ -124,7 +124,7 @@ describe("a client", { timeout: 60000 }, () => {
     }
   });
 
-  test("undoes each registration once, and calls nobody who was removed just before", async (t) => {
+  test("removes each registration once, and calls no handler that was removed just before", async (t) => {
     const client = connect(t, server.url);
     const called = [];
     const twice = () => called.push("twice");
@@ -142,7 +142,7 @@ describe("a client", { timeout: 60000 }, () => {
     assert.deepEqual(called, ["twice"]);
   });
 
-  test("refuses a storage that is none, and names those there are", () => {
+  test("refuses an invalid storage, and names the valid ones", () => {
     for (const storage of ["Local", null, {}, true]) {
       assert.throws(
         () => connectClient(server.url, { WebSocket, storage }),
@@ -151,7 +151,7 @@ describe("a client", { timeout: 60000 }, () => {
     }
   });
 
-  test("carries commands out in the order of the calls, before it is even connected", async (t) => {
+  test("executes commands in the order of the calls, also before it is connected", async (t) => {
     const client = connect(t, server.url);
     const { key } = await open("order");
     const answers = await Promise.all([
@@ -166,11 +166,11 @@ describe("a client", { timeout: 60000 }, () => {
     assert.ok(Math.abs(answers[4] - Date.now()) < 60000);
   });
 
-  test("tells a key that is refused as the end of a session", async (t) => {
+  test("emits `session.unset` for a key that is refused", async (t) => {
     const client = connect(t, server.url, { key: OTHER_KEY });
     const news = listen(client);
     await client.opened();
-    assert.deepEqual(news.heard, [["session.unset", { reason: "noSession", id: null }]]);
+    assert.deepEqual(news.received, [["session.unset", { reason: "noSession", id: null }]]);
     assert.equal(client.session.getKey(), null);
     const { key, id } = await open("refused");
     client.session.setSessionKey(key);
@@ -180,7 +180,7 @@ describe("a client", { timeout: 60000 }, () => {
     assert.throws(() => client.session.setSessionKey(7), { code: "invalidSessionKey" });
   });
 
-  test("goes on when a handler throws, and reports it", async (t) => {
+  test("continues when a handler throws, and reports it", async (t) => {
     const reported = t.mock.method(console, "error", () => {});
     const client = connect(t, server.url);
     const fail = () => {
@@ -206,7 +206,7 @@ describe("a client", { timeout: 60000 }, () => {
     assert.deepEqual([client.state, client.error], ["closed", null]);
   });
 
-  test("shows its key to nobody who only looks at it", async (t) => {
+  test("shows its key only where it is read by name", async (t) => {
     const client = connect(t, server.url);
     const session = await client.session.login("anonymous");
     for (const shown of [client, client.session, session, { client, session }]) {
@@ -219,7 +219,7 @@ describe("a client", { timeout: 60000 }, () => {
     assert.ok(!inspect(error, { depth: 9 }).includes("kst_"));
   });
 
-  test("refuses an address that is none, without quoting it", () => {
+  test("refuses an invalid URL, without quoting it", () => {
     for (const url of ["http://user:password@a", "password", "", "ws://password#x", "ws:// password"]) {
       assert.throws(
         () => connectClient(url, { WebSocket }),
@@ -228,7 +228,7 @@ describe("a client", { timeout: 60000 }, () => {
     }
   });
 
-  test("connects with what it is given: `ws`, or the WebSocket of Node 22 and later", async (t) => {
+  test("connects with `ws`, or with the WebSocket of Node 22 and later", async (t) => {
     for (const WebSocket of [ws.WebSocket, globalThis.WebSocket].filter(Boolean)) {
       const client = connect(t, server.url, { WebSocket });
       assert.equal((await client.session.login("anonymous")).language, "en");
@@ -236,7 +236,7 @@ describe("a client", { timeout: 60000 }, () => {
     if (!globalThis.WebSocket) assert.throws(() => connectClient(server.url), /pass one/);
   });
 
-  test("takes an option that is undefined for one that is not there", async (t) => {
+  test("treats an option that is undefined as not given", async (t) => {
     const client = connect(t, server.url, { timeoutMs: undefined, paths: undefined, key: undefined });
     assert.ok((await client.now()) > 0);
   });

@@ -1,4 +1,4 @@
-/** What goes over the wire is what `protocol/vectors` says. */
+/** Messages are encoded and decoded as in `protocol/vectors`. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { decode, encode } from "../../client_js/dist/codec.js";

@@ -1,4 +1,4 @@
-/** What a client makes of lines that break, at a real server. */
+/** Connections that break, at a real server. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { codeOf, connect, entered, listen, settled } from "./programs.js";
@@ -15,8 +15,8 @@ const keptStorage = () => {
   return storage;
 };
 
-describe("a line that breaks", { timeout: 60000 }, () => {
-  test("logs the user out all the same: here at once, at the server when it can", async (t) => {
+describe("a connection that breaks", { timeout: 60000 }, () => {
+  test("lets the user log out: here at once, at the server when it can be reached", async (t) => {
     const server = await serve(t);
     const relay = await relayTo(t, server);
     const storage = keptStorage();
@@ -26,19 +26,19 @@ describe("a line that breaks", { timeout: 60000 }, () => {
     await entered(client, "reconnecting");
     const news = listen(client);
     const loggedOut = client.session.logout();
-    assert.deepEqual(news.heard, [["session.unset", { reason: "loggedOut", id }]]);
+    assert.deepEqual(news.received, [["session.unset", { reason: "loggedOut", id }]]);
     assert.deepEqual([storage.kept, client.session.getKey()], [null, null]);
     assert.equal((await server.ask("GET", `/v1/sessions/${id}`)).id, id);
     relay.mend();
     await loggedOut;
     await assert.rejects(server.ask("GET", `/v1/sessions/${id}`), /404|410/);
     await client.now();
-    assert.equal(news.heard.length, 1);
+    assert.equal(news.received.length, 1);
   });
 });
 
 describe("a program that runs again", { timeout: 60000 }, () => {
-  test("speaks for whom another tab logged in, and for nobody whom it logged out", async (t) => {
+  test("uses the session of another tab that logged in, and none after it logged out", async (t) => {
     const server = await serve(t);
     const relay = await relayTo(t, server);
     const storage = keptStorage();
@@ -55,7 +55,7 @@ describe("a program that runs again", { timeout: 60000 }, () => {
     assert.equal(storage.kept.key, key);
     const other = client.session.current.id;
     assert.notEqual(other, id);
-    await settled(() => storage.kept.cursor !== null); // What the reply said is stored, too.
+    await settled(() => storage.kept.cursor !== null); // The cursor of the reply is stored, too.
     relay.cut();
     await entered(client, "reconnecting");
     storage.clear();
@@ -66,7 +66,7 @@ describe("a program that runs again", { timeout: 60000 }, () => {
     assert.equal(await codeOf(client.session.list()), "noSession");
   });
 
-  test("is not stopped by what it finds in the storage", async (t) => {
+  test("works with an unusable key in the storage", async (t) => {
     const server = await serve(t);
     const storage = keptStorage();
     storage.save({ key: "\ud800", cursor: -1 });

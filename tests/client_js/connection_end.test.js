@@ -1,4 +1,4 @@
-/** What a client makes of servers that are silent, slow, wrong or going away, by script. */
+/** Servers that are silent, slow, wrong or shutting down, by script. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { describe, test } from "node:test";
@@ -7,7 +7,7 @@ import { pack, ws } from "./peers.js";
 import { codeOf, connect, entered, listen, signal } from "./programs.js";
 import { script } from "./server.js";
 
-/** Answer whatever a well server would. */
+/** Answer as a healthy server does. */
 const well = (socket, { id, method }) => {
   if (method === "session.restore" || method === "session.login") socket.send(bound(id));
   else if (method !== "open") socket.send(done(id, method === "time.now" ? 1 : null));
@@ -17,7 +17,7 @@ const first = (method, act) => (socket, command, number) =>
   number === 1 && command.method === method ? act(socket, command) : well(socket, command);
 
 describe("a close code", { timeout: 30000 }, () => {
-  test("that says so is the end: what waits and what comes is told why", async (t) => {
+  test("that forbids to reconnect closes the client: all commands get the reason", async (t) => {
     for (const code of [1002, 1003, 1009, 4500, 4502, 4999]) {
       const server = await script(t, first("time.now", (socket) => socket.close(code, "go away")));
       const client = connect(t, server.url);
@@ -33,7 +33,7 @@ describe("a close code", { timeout: 30000 }, () => {
     }
   });
 
-  test("of any other kind is a line that is opened again", async (t) => {
+  test("of any other kind leads to a new connection", async (t) => {
     for (const code of [1000, 1001, 1011, 1012, 1013, 4001, 4499]) {
       const server = await script(t, first("time.now", (socket) => socket.close(code)));
       assert.equal(await connect(t, server.url).now(), 1);
@@ -41,7 +41,7 @@ describe("a close code", { timeout: 30000 }, () => {
     }
   });
 
-  test("4000 waits until there is something to connect for", async (t) => {
+  test("4000 leads to a new connection when one is needed", async (t) => {
     const server = await script(t, first("open", (socket) => socket.close(4000)));
     const client = connect(t, server.url);
     await entered(client, "reconnecting");
@@ -50,7 +50,7 @@ describe("a close code", { timeout: 30000 }, () => {
     assert.deepEqual([server.connections(), client.session.getActorId()], [2, "player:7"]);
   });
 
-  test("4000 is no failure: a command that is not to wait for the network connects, and so does who waits", async (t) => {
+  test("4000 is no failure: `opened()` connects, and so does a command that must not wait", async (t) => {
     for (const connects of ["opened", "now"]) {
       const server = await script(t, first("open", (socket) => socket.close(4000)));
       const client = connect(t, server.url);
@@ -60,7 +60,7 @@ describe("a close code", { timeout: 30000 }, () => {
     }
   });
 
-  test("4000 connects once, however many ask, and who asks in the moment of a loss", async (t) => {
+  test("4000 leads to one connection, however many commands need it, also from a state handler", async (t) => {
     const server = await script(t, first("open", (socket) => socket.close(4000)));
     const client = connect(t, server.url);
     const opened = [];
@@ -70,7 +70,7 @@ describe("a close code", { timeout: 30000 }, () => {
     assert.equal(server.connections(), 2);
   });
 
-  test("4000 and then no server: who is not to wait is told so", async (t) => {
+  test("4000 and then no server: a command that must not wait is rejected", async (t) => {
     const server = await script(t, (socket, command, number) => {
       if (number === 1 && command.method === "open") socket.close(4000);
       else socket.terminate();
@@ -85,7 +85,7 @@ describe("a close code", { timeout: 30000 }, () => {
     assert.equal(await late, "clientClosed");
   });
 
-  test("that ends all under commands leaves only of a login in doubt what it did", async (t) => {
+  test("that closes the client leaves the outcome of a login alone unknown", async (t) => {
     const server = await script(t, first("session.isValid", (socket) => socket.close(4500)));
     const client = connect(t, server.url);
     const [sent, login] = [client.session.isValid(KEY), client.session.login("none")].map(codeOf);
@@ -94,7 +94,7 @@ describe("a close code", { timeout: 30000 }, () => {
   });
 });
 
-test("a key found in the storage on the way back is restored on one line", { timeout: 30000 }, async (t) => {
+test("a key found in the storage while reconnecting is restored on one connection", { timeout: 30000 }, async (t) => {
   const storage = { load: () => ({ key: OTHER_KEY, cursor: null }), save() {}, clear() {} };
   const server = await script(t, (socket, { id, method }, number) => {
     if (method === "time.now" && number === 1) return socket.close(1012);
@@ -115,7 +115,7 @@ describe("a server that is wrong", { timeout: 30000 }, () => {
     "answers what nobody asked": (socket) => socket.send(done(99)),
   };
   for (const [name, act] of Object.entries(cases)) {
-    test(`and ${name} is left, with 4500, reported, and tried again`, async (t) => {
+    test(`and ${name} is disconnected with 4500, reported, and tried again`, async (t) => {
       const reported = t.mock.method(console, "error", () => {});
       let closed;
       const server = await script(t, first("time.now", (socket) => {
@@ -130,7 +130,7 @@ describe("a server that is wrong", { timeout: 30000 }, () => {
     });
   }
 
-  test("and chooses no protocol is left for good, where the WebSocket opens all the same", async (t) => {
+  test("and chooses no protocol closes the client, if the WebSocket opens all the same", async (t) => {
     const server = await script(t, well, {});
     class Lenient extends ws.WebSocket {
       constructor(url) {
@@ -142,7 +142,7 @@ describe("a server that is wrong", { timeout: 30000 }, () => {
     assert.equal(client.error.code, "connectFailed");
   });
 
-  test("and chooses no protocol is a failed handshake elsewhere, and tried again", async (t) => {
+  test("and chooses no protocol is otherwise a failed handshake, and tried again", async (t) => {
     for (const WebSocket of [ws.WebSocket, globalThis.WebSocket].filter(Boolean)) {
       let attempts = 0;
       const chosen = [false, false, "keystay.v1"];
@@ -152,7 +152,7 @@ describe("a server that is wrong", { timeout: 30000 }, () => {
     }
   });
 
-  test("and sends a session whose key is no text is left, too", async (t) => {
+  test("and sends a session whose key is no string is disconnected, too", async (t) => {
     t.mock.method(console, "error", () => {});
     const server = await script(t, first("session.restore", (socket, { id }) =>
       socket.send(bound(id, 5, { key: 7 }))));
@@ -161,7 +161,7 @@ describe("a server that is wrong", { timeout: 30000 }, () => {
     assert.deepEqual([server.connections(), client.session.getKey()], [2, KEY]);
   });
 
-  test("and cannot restore now is asked again, after the time that it names", async (t) => {
+  test("and cannot restore now is tried again, after the time that it names", async (t) => {
     const server = await script(t, first("session.restore", (socket, { id }) =>
       socket.send(refused(id, "unavailable", { retryAfter: 0.1 }))));
     const begin = performance.now();
@@ -172,7 +172,7 @@ describe("a server that is wrong", { timeout: 30000 }, () => {
 });
 
 describe("a server that is silent", { timeout: 30000 }, () => {
-  test("is asked whether it is there, and left if it does not answer", async (t) => {
+  test("is probed, and disconnected if it does not answer", async (t) => {
     const asked = [];
     const server = await script(t, (socket, command, number) => {
       asked.push(command.method);
@@ -184,7 +184,7 @@ describe("a server that is silent", { timeout: 30000 }, () => {
     await client.opened();
   });
 
-  test("but answers the question is kept", async (t) => {
+  test("but answers the probe stays connected", async (t) => {
     let asked = 0;
     const enough = signal();
     const server = await script(t, (socket, command) => {
@@ -196,13 +196,13 @@ describe("a server that is silent", { timeout: 30000 }, () => {
     assert.deepEqual([server.connections(), client.state], [1, "open"]);
   });
 
-  test("to a restore is left in time", async (t) => {
+  test("to a restore is disconnected in time", async (t) => {
     const server = await script(t, first("session.restore", () => {}));
     await connect(t, server.url, { key: KEY, openTimeoutMs: 100 }).opened();
     assert.equal(server.connections(), 2);
   });
 
-  test("to a command costs that command alone, and a late answer is no matter", async (t) => {
+  test("to a command rejects that command alone, and a late reply is ignored", async (t) => {
     const held = [];
     const server = await script(t, (socket, command) => {
       if (command.method !== "session.list") return well(socket, command);
@@ -212,24 +212,24 @@ describe("a server that is silent", { timeout: 30000 }, () => {
     await client.opened();
     const error = await client.session.list({ timeoutMs: 30 }).catch((error) => error);
     assert.deepEqual([error.code, error.name], ["timeout", "CommandError"]);
-    assert.match(error.message, /perhaps carried out/);
+    assert.match(error.message, /may have been executed/);
     held.forEach((answer) => answer());
     assert.equal(await client.now(), 1);
   });
 });
 
-test("a command that was sent before the line broke is not called one that was not", { timeout: 10000 }, async (t) => {
+test("a command that was sent before the connection broke may have been executed", { timeout: 10000 }, async (t) => {
   const server = await script(t, first("time.now", (socket) => socket.terminate()));
   const client = connect(t, server.url, { backoffBaseMs: 1e6, backoffCapMs: 1e6 });
   await client.opened();
   const error = await client.now({ timeoutMs: 50 }).catch((error) => error);
-  assert.match(error.message, /perhaps carried out/);
+  assert.match(error.message, /may have been executed/);
 });
 
-describe("a server that goes away", { timeout: 30000 }, () => {
+describe("a server that shuts down", { timeout: 30000 }, () => {
   const draining = event("server.draining", { reconnectAfter: 200 });
 
-  test("answers what it has; what is given later, and the client, come to the next one at the slot", async (t) => {
+  test("answers what it received; later commands go to the next one, at the time that it named", async (t) => {
     const seen = [];
     const server = await script(t, (socket, command, number) => {
       seen.push([number, command.method]);
@@ -245,7 +245,7 @@ describe("a server that goes away", { timeout: 30000 }, () => {
     await client.session.list();
     const begin = performance.now();
     assert.equal(client.state, "open");
-    await client.session.login("none"); // Not lost: it was not sent to the old one.
+    await client.session.login("none"); // Not lost: it was not sent to the first one.
     assert.ok(performance.now() - begin >= 180);
     assert.deepEqual(seen, [
       [1, "open"],
@@ -255,7 +255,7 @@ describe("a server that goes away", { timeout: 30000 }, () => {
     ]);
   });
 
-  test("and closes before the slot is not come back to before it", async (t) => {
+  test("and closes early is not reconnected to before the time that it named", async (t) => {
     const server = await script(t, first("open", (socket) => {
       socket.send(draining);
       socket.close(1012);
@@ -270,30 +270,30 @@ describe("without a server", { timeout: 30000 }, () => {
   // Nothing listens there.
   const NOWHERE = "ws://127.0.0.1:9";
 
-  test("commands wait, up to as many as are allowed, and as long", async (t) => {
+  test("commands wait, as many and as long as allowed", async (t) => {
     const client = connect(t, NOWHERE, { maxPending: 2 });
     const error = client.now({ timeoutMs: 30 }).catch((error) => error);
     const late = codeOf(client.now());
     assert.equal(await codeOf(client.now()), "queueFull");
-    assert.match((await error).message, /not connected, not sent/);
+    assert.match((await error).message, /not connected .* not sent/);
     assert.equal(await codeOf(client.now({ whenOffline: "fail" })), "notConnected");
     assert.equal(client.state, "connecting");
     await client.close();
     assert.equal(await late, "clientClosed");
   });
 
-  test("a logout that takes too long leaves nothing behind", async (t) => {
+  test("a logout that times out leaves nothing in the storage", async (t) => {
     const storage = { kept: { key: KEY, cursor: 1 }, load: () => storage.kept };
     storage.save = storage.clear = (session) => (storage.kept = session ?? null);
     const client = connect(t, NOWHERE, { storage });
-    const { heard } = listen(client);
+    const { received } = listen(client);
     assert.equal(await codeOf(client.session.logout({ timeoutMs: 30 })), "timeout");
-    assert.deepEqual(heard, [["session.unset", { reason: "loggedOut", id: null }]]);
+    assert.deepEqual(received, [["session.unset", { reason: "loggedOut", id: null }]]);
     assert.equal(storage.kept, null);
   });
 });
 
-/** What a browser says about the page and the network. */
+/** The events of a browser about the page and the network. */
 function browser(t) {
   const page = new EventTarget();
   const navigator = Object.getOwnPropertyDescriptor(globalThis, "navigator");
@@ -308,7 +308,7 @@ function browser(t) {
     if (navigator) Object.defineProperty(globalThis, "navigator", navigator);
   });
   return {
-    say(type) {
+    emit(type) {
       if (type.endsWith("line")) says.onLine = type === "online";
       page.dispatchEvent(new Event(type));
     },
@@ -316,7 +316,7 @@ function browser(t) {
 }
 
 describe("a page", { timeout: 30000 }, () => {
-  /** So long that a test which waits for it fails. */
+  /** Too long for a test to wait for. */
   const LONG = { backoffBaseMs: 1e7, backoffCapMs: 1e7 };
   const LONG_BUT_NETWORK = { ...LONG, backoffBaseMs: 1 };
 
@@ -330,24 +330,24 @@ describe("a page", { timeout: 30000 }, () => {
       const client = connect(t, server.url, options);
       const now = client.now();
       await entered(client, "reconnecting");
-      page.say(type);
+      page.emit(type);
       assert.equal(await now, 1);
     });
   }
 
-  test("without a network does not try, and with one does so at once", async (t) => {
+  test("without a network does not try, and with one does at once", async (t) => {
     const page = browser(t);
     const server = await script(t, first("time.now", (socket) => socket.terminate()));
     const client = connect(t, server.url, LONG_BUT_NETWORK);
     await client.opened();
-    page.say("offline");
+    page.emit("offline");
     const now = client.now();
     await entered(client, "reconnecting");
-    page.say("online");
+    page.emit("online");
     assert.equal(await now, 1);
   });
 
-  test("that is looked at again asks whether the line is still there", async (t) => {
+  test("that is shown again probes the server", async (t) => {
     const page = browser(t);
     const asked = signal();
     const server = await script(t, (socket, command) => {
@@ -355,11 +355,11 @@ describe("a page", { timeout: 30000 }, () => {
       if (command.method === "time.now") asked.give();
     });
     await connect(t, server.url).opened();
-    page.say("visibilitychange");
+    page.emit("visibilitychange");
     await asked.given;
   });
 
-  test("that goes keeps what it has heard, and says nothing to a client that is closed", async (t) => {
+  test("that is hidden stores its cursor, and does not call a closed client", async (t) => {
     const page = browser(t);
     const kept = [];
     const storage = { load: () => null, save: (session) => kept.push(session.cursor), clear() {} };
@@ -372,16 +372,16 @@ describe("a page", { timeout: 30000 }, () => {
     client.session.login("none");
     await news.until(1);
     assert.deepEqual(kept, [1802240000000000]);
-    page.say("pagehide");
+    page.emit("pagehide");
     assert.deepEqual(kept, [1802240000000000, 1802240000000007]);
     await client.close();
     const before = kept.length;
-    for (const type of ["pagehide", "online", "visibilitychange"]) page.say(type);
+    for (const type of ["pagehide", "online", "visibilitychange"]) page.emit(type);
     assert.equal(kept.length, before);
   });
 });
 
-test("who waits for a reply goes on before what came with it is heard", { timeout: 10000 }, async (t) => {
+test("code that awaits a reply continues before the next message is processed", { timeout: 10000 }, async (t) => {
   const server = await script(t, (socket, { id, method }) => {
     if (method === "open") return;
     socket._socket.cork();
@@ -391,9 +391,9 @@ test("who waits for a reply goes on before what came with it is heard", { timeou
   });
   const client = connect(t, server.url);
   const news = listen(client);
-  const heard = () => news.heard.length;
-  assert.deepEqual([await client.now(), heard()], [1, 0]);
+  const received = () => news.received.length;
+  assert.deepEqual([await client.now(), received()], [1, 0]);
   await news.until(1);
-  const before = await new Promise((resolve) => client.session.isValid(KEY, () => resolve(heard())));
+  const before = await new Promise((resolve) => client.session.isValid(KEY, () => resolve(received())));
   assert.equal(before, 1);
 });

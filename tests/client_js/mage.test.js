@@ -1,4 +1,4 @@
-/** The client in MAGE's words, with the example of MAGE's session module as it stands. */
+/** The client with MAGE's interface, and the unchanged example of MAGE's session module. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -18,7 +18,7 @@ const [MAGE_FILE, VITE_CONFIG] = blocks("docs/mage.md", "js");
 const [ESBUILD] = blocks("docs/mage.md", "sh");
 const CLIENT = fileURLToPath(new URL("../../client_js/", import.meta.url));
 
-/** What the example has of a browser; `changes` tells what it did there. */
+/** What the example uses of a browser; `changes` lists what it did there. */
 class LocalStorage {
   changes = [];
   #items;
@@ -103,15 +103,15 @@ describe("keystay/mage", { timeout: 60000 }, () => {
     const [, , , error] = consoleOf(t);
     const { key, actorId } = await open("player:8");
     const { mage, changes } = await runExample(t, key, {});
-    const heard = [];
-    mage.eventManager.on("session.set", (path, session) => heard.push(session.actorId));
+    const received = [];
+    mage.eventManager.on("session.set", (path, session) => received.push(session.actorId));
     await mage.session.restore();
-    assert.deepEqual([mage.session.getActorId(), heard, changes], [actorId, [actorId], []]);
+    assert.deepEqual([mage.session.getActorId(), received, changes], [actorId, [actorId], []]);
     const reported = error().map(([thrown]) => `${thrown}`);
     assert.deepEqual(new Set(reported), new Set(["ReferenceError: SESSION_KEY is not defined"]));
   });
 
-  test("commands call back with null, or with the string that says why not", async (t) => {
+  test("commands call back with null, or with the error code", async (t) => {
     const { session } = connect(t);
     const called = (give) => new Promise((resolve) => give((err) => resolve(err)));
     const { key } = await open("player:9");
@@ -124,11 +124,11 @@ describe("keystay/mage", { timeout: 60000 }, () => {
     assert.equal(await called((done) => session.isValid(null, done)), "invalidSessionKey");
   });
 
-  test("all events of the actor are heard, and the end of the session with its reason", async (t) => {
+  test("all events of the actor are emitted, and the end of the session with its reason", async (t) => {
     const { key, id } = await open("player:10");
     const { session, eventManager } = connect(t);
-    const heard = [];
-    eventManager.on("shop", (...event) => heard.push(event));
+    const received = [];
+    eventManager.on("shop", (...event) => received.push(event));
     const ended = new Promise((resolve) => {
       eventManager.once("session.unset", (...event) => resolve(event));
     });
@@ -136,10 +136,10 @@ describe("keystay/mage", { timeout: 60000 }, () => {
     await server.ask("POST", "/v1/actors/player%3A10/events", { name: "shop.bought", data: 3 });
     await server.ask("DELETE", `/v1/sessions/${id}?reason=banned`);
     assert.deepEqual(await ended, ["session.unset", "banned", { reason: "banned", id }]);
-    assert.deepEqual(heard, [["shop.bought", 3]]);
+    assert.deepEqual(received, [["shop.bought", 3]]);
   });
 
-  test("the key is left to the program, unless it asks for a storage", async (t) => {
+  test("the key is left to the program, unless it chooses a storage", async (t) => {
     const { key } = await open("player:11");
     const shared = new LocalStorage({ [`keystay ${server.url}/`]: key });
     for (const name of ["localStorage", "sessionStorage"]) {
@@ -185,7 +185,7 @@ describe("a bundler", { timeout: 60000 }, () => {
     assert.deepEqual(localStorage.changes, [["removed"], ["stored", key]]);
   });
 
-  test("is told by its configuration which file `mage` is: Vite", async (t) => {
+  test("gets the file of `mage` from its configuration: Vite", async (t) => {
     const folder = application(t, { "vite.config.mjs": VITE_CONFIG });
     const { default: config } = await import(join(folder, "vite.config.mjs"));
     assert.equal(config.resolve.alias.mage, join(folder, "mage.js"));
@@ -196,40 +196,40 @@ describe("a bundler", { timeout: 60000 }, () => {
 describe("the event manager", () => {
   const recording = () => {
     const events = new EventManager();
-    const heard = [];
-    return { events, heard, hear: (name) => (...args) => void heard.push([name, ...args]) };
+    const received = [];
+    return { events, received, record: (name) => (...args) => void received.push([name, ...args]) };
   };
 
-  test("tells an event by its whole path first, and by its first word last", () => {
-    const { events, heard, hear } = recording();
-    for (const path of ["a", "a.b", "a.b.c", "b", ""]) events.on(path, hear(path));
+  test("calls the handlers of the whole path first, and those of its first word last", () => {
+    const { events, received, record } = recording();
+    for (const path of ["a", "a.b", "a.b.c", "b", ""]) events.on(path, record(path));
     events.emitEvent("a.b", 1);
-    assert.deepEqual(heard, [["a.b", "a.b", 1], ["a", "a.b", 1]]);
+    assert.deepEqual(received, [["a.b", "a.b", 1], ["a", "a.b", 1]]);
   });
 
   test("calls those for exactly one path, with what it is given, in their order", () => {
-    const { events, heard, hear } = recording();
-    events.on("a.b", hear("first")).on("a.b", hear("second")).on("a", hear("above"));
+    const { events, received, record } = recording();
+    events.on("a.b", record("first")).on("a.b", record("second")).on("a", record("above"));
     assert.equal(events.emit("a.b", 1, 2), true);
     assert.equal(events.emit("none"), false);
-    assert.deepEqual(heard, [["first", 1, 2], ["second", 1, 2]]);
+    assert.deepEqual(received, [["first", 1, 2], ["second", 1, 2]]);
   });
 
   test("calls once what is to be called once, though it emits the same event again", () => {
-    const { events, heard, hear } = recording();
-    events.once("a", () => events.emit("a")).once("a", hear("once"));
+    const { events, received, record } = recording();
+    events.once("a", () => events.emit("a")).once("a", record("once"));
     events.emit("a");
     events.emit("a");
-    assert.deepEqual(heard, [["once"]]);
+    assert.deepEqual(received, [["once"]]);
   });
 
-  test("forgets a handler, the last of the same first, and all of a path or of every path", () => {
-    const { events, heard, hear } = recording();
-    const same = hear("same");
+  test("removes a handler, the last of the same first, and all of a path or of every path", () => {
+    const { events, received, record } = recording();
+    const same = record("same");
     events.on("a", same).once("a", same).removeListener("a", same);
     events.emit("a");
     events.emit("a");
-    assert.equal(heard.length, 2);
+    assert.equal(received.length, 2);
     events.off("a", same).off("a", same);
     assert.equal(events.emit("a"), false);
     events.on("a", same).on("b", same).on("c", same).removeAllListeners("a");
@@ -240,11 +240,11 @@ describe("the event manager", () => {
 
   test("reports a handler that throws, and calls the next one", (t) => {
     const [, , , error] = consoleOf(t);
-    const { events, heard, hear } = recording();
+    const { events, received, record } = recording();
     const broken = new Error("broken");
-    events.on("a", () => { throw broken; }).on("a", hear("next"));
+    events.on("a", () => { throw broken; }).on("a", record("next"));
     events.emit("a");
-    assert.deepEqual([error(), heard], [[[broken]], [["next"]]]);
+    assert.deepEqual([error(), received], [[[broken]], [["next"]]]);
   });
 });
 

@@ -1,5 +1,5 @@
 /**
- * What the documentation says, as far as a program can hold it against the code.
+ * What the documentation says, for comparison with the code.
  */
 import { readFileSync } from "node:fs";
 

@@ -1,11 +1,11 @@
 /**
- * Clients as programs have them, and what they wait for.
+ * Clients as programs use them, and ways to wait.
  */
 import { connect as connectClient } from "../../client_js/dist/index.js";
 import { WebStorage } from "../../client_js/dist/storage.js";
 import { WebSocket } from "./peers.js";
 
-/** So that nobody waits for the second attempt. */
+/** So that no test waits for the second attempt. */
 const SOON = { backoffBaseMs: 20, backoffCapMs: 40 };
 
 /** A client that is closed when the test ends. */
@@ -15,24 +15,24 @@ export function connect(t, url, options = {}) {
   return client;
 }
 
-/** What a client hears of a path from now on; `until` waits for as many, or for one of a name. */
+/** The events that a client receives from now on; `until` waits for a number, or for a name. */
 export function listen(client, path = "") {
-  const heard = [];
+  const received = [];
   let look = () => {};
   client.on(path, (name, data) => {
-    heard.push([name, data]);
+    received.push([name, data]);
     look();
   });
   return {
-    heard,
-    names: () => heard.map(([name]) => name),
+    received,
+    names: () => received.map(([name]) => name),
     until: (wanted) =>
       new Promise((resolve) => {
         look = () => {
           const found =
             typeof wanted === "number"
-              ? heard.length >= wanted
-              : heard.find(([name]) => name === wanted);
+              ? received.length >= wanted
+              : received.find(([name]) => name === wanted);
           if (found) resolve(found);
         };
         look();
@@ -62,7 +62,7 @@ export function signal() {
   return { give, given };
 }
 
-/** Wait until it is so; whatever happens meanwhile is not for the test to know. */
+/** Wait until the condition holds. */
 export async function settled(isSo) {
   while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 5));
 }
@@ -74,7 +74,7 @@ export const codeOf = (promise) =>
     (error) => error.code,
   );
 
-/** The storage of a browser, as far as it is used: one that all tabs share, or a tab's own. */
+/** The storage of a browser: one that all tabs share, or a tab's own. */
 export class BrowserStorage {
   items = new Map();
   writes = 0;
@@ -88,7 +88,7 @@ export class BrowserStorage {
 
 let browsers = 0;
 
-/** A browser: `tab(url, options, own)` is a client in a tab, with the tab's own storage if it is kept. */
+/** A browser: `tab(url, options, own)` is a client in a tab; `own` is the tab's own storage. */
 export function browser(t) {
   const shared = new BrowserStorage();
   const storageName = `browser ${++browsers}`;

@@ -1,4 +1,4 @@
-/** What the README of the package shows and names. */
+/** The programs and tables of the README. */
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -20,7 +20,7 @@ const DIST = fileURLToPath(new URL("../../client_js/dist/", import.meta.url));
 const NODE_20 = !globalThis.WebSocket && "Node has a WebSocket from 22 on";
 const AsyncFunction = (async () => {}).constructor;
 
-/** The members that a class shows. */
+/** The public members of a class. */
 const members = (type) =>
   Object.getOwnPropertyNames(type.prototype).filter((name) => !/^(constructor|toJSON)$/.test(name));
 
@@ -59,7 +59,7 @@ describe("the README", { timeout: 60000 }, () => {
     assert.deepEqual([PROGRAMS.length, PARTS.length], [3, 5]);
   });
 
-  test("the first program logs in, out, and hears of both", { skip: NODE_20 }, async (t) => {
+  test("the first program logs in, out, and gets both events", { skip: NODE_20 }, async (t) => {
     const [[[, actor], ended]] = await runProgram(t, PROGRAMS[0]);
     assert.ok(actor);
     assert.deepEqual(ended, ["it ended:", "loggedOut"]);
@@ -83,7 +83,7 @@ describe("the README", { timeout: 60000 }, () => {
     assert.equal(statSync("session.json").mode & 0o777, 0o600);
   });
 
-  test("the login of a backend of your own ends in a restored session", async (t) => {
+  test("the login of a backend leads to a restored session", async (t) => {
     const client = connect(t, server.url);
     const fetch = async (path, { body }) => {
       assert.deepEqual([path, `${body}`], ["/login", "name=ada&password=correct+horse"]);
@@ -101,7 +101,7 @@ describe("the README", { timeout: 60000 }, () => {
     assert.deepEqual(logged(), [["log in, please:", "noSession"]]);
   });
 
-  test("handlers hear their path and all below it", async (t) => {
+  test("handlers get the events of their path and below it", async (t) => {
     const client = connect(t, server.url);
     const logged = await runPart(t, PARTS[2], { client });
     const session = await client.session.login("anonymous");
@@ -111,7 +111,7 @@ describe("the README", { timeout: 60000 }, () => {
     assert.deepEqual(logged(), [["session.set", session], ["shop.bought", 1]]);
   });
 
-  test("what may have changed is loaded anew where events are missing", async (t) => {
+  test("data is loaded again when events were missed", async (t) => {
     const { key, id } = await server.ask("POST", "/v1/sessions", { actorId: "lin" });
     const { cursor } = await server.ask("POST", `/v1/sessions/${id}/events`, { name: "n", data: 1 });
     let loaded = 0;
@@ -125,7 +125,7 @@ describe("the README", { timeout: 60000 }, () => {
     }
   });
 
-  test("an error is told by its code", async (t) => {
+  test("an error is recognised by its code", async (t) => {
     const client = connect(t, server.url);
     const logged = await runPart(t, PARTS[4], { client, key: KEY });
     assert.deepEqual(logged(), [["log in, please:", "noSession"]]);

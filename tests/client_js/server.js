@@ -1,5 +1,5 @@
 /**
- * A real server process, a relay before it, and servers that keep to a script.
+ * A real server process, a relay before it, and scripted servers.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -44,7 +44,7 @@ export async function serve(t, flags = {}) {
   return { url: listen, address: listen.slice(5), control, end, ask: asker(control) };
 }
 
-/** What a backend asks: `ask("POST", "/v1/sessions", {...})`. */
+/** Send a request of a backend: `ask("POST", "/v1/sessions", {...})`. */
 const asker = (control) => async (method, path, body) => {
   const answer = await fetch(control + path, {
     method,
@@ -56,7 +56,7 @@ const asker = (control) => async (method, path, body) => {
   return text ? JSON.parse(text) : null;
 };
 
-/** A line to the server that a test can cut: without a word, until it is mended. */
+/** A relay to the server that a test can cut, without a close frame, until it is mended. */
 export async function relayTo(t, { url }) {
   const ends = new Set();
   const relay = {
@@ -77,19 +77,19 @@ export async function relayTo(t, { url }) {
     socket.on("error", () => {}).on("close", () => ends.delete(socket));
     return socket;
   };
-  const door = createServer((near) => {
+  const listener = createServer((near) => {
     keep(near);
     if (relay.isCut) return near.destroy();
     const far = keep(connectTcp(relay.target.port, relay.target.hostname));
     near.pipe(far).pipe(near);
     for (const [one, other] of [[near, far], [far, near]]) one.on("close", () => other.destroy());
   });
-  await once(door.listen(0, "127.0.0.1"), "listening");
+  await once(listener.listen(0, "127.0.0.1"), "listening");
   t.after(() => {
     relay.cut();
-    door.close();
+    listener.close();
   });
-  relay.url = `ws://127.0.0.1:${door.address().port}`;
+  relay.url = `ws://127.0.0.1:${listener.address().port}`;
   return relay;
 }
 

@@ -1,7 +1,6 @@
-/** Where the session is kept, and that nothing about it troubles the program. */
+/** Where the session is stored. */
 import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
-import { Keeper } from "../../client_js/dist/keeper.js";
 import { MemoryStorage, WebStorage, openStorage } from "../../client_js/dist/storage.js";
 import { CURSOR, KEY, OTHER_KEY } from "./golden.js";
 import { BrowserStorage } from "./programs.js";
@@ -22,19 +21,19 @@ describe("the storage of a browser", () => {
     assert.equal(shared.items.size + own.items.size, 0);
   });
 
-  test("gives the key to another tab, but not what this one has heard", () => {
+  test("gives the key to another tab, but not the cursor of this one", () => {
     tab().save({ key: KEY, cursor: CURSOR });
     assert.deepEqual(tab().load(), { key: KEY, cursor: null });
   });
 
-  test("takes no cursor for that of another key", () => {
+  test("ignores the cursor of another key", () => {
     const storage = tab();
     storage.save({ key: KEY, cursor: CURSOR });
     tab().save({ key: OTHER_KEY, cursor: null });
     assert.deepEqual(storage.load(), { key: OTHER_KEY, cursor: null });
   });
 
-  test("a cursor that is written late brings no session back that another tab ended", () => {
+  test("a cursor that is written late does not bring back a session that another tab ended", () => {
     const [one, other] = [tab(), tab()];
     one.save({ key: KEY, cursor: 1 });
     other.load();
@@ -43,7 +42,7 @@ describe("the storage of a browser", () => {
     assert.equal(tab().load(), null);
   });
 
-  test("clearing leaves a session alone that another tab opened", () => {
+  test("clearing does not remove a session that another tab created", () => {
     const [one, other] = [tab(), tab()];
     one.save({ key: KEY, cursor: 1 });
     other.save({ key: OTHER_KEY, cursor: 1 });
@@ -79,7 +78,7 @@ describe("which storage is used", () => {
     });
   });
 
-  test("memory where there is none, or where looking for one is an error", () => {
+  test("memory where there is none, or where reading the property throws", () => {
     const refuse = () => {
       throw new Error("SecurityError");
     };
@@ -96,51 +95,5 @@ describe("which storage is used", () => {
   test("the program's own, if it has one", () => {
     const own = new MemoryStorage();
     assert.equal(openStorage(settings(own)), own);
-  });
-});
-
-describe("the keeper of the storage", () => {
-  test("writes a key at once, and of many cursors the last, a little later", (t) => {
-    t.mock.timers.enable({ apis: ["setTimeout"] });
-    const own = new BrowserStorage();
-    const keeper = new Keeper(new WebStorage(shared, own, "name"));
-    keeper.note({ key: KEY, cursor: 1 });
-    assert.equal(shared.getItem("name"), KEY);
-    for (let cursor = 2; cursor < 100; cursor++) keeper.note({ key: KEY, cursor });
-    assert.equal(own.writes, 1);
-    t.mock.timers.tick(250);
-    assert.equal(own.getItem("name cursor"), `99 ${KEY}`);
-    assert.deepEqual([own.writes, shared.writes], [2, 1]);
-    keeper.note({ key: KEY, cursor: 100 });
-    keeper.note(null);
-    assert.equal(shared.items.size + own.items.size, 0);
-  });
-
-  test("takes nothing that is no session for one", () => {
-    for (const stored of [{ key: 7, cursor: 1 }, {}, "x", undefined]) {
-      assert.equal(new Keeper({ load: () => stored }).load(), null);
-    }
-    for (const cursor of [-1, 1.5, NaN, "1", 2 ** 53, undefined]) {
-      assert.deepEqual(new Keeper({ load: () => ({ key: KEY, cursor }) }).load(), {
-        key: KEY,
-        cursor: null,
-      });
-    }
-  });
-
-  test("goes on in memory when the storage fails, and says so once, without the key", (t) => {
-    const warn = t.mock.method(console, "warn", () => {});
-    const fail = () => {
-      throw new DOMException(`no room for ${KEY}`, "QuotaExceededError");
-    };
-    const keeper = new Keeper({ load: () => null, save: fail, clear: fail });
-    keeper.note({ key: KEY, cursor: 1 });
-    keeper.note({ key: OTHER_KEY, cursor: 2 });
-    assert.deepEqual(keeper.load(), { key: OTHER_KEY, cursor: 2 });
-    keeper.note(null);
-    assert.equal(keeper.load(), null);
-    assert.equal(warn.mock.callCount(), 1);
-    assert.match(warn.mock.calls[0].arguments.join(), /QuotaExceededError/);
-    assert.ok(!warn.mock.calls[0].arguments.join().includes(KEY));
   });
 });

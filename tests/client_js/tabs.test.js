@@ -1,4 +1,4 @@
-/** Several tabs, one session: what one is told, all are. At a real server. */
+/** Several tabs, one session, at a real server. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { KEY, OTHER_KEY, bound, done, refused, wireSession } from "./golden.js";
@@ -14,7 +14,7 @@ describe("tabs of one browser", { timeout: 60000 }, () => {
   after(() => stop());
   const isLive = ({ id }) => server.ask("GET", `/v1/sessions/${id}`).then(() => true, () => false);
 
-  /** Two tabs with one session; the line of the second can be cut. */
+  /** Two tabs with one session; the connection of the second can be cut. */
   const pair = async (t) => {
     const { tab, ...rest } = browser(t);
     const relay = await relayTo(t, server);
@@ -26,7 +26,7 @@ describe("tabs of one browser", { timeout: 60000 }, () => {
     return { ...rest, tab, one, other, relay, session };
   };
 
-  test("are logged in by one of them, whoever comes first", async (t) => {
+  test("are logged in by one of them, whichever is first", async (t) => {
     const { tab, key } = browser(t);
     const [one, other] = [tab(server.url), tab(server.url)];
     const news = listen(other, "session");
@@ -39,18 +39,18 @@ describe("tabs of one browser", { timeout: 60000 }, () => {
     assert.equal(third.session.current.id, session.id);
   });
 
-  test("are logged out by one of them, and each is told once", async (t) => {
+  test("are logged out by one of them, and each gets one event", async (t) => {
     const { one, other, session, key } = await pair(t);
     const [here, there] = [listen(one), listen(other)];
     await one.session.logout();
     await there.until("session.unset");
     await Promise.all([one.now(), other.now()]);
-    const told = [["session.unset", { reason: "loggedOut", id: session.id }]];
-    assert.deepEqual([here.heard, there.heard, key()], [told, told, null]);
+    const expected = [["session.unset", { reason: "loggedOut", id: session.id }]];
+    assert.deepEqual([here.received, there.received, key()], [expected, expected, null]);
     assert.equal(await codeOf(other.session.list()), "noSession");
   });
 
-  test("are logged out by one of them also where they cannot hear the server", async (t) => {
+  test("are logged out by one of them also without a connection", async (t) => {
     const { one, other, relay, session } = await pair(t);
     const there = listen(other, "session");
     relay.cut();
@@ -62,10 +62,10 @@ describe("tabs of one browser", { timeout: 60000 }, () => {
     relay.mend();
     await other.opened();
     assert.deepEqual([one.session.current, other.session.current], [null, null]);
-    assert.equal(there.heard.length, 1);
+    assert.equal(there.received.length, 1);
   });
 
-  test("are logged out by one that cannot tell the server: the others do", async (t) => {
+  test("are logged out by one without a connection: the others end the session at the server", async (t) => {
     const { one, other, relay, session } = await pair(t);
     const here = listen(one, "session");
     relay.cut();
@@ -73,7 +73,7 @@ describe("tabs of one browser", { timeout: 60000 }, () => {
     const loggedOut = other.session.logout();
     await here.until("session.unset");
     assert.equal(one.session.getKey(), null);
-    await one.now(); // It goes out after what the tab has to say about that session.
+    await one.now(); // It is sent after the commands that end that session.
     assert.equal(await isLive(session), false);
     assert.equal((await one.session.login("anonymous", { actorId: "next" })).actorId, "next");
     relay.mend();
@@ -83,7 +83,7 @@ describe("tabs of one browser", { timeout: 60000 }, () => {
     assert.equal(here.names().filter((name) => name === "session.unset").length, 1);
   });
 
-  test("move to another session together; the one they leave lives on", async (t) => {
+  test("change to another session together; the first one stays live", async (t) => {
     const { one, other, session, key } = await pair(t);
     const there = listen(other, "session");
     const next = await one.session.login("anonymous", { actorId: "another" });
@@ -92,14 +92,14 @@ describe("tabs of one browser", { timeout: 60000 }, () => {
     assert.deepEqual([there.names(), await isLive(session)], [["session.set"], true]);
   });
 
-  test("agree in the end, if they log in at the same time", async (t) => {
+  test("agree on one session, if they log in at the same time", async (t) => {
     const { tab, key } = browser(t);
     const tabs = Array.from({ length: 4 }, () => tab(server.url));
     await Promise.all(tabs.map((client) => client.session.login("anonymous")));
     await settled(() => tabs.every(({ session }) => session.getKey() === key()));
   });
 
-  test("end the session at the server also when none could, and the one that logged out is gone", async (t) => {
+  test("end the session at the server when they can, also if the one that logged out is closed", async (t) => {
     const { tab } = browser(t);
     const relay = await relayTo(t, server);
     const [one, other] = [tab(relay.url), tab(relay.url)];
@@ -113,19 +113,19 @@ describe("tabs of one browser", { timeout: 60000 }, () => {
     await other.close();
     assert.equal(await loggedOut, "clientClosed");
     relay.mend();
-    await one.now(); // It goes out after what the tab has to say about that session.
+    await one.now(); // It is sent after the commands that end that session.
     assert.equal(await isLive(session), false);
     assert.equal(here.names().filter((name) => name === "session.unset").length, 1);
   });
 
-  test("keep the session when a key is refused that is not its own, line or no line", async (t) => {
+  test("keep the session when another key is refused, connected or not", async (t) => {
     const { tab, one, session, key } = await pair(t);
     const here = listen(one);
     const third = tab(server.url, { key: OTHER_KEY });
     const there = listen(third);
     await third.opened();
     const refusal = ["session.unset", { reason: "noSession", id: null }];
-    assert.deepEqual(there.heard[0], refusal);
+    assert.deepEqual(there.received[0], refusal);
     assert.equal(third.session.current.id, session.id);
     const relay = await relayTo(t, server);
     relay.cut();
@@ -139,7 +139,7 @@ describe("tabs of one browser", { timeout: 60000 }, () => {
     assert.ok(await isLive(session));
   });
 
-  test("put their session back into the storage in the place of a key that is refused", async (t) => {
+  test("store their session again in the place of a key that is refused", async (t) => {
     const { one, other, session, store, key, channel } = await pair(t);
     for (const wrong of [OTHER_KEY, "x".repeat(70000)]) {
       store(wrong);
@@ -149,7 +149,7 @@ describe("tabs of one browser", { timeout: 60000 }, () => {
     }
   });
 
-  test("keep a session when they hear that another has ended, however late", async (t) => {
+  test("keep their session when another has ended, however late the message", async (t) => {
     const { other, session, channel } = await pair(t);
     const there = listen(other);
     const channelOfAThird = channel();
@@ -161,24 +161,24 @@ describe("tabs of one browser", { timeout: 60000 }, () => {
     assert.deepEqual([there.names(), other.session.current.id], [["session.set"], session.id]);
   });
 
-  test("tell each other no key, and few words", async (t) => {
+  test("send each other no key, and few messages", async (t) => {
     const { one, other, channel } = await pair(t);
     const there = listen(other);
-    const heard = [];
-    const spy = channel();
-    spy.onmessage = ({ data }) => heard.push(data);
+    const received = [];
+    const observer = channel();
+    observer.onmessage = ({ data }) => received.push(data);
     const session = await one.session.login("anonymous");
     await there.until("session.set");
     await one.session.logout();
     await there.until("session.unset");
     await Promise.all([one.now(), other.now()]);
-    assert.ok(!JSON.stringify(heard).includes("kst_"));
-    assert.deepEqual(new Set(heard.map(([kind]) => kind)), new Set(["set", "unset"]));
-    assert.deepEqual(heard.at(-1), ["unset", { reason: "loggedOut", id: session.id }]);
-    assert.ok(heard.length <= 4, JSON.stringify(heard));
+    assert.ok(!JSON.stringify(received).includes("kst_"));
+    assert.deepEqual(new Set(received.map(([kind]) => kind)), new Set(["set", "unset"]));
+    assert.deepEqual(received.at(-1), ["unset", { reason: "loggedOut", id: session.id }]);
+    assert.ok(received.length <= 4, JSON.stringify(received));
   });
 
-  test("are one to each other only where they share the storage, and want to", async (t) => {
+  test("exchange messages only if they share the storage, and `tabs` is not false", async (t) => {
     const { tab, channel } = browser(t);
     const one = tab(server.url);
     const { key, id } = await one.session.login("anonymous");
@@ -192,7 +192,7 @@ describe("tabs of one browser", { timeout: 60000 }, () => {
   });
 });
 
-test("a tab of a version that the server will not have logs no other tab out", async (t) => {
+test("a tab whose version the server refuses logs no other tab out", async (t) => {
   const server = await script(t, (socket, { id, method }, number) => {
     if (method === "session.restore") socket.send(number > 1 ? refused(id, "badVersion") : bound(id));
     else if (method !== "open") socket.send(done(id, 1));
@@ -203,7 +203,7 @@ test("a tab of a version that the server will not have logs no other tab out", a
   const old = tab(server.url);
   const news = listen(old);
   await old.opened();
-  assert.deepEqual(news.heard, [["session.unset", { reason: "badVersion", id: null }]]);
+  assert.deepEqual(news.received, [["session.unset", { reason: "badVersion", id: null }]]);
   await old.close();
   await one.now();
   assert.deepEqual([key(), one.session.current.id], [KEY, wireSession().id]);

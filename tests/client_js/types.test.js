@@ -1,4 +1,4 @@
-/** What a compiler of TypeScript makes of the package, as strict as it can be. */
+/** The types of the package, with the compiler at its strictest. */
 import assert from "node:assert/strict";
 import { rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -32,7 +32,7 @@ const IN_A_PAGE = `${OWN_TYPES}
 begin(WebSocket);
 `;
 
-/** Compile these together; return what is wrong. */
+/** Compile these together; return the errors. */
 function compile(t, programs, options) {
   // Inside of the package, so that `keystay` is the package itself.
   const files = programs.map((_, at) => `${DIST}typed-${process.pid}-${at}.mts`);
@@ -55,13 +55,13 @@ function compile(t, programs, options) {
 describe("the types", { timeout: 60000 }, () => {
   const [PAGE, NO_PAGE] = [["lib.es2022.d.ts", "lib.dom.d.ts"], ["lib.es2022.d.ts"]];
 
-  test("name nothing that is only in a browser, or only in Node", (t) => {
+  test("need neither those of a browser nor those of Node", (t) => {
     assert.deepEqual(compile(t, [OWN_TYPES], { lib: NO_PAGE }), []);
   });
 
-  test("take the WebSocket of a browser, and that of the package ws as the README has it", (t) => {
+  test("accept the WebSocket of a browser, and that of the package ws as in the README", (t) => {
     assert.equal(README_PROGRAMS.filter((code) => code.includes('from "ws"')).length, 2);
-    // What is wrong in the types of others is not for this test.
+    // Errors in the types of others are not tested here.
     const options = { lib: PAGE, skipLibCheck: true };
     assert.deepEqual(compile(t, [IN_A_PAGE, ...README_PROGRAMS], options), []);
   });

@@ -9,14 +9,14 @@ import { relayTo, script, serve } from "./server.js";
 const SHARED = { sharedConnection: true, paths: ["session", "n"] };
 const ALONE = { sharedConnection: true };
 const skip = globalThis.navigator?.locks ? false : "there are no Web Locks here";
-/** Answer what a client asks on its way to be open. */
+/** Answer the commands of a client that opens. */
 const opening = (socket, { id, method }) => {
   if (method === "events.subscribe") socket.send(done(id, ["session"]));
   else if (method === "session.restore") socket.send(bound(id));
   else return method === "open";
   return true;
 };
-const numbers = ({ heard }) => heard.filter(([name]) => name === "n").map(([, n]) => n);
+const numbers = ({ received }) => received.filter(([name]) => name === "n").map(([, n]) => n);
 
 describe("tabs that share a connection", { timeout: 60000, skip }, () => {
   let server;
@@ -25,12 +25,12 @@ describe("tabs that share a connection", { timeout: 60000, skip }, () => {
     server = await serve({ after: (end) => (stop = end) });
   });
   after(() => stop());
-  const say = ({ id }, n) =>
+  const emit = ({ id }, n) =>
     server.ask("POST", `/v1/sessions/${id}/events`, { name: "n", data: n });
   const connections = async (session) =>
     (await server.ask("GET", `/v1/actors/${session.actorId}/connections`)).connections.length;
 
-  /** Tabs that are open, with one session, and what they hear from then on; the first one leads. */
+  /** Open tabs with one session, and what they receive from then on; the first one leads. */
   const group = async (t, { url = server.url, size = 3 } = {}) => {
     const { tab, ...rest } = browser(t);
     const tabs = [tab(url, SHARED)];
@@ -40,16 +40,16 @@ describe("tabs that share a connection", { timeout: 60000, skip }, () => {
     return { ...rest, tab: (own, options) => tab(url, { ...SHARED, ...options }, own), tabs, session, news: tabs.map((client) => listen(client)) };
   };
 
-  test("have one between them, and all hear everything, once and in order", async (t) => {
+  test("have one connection, and all get every event, once and in order", async (t) => {
     const { tabs, news, session } = await group(t);
     assert.deepEqual(tabs.map((client) => client.session.current.id), Array(3).fill(session.id));
-    for (let n = 1; n <= 5; n++) await say(session, n);
+    for (let n = 1; n <= 5; n++) await emit(session, n);
     await Promise.all(news.map((each) => each.until(5)));
     assert.equal(await connections(session), 1);
     for (const each of news) assert.deepEqual(numbers(each), [1, 2, 3, 4, 5]);
   });
 
-  test("give commands as if each had its own", async (t) => {
+  test("submit commands as if each had its own", async (t) => {
     const { tabs, news, session } = await group(t);
     const other = tabs[1];
     assert.equal((await other.session.list())[0].id, session.id);
@@ -64,31 +64,31 @@ describe("tabs that share a connection", { timeout: 60000, skip }, () => {
     await Promise.all(news.map((each) => each.until("session.unset")));
     await Promise.all(tabs.map((client) => client.now()));
     for (const each of news) {
-      const ends = each.heard.filter(([name]) => name === "session.unset");
+      const ends = each.received.filter(([name]) => name === "session.unset");
       assert.deepEqual(ends, [["session.unset", { reason: "loggedOut", id: next.id }]]);
     }
   });
 
-  test("hear what any of them is subscribed to, also when it was that one that went", async (t) => {
+  test("get what any of them is subscribed to, also after that one is closed", async (t) => {
     const { tabs, news, session } = await group(t);
     assert.ok((await tabs[1].subscribe("more")).includes("more"));
     assert.ok((await tabs[2].unsubscribe("n", "more")).includes("n"));
     await tabs[0].close();
     await tabs[2].now();
     await server.ask("POST", `/v1/sessions/${session.id}/events`, { name: "more", data: 1 });
-    await say(session, 2);
+    await emit(session, 2);
     await Promise.all(news.slice(1).map((each) => each.until("n")));
     for (const each of news.slice(1)) assert.deepEqual(await each.until("more"), ["more", 1]);
   });
 
-  test("lose nothing when the one that is connected goes: another is within a second", async (t) => {
+  test("miss nothing when the leader is closed: another one connects within a second", async (t) => {
     const { tabs, news, session } = await group(t);
-    await say(session, 0);
+    await emit(session, 0);
     for (let at = 0; at < 2; at++) {
       const from = performance.now();
       const gone = tabs[at].close();
       const rest = tabs.slice(at + 1);
-      for (let n = 1; n <= 3; n++) say(session, 3 * at + n);
+      for (let n = 1; n <= 3; n++) emit(session, 3 * at + n);
       await Promise.all([gone, ...rest.map((client) => client.now())]);
       assert.ok(performance.now() - from < 1000);
       await Promise.all(rest.map((client) => entered(client, "open")));
@@ -102,12 +102,12 @@ describe("tabs that share a connection", { timeout: 60000, skip }, () => {
     assert.equal(await connections(session), 1);
   });
 
-  test("come back together when the line breaks, and have missed nothing", async (t) => {
+  test("reconnect together when the connection breaks, and miss nothing", async (t) => {
     const relay = await relayTo(t, server);
     const { tabs, news, session } = await group(t, { url: relay.url });
     relay.cut();
     await Promise.all(tabs.map((client) => entered(client, "reconnecting")));
-    for (let n = 1; n <= 4; n++) await say(session, n);
+    for (let n = 1; n <= 4; n++) await emit(session, n);
     assert.equal(await codeOf(tabs[1].now({ whenOffline: "fail" })), "notConnected");
     const waiting = tabs[2].session.list();
     relay.mend();
@@ -119,7 +119,7 @@ describe("tabs that share a connection", { timeout: 60000, skip }, () => {
     }
   });
 
-  test("are logged out by any of them at once, line or no line, and the server is told", async (t) => {
+  test("are logged out by any of them at once, connected or not, and the session is ended at the server", async (t) => {
     const relay = await relayTo(t, server);
     const { tabs, news, session, key } = await group(t, { url: relay.url });
     relay.cut();
@@ -136,12 +136,12 @@ describe("tabs that share a connection", { timeout: 60000, skip }, () => {
     await Promise.all(tabs.map((client) => client.now()));
     for (const [at, each] of news.entries()) {
       assert.equal(tabs[at].session.current?.id, id);
-      const ends = each.heard.filter(([name]) => name === "session.unset");
+      const ends = each.received.filter(([name]) => name === "session.unset");
       assert.deepEqual(ends, [["session.unset", { reason: "loggedOut", id: session.id }]]);
     }
   });
 
-  test("come to the one that is connected now, whatever is still heard of another", async (t) => {
+  test("connect through the present leader, whatever still comes from another", async (t) => {
     const { tabs, channel } = await group(t);
     const states = [];
     tabs[1].onState((state) => states.push(state));
@@ -151,46 +151,46 @@ describe("tabs that share a connection", { timeout: 60000, skip }, () => {
     assert.deepEqual(states, ["reconnecting", "open"]);
   });
 
-  test("hear of the session that one of them restores, that one before it is answered", async (t) => {
+  test("get the session that one of them restores, that one before its reply", async (t) => {
     const { tab, tabs, news, session } = await group(t, { size: 2 });
     const third = listen(tab(), "session");
-    const told = (await third.until("session.set"))[1];
-    assert.equal(told.id, session.id);
+    const expected = (await third.until("session.set"))[1];
+    assert.equal(expected.id, session.id);
     await news[0].until("session.set");
     const from = news[1].names().length;
     const restored = await tabs[1].session.restore();
     assert.deepEqual(news[1].names().slice(from), ["session.set"]);
-    assert.equal(restored.expiresAt, told.expiresAt); // A third of the ttl is not gone yet.
+    assert.equal(restored.expiresAt, expected.expiresAt); // A third of the ttl is not gone yet.
     const [listed] = await tabs[0].session.list();
     assert.equal(listed.expiresAt, restored.expiresAt);
   });
 
-  test("keep their session when one comes with a key that opens none", async (t) => {
+  test("keep their session when one is opened with a key that is refused", async (t) => {
     const { tab, tabs, news, session, key } = await group(t, { size: 2 });
     const stale = tab(undefined, { key: OTHER_KEY });
     const there = listen(stale);
     await stale.opened();
-    assert.deepEqual(there.heard[0], ["session.unset", { reason: "noSession", id: null }]);
+    assert.deepEqual(there.received[0], ["session.unset", { reason: "noSession", id: null }]);
     assert.deepEqual([stale.session.current.id, key()], [session.id, session.key]);
     await Promise.all(tabs.map((client) => client.session.list()));
     for (const each of news) assert.ok(!each.names().includes("session.unset"));
   });
 
-  test("go on whatever others say on a channel of that name", async (t) => {
+  test("ignore what other programs send on a channel of that name", async (t) => {
     const { tabs, channel, session } = await group(t, { size: 2 });
     const stranger = channel();
     const lost = entered(tabs[1], "reconnecting");
-    for (const said of [
+    for (const message of [
       null, 5, {}, [], ["unset"], ["unset", null], ["unset", { id: session.id }], ["open"], ["open", [1]],
       ["event"], ["event", null], ["event", [2, "x"]], ["reply"], ["reply", 1, 1], ["lost"],
       ["command"], ["command", 1, null], ["command", 1, Uint8Array.of(1)], ["command", 1, pack([0, 1, 5, []])],
-      ["command", 1, pack([0, 1, "leave", []])], ["command", 1, pack([0, 1, "session.restore", null])],
-    ]) stranger.postMessage(said);
-    await lost; // By the one that is well-formed.
+      ["command", 1, pack([0, 1, "endSession", []])], ["command", 1, pack([0, 1, "session.restore", null])],
+    ]) stranger.postMessage(message);
+    await lost; // Because of the one that is well-formed.
     for (const client of tabs) assert.equal((await client.session.list()).length, 1);
   });
 
-  test("tell one that is loaded again whether it missed anything", async (t) => {
+  test("let one that is reloaded know whether it missed anything", async (t) => {
     const { tab, tabs, session } = await group(t);
     for (const isMissed of [false, true]) {
       const own = new BrowserStorage();
@@ -199,7 +199,7 @@ describe("tabs that share a connection", { timeout: 60000, skip }, () => {
       await before.close();
       const news = listen(tabs[0]);
       if (isMissed) {
-        await say(session, 1);
+        await emit(session, 1);
         await news.until("n");
       }
       const after = listen(tab(own));
@@ -208,7 +208,7 @@ describe("tabs that share a connection", { timeout: 60000, skip }, () => {
   });
 });
 
-test("tabs leave a server that drains together, and ask it nothing more", { timeout: 30000, skip }, async (t) => {
+test("tabs leave a draining server together, and send it nothing more", { timeout: 30000, skip }, async (t) => {
   const logins = [];
   const server = await script(t, (socket, { id, method }, number) => {
     if (method === "session.login") logins.push(number);
@@ -230,8 +230,8 @@ test("tabs leave a server that drains together, and ask it nothing more", { time
   assert.deepEqual(news[0].names().filter((name) => name === "server.draining").length, 1);
 });
 
-describe("what a tab asked when the one that is connected goes", { timeout: 30000, skip }, () => {
-  test("is asked again, but for login and logout", async (t) => {
+describe("a command of a tab when the leader is closed", { timeout: 30000, skip }, () => {
+  test("is sent again, except login and logout", async (t) => {
     const asked = signal();
     const server = await script(t, (socket, { id, method }, number) => {
       if (opening(socket, { id, method })) return;
@@ -252,7 +252,7 @@ describe("what a tab asked when the one that is connected goes", { timeout: 3000
     assert.equal(server.connections(), 2);
   });
 
-  test("is asked once however often the line of that one breaks, and fails as with a line of its own", async (t) => {
+  test("is sent once each time the leader's connection breaks, and fails as with a connection of its own", async (t) => {
     const asked = [];
     const all = signal();
     const sockets = [];
@@ -281,7 +281,7 @@ describe("what a tab asked when the one that is connected goes", { timeout: 3000
     assert.deepEqual(nows, [1, 2, 3, 3]);
   });
 
-  test("does not count to what that one may ask, and never is a reason to log out", async (t) => {
+  test("does not count to the leader's limit, and never logs it out", async (t) => {
     const held = [];
     const server = await script(t, (socket, { id, method }) => {
       if (!opening(socket, { id, method })) held.push(() => socket.send(done(id, 1)));
@@ -306,7 +306,7 @@ describe("what a tab asked when the one that is connected goes", { timeout: 3000
     assert.deepEqual(await Promise.all(waiting), [1, 1, 1, 1]);
   });
 
-  test("is answered with timeout when that one hangs", async (t) => {
+  test("rejects with timeout when that one hangs", async (t) => {
     const { channel, tab } = browser(t);
     const hung = signal();
     const lock = navigator.locks.request(channel().name, () => hung.given);
@@ -317,7 +317,7 @@ describe("what a tab asked when the one that is connected goes", { timeout: 3000
   });
 });
 
-test("where there are no locks, each tab has a connection of its own", { timeout: 30000 }, async (t) => {
+test("without Web Locks each tab has a connection of its own", { timeout: 30000 }, async (t) => {
   const before = Object.getOwnPropertyDescriptor(globalThis, "navigator");
   Object.defineProperty(globalThis, "navigator", { value: {}, configurable: true });
   t.after(() => before && Object.defineProperty(globalThis, "navigator", before));
@@ -330,17 +330,17 @@ test("where there are no locks, each tab has a connection of its own", { timeout
   assert.equal(connections.length, 2);
 });
 
-describe("what a tab missed", { timeout: 30000, skip }, () => {
+describe("what tabs missed", { timeout: 30000, skip }, () => {
   for (const isWhole of [true, false]) {
-    const what = isWhole ? "was replayed to all" : "is known to be lost to all";
-    test(`because the line of all broke ${what}`, async (t) => {
+    const what = isWhole ? "was replayed to all" : "is known to be lost by all";
+    test(`because their connection broke ${what}`, async (t) => {
       const lines = [];
       let restores = 0;
       const { url } = await script(t, (socket, { id, method, params }, number) => {
         lines[number - 1] = socket;
         if (method !== "session.restore") return opening(socket, { id, method });
         const cursor = CURSOR + ++restores;
-        // The third one is of the tab that is connected. Nothing is missed after that.
+        // The third one is of the leader. Nothing is missed after that.
         const recovered = params[1]?.cursor !== undefined && (restores !== 3 || isWhole);
         for (const message of restored(id, cursor, { recovered })) socket.send(message);
       });
@@ -358,7 +358,7 @@ describe("what a tab missed", { timeout: 30000, skip }, () => {
   }
 });
 
-/** Wait until what was heard is so. */
-async function until({ heard, until }, isSo) {
-  while (!isSo()) await until(heard.length + 1);
+/** Wait until the condition on what was received holds. */
+async function until({ received, until }, isSo) {
+  while (!isSo()) await until(received.length + 1);
 }

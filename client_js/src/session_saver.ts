@@ -1,23 +1,24 @@
 /**
- * Keeps the storage up to date with the session.
+ * Writes the session to the storage.
  *
- * The law of this module: a key is written, or removed, at once; a cursor a little later, and once
- * for all that moved it meanwhile; nothing is written that is there; what a storage throws ends here.
+ * Invariant: a key is written, or removed, at once; a cursor a little later, once for all changes
+ * meanwhile; nothing is written that is stored already; exceptions of the storage end here.
  */
 import { isCursor } from "./codec.js";
 import { MemoryStorage, type SessionStorage, type StoredSession } from "./storage.js";
 
 const CURSOR_DELAY_MS = 250;
 
-export class Keeper {
+export class SessionSaver {
   /** What is stored, or is about to be. */
   private _current: StoredSession | null = null;
+  /** Whether `_current` is not written yet. */
   private _isDue = false;
   private _timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(private _storage: SessionStorage) {}
 
-  /** Return what is stored now, by this tab or another; null if that is nothing of use. */
+  /** Return what is stored now, by this tab or another; null if it is unusable. */
   load(): StoredSession | null {
     this.flush();
     const stored = this._try(() => this._storage.load());
@@ -25,8 +26,8 @@ export class Keeper {
     return { key: stored.key, cursor: isCursor(stored.cursor) ? stored.cursor : null };
   }
 
-  /** This is what should be stored from now on. Returns whether it is another session. */
-  note(current: StoredSession | null): boolean {
+  /** Write this state. Returns whether it is another session. */
+  update(current: StoredSession | null): boolean {
     const last = this._current;
     const isOther = current?.key !== last?.key;
     this._current = current;
@@ -36,13 +37,13 @@ export class Keeper {
     return isOther && current !== null;
   }
 
-  /** Take this as what is stored, without writing it. */
-  know(stored: StoredSession | null): void {
+  /** Take this as stored, without writing it. */
+  assume(stored: StoredSession | null): void {
     this._current = stored;
     this._isDue = false;
   }
 
-  /** Write what is due, now. */
+  /** Write now what is not written yet. */
   flush(): void {
     clearTimeout(this._timer);
     this._timer = undefined;
