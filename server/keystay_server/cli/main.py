@@ -23,6 +23,7 @@ _COMMANDS = {
     "stats": "show the nodes and their statistics",
     "config": "show and check the settings of a server",
     "doctor": "check the store, the machine and the files that a server would use",
+    "bench": "measure a server from the clients' side, for a bounded time",
 }
 """Each command is a module of this package, with a function `build`."""
 
