@@ -74,6 +74,7 @@ def test_idle_tells_the_memory_of_a_connection_on_each_server(
     assert float(keystay.split()[-1]) > 0
 
 
+@pytest.mark.long
 def test_propagation_tells_how_soon_clients_are_told(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

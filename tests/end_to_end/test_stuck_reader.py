@@ -38,6 +38,7 @@ def _enough_sockets() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+@pytest.mark.long
 async def test_nobody_waits_for_a_stuck_reader() -> None:
     """
     While one of a thousand connections reads nothing, all others are told everything; the

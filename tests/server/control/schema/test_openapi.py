@@ -41,6 +41,7 @@ def schema(document: Any, reference: dict[str, str]) -> dict[str, Any]:
     return {**reference, "components": document["components"]}
 
 
+@pytest.mark.long
 async def test_it_is_openapi_3_1(document: Any) -> None:
     """The document is valid OpenAPI 3.1, and each of its schemas is JSON Schema 2020-12."""
     # Imported late: it takes longer than the test.
