@@ -16,7 +16,8 @@ from benchmarks.servers import Nodes, Server
 from keystay_server.sessions.policy import Rules
 from keystay_server.sessions.service import SessionRequest, Sessions
 from keystay_server.stores import open_store
-from keystay_server.stores.base import Emitted, Retention, StoredEvent
+from keystay_server.stores.events import Emitted, StoredEvent
+from keystay_server.stores.retention import Retention
 
 PAIRS = 20
 """Connections on each node that log out, again and again."""

@@ -40,7 +40,9 @@ from keystay_server.settings.config import Config
 from keystay_server.settings.errors import ConfigError
 from keystay_server.settings.masking import without_secrets
 from keystay_server.stores import open_store
-from keystay_server.stores.base import FEED_EVENTS, Retention, Store, StoreError
+from keystay_server.stores.base import Store
+from keystay_server.stores.errors import StoreError
+from keystay_server.stores.retention import FEED_EVENTS, Retention
 from keystay_server.telemetry.counts import Counts
 
 if TYPE_CHECKING:

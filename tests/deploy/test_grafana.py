@@ -11,8 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from keystay_server.gateway.commands import COMMANDS
 from keystay_server.gateway.refusals import RefusalRecorder
 from keystay_server.stores import open_store
-from keystay_server.stores.base import Retention
 from keystay_server.stores.observed import observed
+from keystay_server.stores.retention import Retention
 from keystay_server.telemetry.catalogue import METRICS
 from keystay_server.telemetry.counts import Counts
 from keystay_server.telemetry.metrics import Build, Metrics

@@ -5,8 +5,8 @@ Many sessions whose deadlines come at once, on two nodes that share the work.
 import asyncio
 
 from keystay_protocol.session import split_key
-from keystay_server.stores.base import Retention
 from keystay_server.stores.redis import RedisStore
+from keystay_server.stores.retention import Retention
 from tests.support.end_to_end.peers import log_in, many_connected, restore
 from tests.support.server.raw_peer import BINARY, RawPeer, command, frame
 from tests.support.server_process import serving

@@ -18,7 +18,7 @@ import pytest
 
 from keystay_server.feed.webhooks import LEASE
 from keystay_server.stores import open_store
-from keystay_server.stores.base import Retention
+from keystay_server.stores.retention import Retention
 from tests.support.asking import until
 from tests.support.end_to_end.writers import ACTORS, LONG, Story, story_of, told_of, writing
 from tests.support.server_process import serving

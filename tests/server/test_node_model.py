@@ -26,12 +26,9 @@ from keystay_protocol.errors import CommandError
 from keystay_server.sessions.expiry import Activity
 from keystay_server.sessions.policy import Rules
 from keystay_server.sessions.service import SessionRequest, Sessions
-from keystay_server.stores.base import (
-    UNLIMITED,
-    Policy,
-    Retention,
-    RevisionConflict,
-)
+from keystay_server.stores.errors import RevisionConflict
+from keystay_server.stores.records import UNLIMITED, Policy
+from keystay_server.stores.retention import Retention
 from tests.support.server.memory_node import Client, running_node
 from tests.support.server.node_model import (
     SET,

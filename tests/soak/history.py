@@ -10,13 +10,8 @@ from contextlib import suppress
 from keystay_protocol.codec import unpack
 from keystay_protocol.errors import NoSession, Unavailable
 from keystay_server.stores import open_store
-from keystay_server.stores.base import (
-    Emitted,
-    Retention,
-    SessionSet,
-    SessionUnset,
-    StoredEvent,
-)
+from keystay_server.stores.events import Emitted, SessionSet, SessionUnset, StoredEvent
+from keystay_server.stores.retention import Retention
 from tests.soak.record import Entry, Record
 from tests.soak.recorder import state_of
 

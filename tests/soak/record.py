@@ -8,7 +8,7 @@ history is the store's own, and the only thing here that no client can know.
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from keystay_server.stores.base import UNLIMITED, Policy
+from keystay_server.stores.records import UNLIMITED, Policy
 
 
 class Moment(NamedTuple):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from keystay_server.stores.base import Policy
+from keystay_server.stores.records import Policy
 from tests.soak.record import Absence, Connection, Moment, Record, Request
 
 PAST_KEYS = 16

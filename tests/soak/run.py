@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from keystay_protocol.errors import Unavailable
 from keystay_server.sessions.policy import parse_policy
-from keystay_server.stores.base import Retention
+from keystay_server.stores.retention import Retention
 from tests.soak.backend import Backend
 from tests.soak.checker import check
 from tests.soak.faults import Chaos, plan

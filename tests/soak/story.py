@@ -5,7 +5,7 @@ Records made by hand, for the tests of the checker.
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from keystay_server.stores.base import UNLIMITED, Policy
+from keystay_server.stores.records import UNLIMITED, Policy
 from tests.soak.checker import check
 from tests.soak.record import (
     Absence,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from keystay_server.stores.base import Policy
+from keystay_server.stores.records import Policy
 from tests.soak.record import FeedItem, Moment
 from tests.soak.story import ACTOR, OTHER, STEP_MS, Story
 from tests.soak.violations import Kind

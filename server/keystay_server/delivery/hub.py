@@ -17,14 +17,9 @@ from keystay_server.delivery.bindings import Binding, Peer, Stream
 from keystay_server.delivery.payloads import bytes_of, data_of, name_of
 from keystay_server.delivery.recovery import NOT_RECOVERED, NOTHING_SENT, recover
 from keystay_server.delivery.relay import Relay, session_status
-from keystay_server.stores.base import (
-    Emitted,
-    Record,
-    Restored,
-    SessionSet,
-    Store,
-    StoredEvent,
-)
+from keystay_server.stores.base import Store
+from keystay_server.stores.events import Emitted, Restored, SessionSet, StoredEvent
+from keystay_server.stores.records import Record
 from keystay_server.telemetry.counts import Counts
 
 BETWEEN_NODES = "server."

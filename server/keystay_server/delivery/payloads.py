@@ -6,7 +6,7 @@ from typing import Any
 
 from keystay_protocol.codec import unpack
 from keystay_protocol.events import SESSION_SET, SESSION_UNSET
-from keystay_server.stores.base import Change, Emitted, SessionSet, SessionUnset
+from keystay_server.stores.events import Change, Emitted, SessionSet, SessionUnset
 
 _OVERHEAD = 512  # About what every event has: a key, an id, names, times.
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from keystay_server.delivery.payloads import is_about
-from keystay_server.stores.base import History, StoredEvent
+from keystay_server.stores.events import History, StoredEvent
 
 
 @dataclass(frozen=True, slots=True)

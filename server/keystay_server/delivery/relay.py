@@ -20,8 +20,9 @@ from keystay_protocol.frames import Event
 from keystay_server.delivery.bindings import Binding, Peer, Stream
 from keystay_server.delivery.gaps import Gaps
 from keystay_server.delivery.payloads import data_of, is_about, name_of
-from keystay_server.stores.base import SessionSet, SessionUnset, Store, StoredEvent, moment_of
-from keystay_server.stores.digest import digest_of
+from keystay_server.stores.base import Store
+from keystay_server.stores.events import SessionSet, SessionUnset, StoredEvent, moment_of
+from keystay_server.stores.records import digest_of
 from keystay_server.telemetry.counts import Counts
 
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
-from keystay_server.stores.base import Emitted, SessionSet, SessionUnset, StoredEvent
+from keystay_server.stores.events import Emitted, SessionSet, SessionUnset, StoredEvent
 
 MAX_RING = 256
 """

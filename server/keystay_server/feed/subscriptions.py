@@ -16,17 +16,17 @@ from typing import Any
 
 from keystay_protocol.errors import Unavailable
 from keystay_protocol.events import SESSION_SET, SESSION_UNSET
-from keystay_server.stores.base import (
+from keystay_server.stores.base import Store
+from keystay_server.stores.errors import NoFeed
+from keystay_server.stores.events import (
     FeedEntry,
     FeedPage,
-    NoFeed,
-    Record,
     SessionSet,
     SessionUnset,
-    Store,
     moment_of,
 )
 from keystay_server.stores.position import Position, has_read, moved_to
+from keystay_server.stores.records import Record
 from keystay_server.telemetry.counts import Counts
 
 FEED_LOST = "feed.lost"

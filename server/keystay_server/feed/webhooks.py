@@ -22,7 +22,9 @@ import httpx
 from keystay_protocol.errors import Unavailable
 from keystay_server.feed.signing import Signer
 from keystay_server.feed.subscriptions import FEED_LOST, json_of, name_of
-from keystay_server.stores.base import FeedPage, NoFeed, Store, moment_of
+from keystay_server.stores.base import Store
+from keystay_server.stores.errors import NoFeed
+from keystay_server.stores.events import FeedPage, moment_of
 from keystay_server.stores.position import Position, write_position
 from keystay_server.telemetry.counts import Counts
 from keystay_server.timing.backoff import backoff_s

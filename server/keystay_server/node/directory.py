@@ -16,7 +16,8 @@ from itertools import islice
 from keystay_protocol.codec import pack, unpack
 from keystay_protocol.errors import Unavailable
 from keystay_server.delivery.hub import BETWEEN_NODES, Hub
-from keystay_server.stores.base import Emitted, Store
+from keystay_server.stores.base import Store
+from keystay_server.stores.events import Emitted
 
 REQUEST = f"{BETWEEN_NODES}directory"
 NODES_TOPIC = "nodes"

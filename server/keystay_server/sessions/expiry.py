@@ -19,8 +19,8 @@ from enum import StrEnum
 from keystay_protocol.errors import Unavailable
 from keystay_server.delivery.bindings import Binding, Peer
 from keystay_server.delivery.hub import Hub
-from keystay_server.stores.base import Holding, Store
-from keystay_server.stores.digest import digest_of
+from keystay_server.stores.base import Store
+from keystay_server.stores.records import Holding, digest_of
 from keystay_server.telemetry.counts import Counts
 from keystay_server.telemetry.durations import clock
 from keystay_server.timing.backoff import jittered_s

@@ -7,7 +7,7 @@ from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
 
 from keystay_protocol.session import SECRET_PREFIX
-from keystay_server.stores.idempotency import IdempotencyRecord
+from keystay_server.stores.records import IdempotencyRecord
 
 
 @dataclass(frozen=True, slots=True)

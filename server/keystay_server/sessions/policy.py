@@ -4,7 +4,7 @@ What holds for all sessions of an installation, and how a policy is written.
 
 from dataclasses import dataclass
 
-from keystay_server.stores.base import UNLIMITED, Policy
+from keystay_server.stores.records import UNLIMITED, Policy
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from keystay_protocol.errors import InvalidParams, NoSession
 from keystay_server.sessions.fields import checked_actor_id
 from keystay_server.sessions.idempotency import IdempotencyKey
 from keystay_server.sessions.service import CreatedSession, SessionRequest, Sessions
-from keystay_server.stores.base import Record
+from keystay_server.stores.records import Record
 
 _LOOKS, _LOOK_AGAIN_S = 5, 0.05
 

@@ -30,18 +30,16 @@ from keystay_server.sessions.fields import (
 from keystay_server.sessions.idempotency import IdempotencyKey
 from keystay_server.sessions.keys import actor_of, new_key, new_session_id
 from keystay_server.sessions.policy import Rules
-from keystay_server.stores.base import (
+from keystay_server.stores.base import Store
+from keystay_server.stores.errors import AlreadyApplied
+from keystay_server.stores.events import Emitted, Restored, SessionSet, StoredEvent
+from keystay_server.stores.records import (
     Changes,
-    Emitted,
+    IdempotencyRecord,
     NewSession,
     Record,
-    Restored,
-    SessionSet,
-    Store,
-    StoredEvent,
+    digest_of,
 )
-from keystay_server.stores.digest import digest_of
-from keystay_server.stores.idempotency import AlreadyApplied, IdempotencyRecord
 
 T = TypeVar("T")
 

@@ -22,7 +22,7 @@ from keystay_server.settings.checks import (
     within,
 )
 from keystay_server.settings.errors import ConfigError
-from keystay_server.stores.base import MAX_PARTITIONS
+from keystay_server.stores.position import MAX_PARTITIONS
 
 
 def _setting(default: Any, help_: str, check: Check | None = None) -> Any:

@@ -70,7 +70,7 @@ class ConfigError(Exception):
 def _is_temporary(cause: BaseException | None) -> bool:
     # Imported here: most commands of the command line need no store.
     from keystay_protocol.errors import Unavailable
-    from keystay_server.stores.base import StoreNotReady
+    from keystay_server.stores.errors import StoreNotReady
 
     match cause:
         case StoreNotReady() | Unavailable():

@@ -4,7 +4,9 @@ Where sessions live. `base` states what a store promises; here one is chosen by 
 
 from urllib.parse import urlsplit
 
-from keystay_server.stores.base import Retention, Store, StoreError
+from keystay_server.stores.base import Store
+from keystay_server.stores.errors import StoreError
+from keystay_server.stores.retention import Retention
 
 EMBEDDED = ("sqlite", "memory")
 REDIS = (

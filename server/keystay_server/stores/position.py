@@ -1,9 +1,9 @@
 """
-How far somebody has read the feed, and how that is written down.
+A position in the feed, and its text.
 
-A feed is one or more logs, each with growing numbers. A position is the
-number of the newest entry that was read of each, as one text that means
-nothing to whoever keeps it: visible ASCII, fit for a URL and a header.
+A feed is one or more logs, each with growing numbers. A position is the number
+of the newest entry that was read of each log. Its text is opaque: visible
+ASCII, fit for a URL and a header.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -13,8 +13,9 @@ from keystay_protocol.errors import MalformedFrame
 
 Position = tuple[int, ...]
 
-_MAX_NUMBERS = 256
-_MAX_TEXT = 16 + _MAX_NUMBERS * 12
+MAX_PARTITIONS = 256
+"""Logs of a store, and numbers of a position, at most."""
+_MAX_TEXT = 16 + MAX_PARTITIONS * 12
 """A number takes at most nine bytes, which are twelve characters."""
 
 
@@ -22,7 +23,7 @@ def write_position(position: Position) -> str:
     """
     The text for a position.
 
-    Numbers are times in the main, and near each other: only the greatest is written in full.
+    Most numbers are times, and close to each other: only the greatest is written in full.
     """
     newest = max(position)
     packed = pack([newest, *(newest - number for number in position)])
@@ -30,7 +31,7 @@ def write_position(position: Position) -> str:
 
 
 def read_position(text: str) -> Position | None:
-    """The position that was written so; None if the text is none."""
+    """The position of a text; None if the text is not one."""
     if len(text) > _MAX_TEXT:
         return None
     try:

@@ -7,7 +7,8 @@ import pytest
 from keystay_protocol.events import SESSION_SET as SET
 from keystay_protocol.events import SESSION_UNSET as UNSET
 from keystay_server.sessions.service import SessionRequest
-from keystay_server.stores.base import Retention, StoredEvent
+from keystay_server.stores.events import StoredEvent
+from keystay_server.stores.retention import Retention
 from tests.support.server.memory_node import MemoryNode, running_node
 
 FORGETFUL = Retention(history_events=2)

@@ -13,7 +13,8 @@ from keystay_protocol.errors import Unavailable
 from keystay_server.delivery import streams
 from keystay_server.delivery.bindings import MAX_PASTS, Peer
 from keystay_server.delivery.hub import Hub
-from keystay_server.stores.base import Restored, Retention
+from keystay_server.stores.events import Restored
+from keystay_server.stores.retention import Retention
 from tests.support.server.memory_node import MemoryNode, record_of, running_node
 from tests.support.server.wire import WAIT_S, Wire, outbox_of
 

@@ -15,7 +15,8 @@ from keystay_protocol.errors import CommandError
 from keystay_protocol.frames import MAX_CURSOR
 from keystay_protocol.session import split_key
 from keystay_server.sessions.keys import actor_of
-from keystay_server.stores.base import Retention, SessionSet, StoredEvent
+from keystay_server.stores.events import SessionSet, StoredEvent
+from keystay_server.stores.retention import Retention
 from tests.support.server.memory_node import Client, MemoryNode, running_node
 
 ROUNDS = 50

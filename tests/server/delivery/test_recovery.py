@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from keystay_server.delivery.payloads import is_about
 from keystay_server.delivery.recovery import NOTHING_SENT, Past, Recovery, recover
-from keystay_server.stores.base import (
+from keystay_server.stores.events import (
     Change,
     Emitted,
     History,
-    Record,
     SessionSet,
     SessionUnset,
     StoredEvent,
 )
+from keystay_server.stores.records import Record
 
 SESSIONS = ("one", "two", "three")
 EVERYTHING = 1_000_000

@@ -8,7 +8,8 @@ import pytest
 
 from keystay_server.delivery import streams
 from keystay_server.delivery.streams import ActorStream
-from keystay_server.stores.base import Emitted, Record, SessionSet, SessionUnset, StoredEvent
+from keystay_server.stores.events import Emitted, SessionSet, SessionUnset, StoredEvent
+from keystay_server.stores.records import Record
 
 
 @dataclass(eq=False, slots=True)

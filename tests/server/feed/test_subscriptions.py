@@ -19,7 +19,7 @@ from keystay_server.feed.subscriptions import (
     TooManySubscriptions,
 )
 from keystay_server.stores import open_store
-from keystay_server.stores.base import NoFeed, Policy, Retention
+from keystay_server.stores.errors import NoFeed
 from keystay_server.stores.position import (
     Position,
     has_read,
@@ -27,6 +27,8 @@ from keystay_server.stores.position import (
     read_position,
     write_position,
 )
+from keystay_server.stores.records import Policy
+from keystay_server.stores.retention import Retention
 from tests.support.server.far_store import FarStore
 from tests.support.stores.installation import Heard, new_session, opened
 

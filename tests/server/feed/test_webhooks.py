@@ -16,7 +16,8 @@ from keystay_server.feed import webhooks
 from keystay_server.feed.signing import Signer
 from keystay_server.feed.webhooks import LEASE, Endpoint, Webhooks, oldest_in
 from keystay_server.stores import open_store
-from keystay_server.stores.base import FeedEntry, FeedPage, Retention, SessionUnset
+from keystay_server.stores.events import FeedEntry, FeedPage, SessionUnset
+from keystay_server.stores.retention import Retention
 from keystay_server.telemetry.counts import Counts
 from tests.support.server.far_store import FarStore
 from tests.support.stores.installation import Heard, new_session, opened

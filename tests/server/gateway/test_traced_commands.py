@@ -17,8 +17,9 @@ from keystay_server.gateway.traced_commands import traced_table
 from keystay_server.settings.config import Config
 from keystay_server.settings.errors import ConfigError
 from keystay_server.stores import open_store
-from keystay_server.stores.base import Retention, Store
+from keystay_server.stores.base import Store
 from keystay_server.stores.observed import observed
+from keystay_server.stores.retention import Retention
 from keystay_server.telemetry.tracing import traced
 from tests.support.server.memory_node import MemoryNode, running_node
 

@@ -19,7 +19,10 @@ from keystay_server.node.directory import MAX_HOLDERS, REQUEST, ConnectionDirect
 from keystay_server.sessions.policy import Rules
 from keystay_server.sessions.service import SessionRequest, Sessions
 from keystay_server.stores import open_store
-from keystay_server.stores.base import Emitted, NewSession, Retention, Store, StoredEvent
+from keystay_server.stores.base import Store
+from keystay_server.stores.events import Emitted, StoredEvent
+from keystay_server.stores.records import NewSession
+from keystay_server.stores.retention import Retention
 from keystay_server.stores.sqlite.store import unix_ms
 from tests.support.server.wire import Wire, outbox_of
 from tests.support.valkey import Valkey, running_valkey

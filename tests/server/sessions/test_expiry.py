@@ -13,7 +13,7 @@ from keystay_protocol.errors import Expired
 from keystay_server.delivery.bindings import Binding
 from keystay_server.sessions import expiry as expiry_module
 from keystay_server.sessions.expiry import Activity
-from keystay_server.stores.base import SessionUnset
+from keystay_server.stores.events import SessionUnset
 from tests.support.server.memory_node import Client, MemoryNode, running_node
 
 TTL_MS = 1_800_000

@@ -5,7 +5,7 @@ How a policy is written.
 import pytest
 
 from keystay_server.sessions.policy import parse_policy
-from keystay_server.stores.base import Policy
+from keystay_server.stores.records import Policy
 
 
 @pytest.mark.parametrize(

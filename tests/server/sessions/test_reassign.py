@@ -12,7 +12,7 @@ from keystay_server.sessions.idempotency import IdempotencyKey
 from keystay_server.sessions.policy import Rules
 from keystay_server.sessions.reassign import reassign
 from keystay_server.sessions.service import SessionRequest, Sessions
-from keystay_server.stores.base import Policy
+from keystay_server.stores.records import Policy
 from tests.support.server.memory_node import MemoryNode
 
 

@@ -19,8 +19,8 @@ from keystay_protocol.errors import (
 )
 from keystay_server.sessions.policy import Rules
 from keystay_server.sessions.service import SessionRequest, Sessions
-from keystay_server.stores.base import History, Record
-from keystay_server.stores.digest import digest_of
+from keystay_server.stores.events import History
+from keystay_server.stores.records import Record, digest_of
 from tests.support.server.memory_node import MemoryNode, record_of
 
 SECRET = "kst_" + "A" * 43

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from keystay_server.stores.base import Retention, Store
+from keystay_server.stores.base import Store
 from keystay_server.stores.redis import RedisStore
+from keystay_server.stores.retention import Retention
 from keystay_server.stores.sqlite import SqliteStore
 from keystay_server.stores.sqlite.store import unix_ms
 from tests.support.stores.installation import Heard, Installation

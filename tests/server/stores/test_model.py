@@ -25,22 +25,24 @@ from hypothesis.stateful import (
 from keystay_protocol.codec import pack
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import CommandError
-from keystay_server.stores.base import (
+from keystay_server.stores.base import Store
+from keystay_server.stores.errors import RevisionConflict
+from keystay_server.stores.events import (
+    Emitted,
+    SessionSet,
+    SessionUnset,
+    StoredEvent,
+    Successor,
+)
+from keystay_server.stores.records import (
     UNLIMITED,
     Changes,
-    Emitted,
     Holding,
     NewSession,
     Policy,
     Record,
-    Retention,
-    RevisionConflict,
-    SessionSet,
-    SessionUnset,
-    Store,
-    StoredEvent,
-    Successor,
 )
+from keystay_server.stores.retention import Retention
 from tests.server.stores.conftest import embedded, shared
 from tests.support.stores.installation import SWEEP_MS, Installation, new_session, sessions_of
 from tests.support.valkey import Valkey

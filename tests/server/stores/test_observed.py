@@ -8,8 +8,9 @@ import pytest
 
 from keystay_protocol.errors import NoSession, Unavailable
 from keystay_server.stores import open_store
-from keystay_server.stores.base import Retention, Store
+from keystay_server.stores.base import Store
 from keystay_server.stores.observed import observed
+from keystay_server.stores.retention import Retention
 from keystay_server.telemetry.durations import Operations
 from keystay_server.telemetry.operations import Meter
 from tests.support.server.memory_node import MemoryNode

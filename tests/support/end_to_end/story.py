@@ -12,8 +12,10 @@ from typing import Any
 from keystay_server.sessions.keys import actor_of
 from keystay_server.sessions.policy import Rules
 from keystay_server.sessions.service import SessionRequest, Sessions
-from keystay_server.stores.base import Retention, SessionSet, SessionUnset, Store, StoredEvent
+from keystay_server.stores.base import Store
+from keystay_server.stores.events import SessionSet, SessionUnset, StoredEvent
 from keystay_server.stores.redis import RedisStore
+from keystay_server.stores.retention import Retention
 from tests.support.raw_client import RawClient, connected
 from tests.support.stores.installation import Heard
 

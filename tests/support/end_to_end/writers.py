@@ -11,7 +11,8 @@ from typing import Any
 import httpx
 
 from keystay_server.stores import open_store
-from keystay_server.stores.base import Emitted, Retention
+from keystay_server.stores.events import Emitted
+from keystay_server.stores.retention import Retention
 from tests.support.backend import backend_of
 from tests.support.server_process import ServerProcess
 from tests.support.stores.installation import Heard

@@ -8,23 +8,18 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import TypeVar
 
 from keystay_protocol.commands import LogoutScope
-from keystay_server.stores.base import (
+from keystay_server.stores.base import Listener, Store
+from keystay_server.stores.errors import out_of_reach
+from keystay_server.stores.events import Emitted, FeedPage, History, Restored, StoredEvent
+from keystay_server.stores.position import Position
+from keystay_server.stores.records import (
     UNLIMITED,
     Changes,
-    Emitted,
-    FeedPage,
-    History,
     Holding,
-    Listener,
     NewSession,
     Policy,
     Record,
-    Restored,
-    Store,
-    StoredEvent,
-    out_of_reach,
 )
-from keystay_server.stores.position import Position
 from tests.support.server.wire import WAIT_S
 
 T = TypeVar("T")

@@ -22,7 +22,10 @@ from keystay_server.gateway.login.authenticators import Authenticator
 from keystay_server.sessions.expiry import Activity, Expiry
 from keystay_server.sessions.policy import Rules
 from keystay_server.sessions.service import SessionRequest, Sessions
-from keystay_server.stores.base import Record, Retention, SessionSet, Store, StoredEvent
+from keystay_server.stores.base import Store
+from keystay_server.stores.events import SessionSet, StoredEvent
+from keystay_server.stores.records import Record
+from keystay_server.stores.retention import Retention
 from keystay_server.stores.sqlite import SqliteStore
 from keystay_server.stores.sqlite.store import unix_ms
 from keystay_server.telemetry.counts import Counts

@@ -9,14 +9,9 @@ notice of so far. What it takes notice of it sends at once.
 from dataclasses import dataclass, field
 
 from keystay_protocol.commands import LogoutScope
-from keystay_server.stores.base import (
-    Emitted,
-    Policy,
-    Retention,
-    SessionSet,
-    SessionUnset,
-    StoredEvent,
-)
+from keystay_server.stores.events import Emitted, SessionSet, SessionUnset, StoredEvent
+from keystay_server.stores.records import Policy
+from keystay_server.stores.retention import Retention
 
 SET, UNSET = "session.set", "session.unset"
 TTL_MS = 1_800_000

@@ -10,14 +10,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
-from keystay_server.stores.base import (
-    Emitted,
-    Holding,
-    NewSession,
-    Record,
-    Store,
-    StoredEvent,
-)
+from keystay_server.stores.base import Store
+from keystay_server.stores.events import Emitted, StoredEvent
+from keystay_server.stores.records import Holding, NewSession, Record
 
 SOON_S = 15.0
 """Longer than anything takes, a failover included."""

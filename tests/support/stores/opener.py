@@ -8,7 +8,7 @@ import asyncio
 import sys
 
 from keystay_server.stores import open_store
-from keystay_server.stores.base import Retention
+from keystay_server.stores.retention import Retention
 from tests.support.stores.installation import Heard, new_session
 
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iter
 from contextlib import asynccontextmanager, suppress
 
 from keystay_protocol.errors import Unavailable
-from keystay_server.stores.base import Emitted, Retention, StoredEvent
+from keystay_server.stores.events import Emitted, StoredEvent
 from keystay_server.stores.redis import RedisStore
 from keystay_server.stores.redis.partitions import Partitions
 from keystay_server.stores.redis.tuning import (
@@ -16,6 +16,7 @@ from keystay_server.stores.redis.tuning import (
     SubscriptionTuning,
     Tuning,
 )
+from keystay_server.stores.retention import Retention
 from tests.support.asking import until
 from tests.support.stores.installation import SOON_S, Heard, new_session, opened
 

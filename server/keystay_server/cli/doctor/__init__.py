@@ -31,7 +31,8 @@ from keystay_server.settings.config import Config
 from keystay_server.settings.errors import ConfigError
 from keystay_server.settings.sources import load
 from keystay_server.stores import EMBEDDED, open_store
-from keystay_server.stores.base import Retention, StoreError
+from keystay_server.stores.errors import StoreError
+from keystay_server.stores.retention import Retention
 
 _STYLES = {"good": GOOD, "doubtful": WORSE, "bad": BAD}
 

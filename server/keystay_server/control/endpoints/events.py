@@ -14,8 +14,8 @@ from keystay_server.control.schema.idempotency import REPLAYED, idempotency_key_
 from keystay_server.control.schema.shapes import EVENT
 from keystay_server.delivery.hub import Hub
 from keystay_server.sessions.service import Sessions
-from keystay_server.stores.base import StoredEvent
-from keystay_server.stores.idempotency import AlreadyApplied
+from keystay_server.stores.errors import AlreadyApplied
+from keystay_server.stores.events import StoredEvent
 
 
 @dataclass(frozen=True, slots=True)

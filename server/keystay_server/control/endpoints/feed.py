@@ -28,7 +28,7 @@ from keystay_server.feed.subscriptions import (
     Subscription,
     TooManySubscriptions,
 )
-from keystay_server.stores.base import NoFeed
+from keystay_server.stores.errors import NoFeed
 from keystay_server.stores.position import Position, read_position, write_position
 
 HEARTBEAT_S = 15.0

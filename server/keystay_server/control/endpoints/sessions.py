@@ -26,7 +26,8 @@ from keystay_server.control.schema.shapes import (
 from keystay_server.delivery.hub import Hub
 from keystay_server.sessions.reassign import reassign
 from keystay_server.sessions.service import CreatedSession, SessionRequest, Sessions
-from keystay_server.stores.base import Record, SessionSet
+from keystay_server.stores.events import SessionSet
+from keystay_server.stores.records import Record
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,7 @@ from keystay_protocol.errors import (
     Timeout,
     Unavailable,
 )
-from keystay_server.stores.base import RevisionConflict
-from keystay_server.stores.idempotency import IdempotencyConflict
+from keystay_server.stores.errors import IdempotencyConflict, RevisionConflict
 
 MEDIA_TYPE = "application/problem+json"
 

@@ -12,7 +12,7 @@ from keystay_protocol.frames import MAX_CURSOR
 from keystay_server.delivery.hub import Bound
 from keystay_server.gateway.context import Context
 from keystay_server.sessions.service import SessionRequest, Sessions
-from keystay_server.stores.base import Restored, StoredEvent
+from keystay_server.stores.events import Restored, StoredEvent
 
 MAX_LISTED = 200
 """Sessions in one reply: with the largest meta each, they fit into what a client must take."""

@@ -14,7 +14,7 @@ from redis.asyncio.connection import Connection, SSLConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from keystay_server.stores.base import StoreError
+from keystay_server.stores.errors import StoreError
 from keystay_server.stores.redis.wire import Wire
 
 Topology = Literal["", "sentinel", "cluster"]

@@ -9,7 +9,8 @@ import asyncio
 import logging
 from collections.abc import Iterable
 
-from keystay_server.stores.base import Emitted, Listener
+from keystay_server.stores.base import Listener
+from keystay_server.stores.events import Emitted
 from keystay_server.stores.redis.encoding import decode_event, split_announcement
 from keystay_server.stores.redis.gaps import Gaps
 

@@ -18,7 +18,7 @@ from typing import Any
 from redis.exceptions import AskError, MovedError
 
 from keystay_protocol.errors import Unavailable
-from keystay_server.stores.base import StoreError, out_of_reach
+from keystay_server.stores.errors import StoreError, out_of_reach
 from keystay_server.stores.redis.address import Location
 from keystay_server.stores.redis.announcements import Announcements
 from keystay_server.stores.redis.layout import Layout

@@ -9,15 +9,15 @@ an answer.
 from collections.abc import Sequence
 from typing import Any
 
-from keystay_server.stores.base import (
+from keystay_server.stores.events import (
     Change,
     Emitted,
-    Record,
     SessionSet,
     SessionUnset,
     StoredEvent,
     Successor,
 )
+from keystay_server.stores.records import Record
 
 
 def decode_record(actor_id: str, fields: Sequence[Any]) -> Record:

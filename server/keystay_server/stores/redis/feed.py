@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from keystay_protocol.errors import Unavailable
-from keystay_server.stores.base import Emitted, FeedEntry, FeedPage
+from keystay_server.stores.events import Emitted, FeedEntry, FeedPage
 from keystay_server.stores.position import Position
 from keystay_server.stores.redis.batches import each
 from keystay_server.stores.redis.encoding import decode_event

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Any, Protocol
 
-from keystay_server.stores.base import StoreError
+from keystay_server.stores.errors import StoreError
 from keystay_server.stores.redis.partitions import layout_key
 from keystay_server.stores.redis.wire import Word
 

@@ -21,7 +21,7 @@ from typing import Any
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 
 from keystay_protocol.errors import Unavailable
-from keystay_server.stores.base import out_of_reach
+from keystay_server.stores.errors import out_of_reach
 from keystay_server.stores.redis.scripts import ALL, Script
 from keystay_server.stores.redis.tuning import LinkTuning
 from keystay_server.stores.redis.wire import Wire, Word, close, pack, send

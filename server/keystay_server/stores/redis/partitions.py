@@ -9,7 +9,7 @@ is the last part of a name and is not encoded: the first braces decide.
 
 from zlib import crc32
 
-from keystay_server.stores.base import StoreError
+from keystay_server.stores.errors import StoreError
 
 MOST = 256
 

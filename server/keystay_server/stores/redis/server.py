@@ -5,7 +5,7 @@ One server: commands go to it, announcements come from it.
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 
-from keystay_server.stores.base import StoreError
+from keystay_server.stores.errors import StoreError
 from keystay_server.stores.redis.address import Address
 from keystay_server.stores.redis.announcements import Announcements
 from keystay_server.stores.redis.greeting import greet

@@ -13,30 +13,25 @@ from typing import Any
 
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import NoSession, SessionLimit, Unavailable, session_ended
-from keystay_server.stores.base import (
-    UNLIMITED,
-    Changes,
-    Emitted,
-    FeedPage,
-    History,
-    Holding,
-    Listener,
-    NewSession,
-    NoFeed,
-    Policy,
-    Record,
-    Restored,
-    Retention,
-    RevisionConflict,
-    StoredEvent,
-    out_of_reach,
-)
-from keystay_server.stores.idempotency import (
+from keystay_server.stores.base import Listener
+from keystay_server.stores.errors import (
     AlreadyApplied,
     IdempotencyConflict,
-    IdempotencyRecord,
+    NoFeed,
+    RevisionConflict,
+    out_of_reach,
 )
+from keystay_server.stores.events import Emitted, FeedPage, History, Restored, StoredEvent
 from keystay_server.stores.position import Position, read_position, write_position
+from keystay_server.stores.records import (
+    UNLIMITED,
+    Changes,
+    Holding,
+    IdempotencyRecord,
+    NewSession,
+    Policy,
+    Record,
+)
 from keystay_server.stores.redis import scripts
 from keystay_server.stores.redis.address import Location
 from keystay_server.stores.redis.announcements import Announcements
@@ -55,6 +50,7 @@ from keystay_server.stores.redis.servers import Servers
 from keystay_server.stores.redis.trouble import Refusals
 from keystay_server.stores.redis.tuning import DEFAULT, Tuning
 from keystay_server.stores.redis.wire import Word
+from keystay_server.stores.retention import Retention
 
 PARTITIONS = 64
 """How many there are, unless configured otherwise."""

@@ -19,7 +19,7 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import RedisError
 
 from keystay_protocol.errors import Unavailable
-from keystay_server.stores.base import StoreError
+from keystay_server.stores.errors import StoreError
 from keystay_server.stores.redis.address import Address
 from keystay_server.stores.redis.announcements import Announcements
 from keystay_server.stores.redis.batches import each

@@ -5,7 +5,7 @@ Waiting, but not for ever.
 import asyncio
 from typing import TypeVar
 
-from keystay_server.stores.base import out_of_reach
+from keystay_server.stores.errors import out_of_reach
 
 T = TypeVar("T")
 

@@ -8,18 +8,18 @@ are: ending a hundred sessions of one actor is not a hundred updates of it.
 import sqlite3
 from typing import NamedTuple
 
-from keystay_server.stores.base import (
-    END_STEP,
+from keystay_server.stores.base import END_STEP
+from keystay_server.stores.events import (
     Change,
     Emitted,
-    Record,
-    Retention,
     SessionSet,
     SessionUnset,
     StoredEvent,
     Successor,
     next_cursor,
 )
+from keystay_server.stores.records import Record
+from keystay_server.stores.retention import Retention
 from keystay_server.stores.sqlite import feed, history
 from keystay_server.stores.sqlite.changes import RECORD_COLUMNS, row_of, write_change
 from keystay_server.stores.sqlite.outcome import Entry, Outcome, Progress, Tombstone

@@ -5,14 +5,8 @@ How records and changes are kept in columns.
 from typing import Any
 
 from keystay_protocol.codec import pack, unpack
-from keystay_server.stores.base import (
-    Change,
-    Emitted,
-    Record,
-    SessionSet,
-    SessionUnset,
-    Successor,
-)
+from keystay_server.stores.events import Change, Emitted, SessionSet, SessionUnset, Successor
+from keystay_server.stores.records import Record
 
 RECORD_COLUMNS = (
     "id, actor_id, meta, language, version, created_at, expires_at, ends_at, ttl_ms, revision"

@@ -9,16 +9,10 @@ every position of a feed that was here before.
 import sqlite3
 from itertools import takewhile
 
-from keystay_server.stores.base import (
-    Emitted,
-    FeedEntry,
-    FeedPage,
-    NoFeed,
-    Retention,
-    SessionSet,
-    SessionUnset,
-)
+from keystay_server.stores.errors import NoFeed
+from keystay_server.stores.events import Emitted, FeedEntry, FeedPage, SessionSet, SessionUnset
 from keystay_server.stores.position import Position
+from keystay_server.stores.retention import Retention
 from keystay_server.stores.sqlite.changes import read_change
 
 _PRUNE_EVERY = 256

@@ -9,7 +9,8 @@ each new one would read the whole history each time. Readers see the newest
 import sqlite3
 from dataclasses import dataclass
 
-from keystay_server.stores.base import History, Retention, StoredEvent, moment_of
+from keystay_server.stores.events import History, StoredEvent, moment_of
+from keystay_server.stores.retention import Retention
 from keystay_server.stores.sqlite.changes import read_change
 
 

@@ -11,7 +11,8 @@ import sqlite3
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
-from keystay_server.stores.base import Retention, moment_of
+from keystay_server.stores.events import moment_of
+from keystay_server.stores.retention import Retention
 from keystay_server.stores.sqlite import feed, idempotency
 
 STEP = 25

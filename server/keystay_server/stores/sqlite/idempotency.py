@@ -4,13 +4,9 @@ What was done once, and under which name: the table `once`.
 
 import sqlite3
 
-from keystay_server.stores.base import NewSession, StoredEvent
-from keystay_server.stores.idempotency import (
-    IDEMPOTENCY_MS,
-    AlreadyApplied,
-    IdempotencyConflict,
-    IdempotencyRecord,
-)
+from keystay_server.stores.errors import AlreadyApplied, IdempotencyConflict
+from keystay_server.stores.events import StoredEvent
+from keystay_server.stores.records import IDEMPOTENCY_MS, IdempotencyRecord, NewSession
 
 
 def refuse(

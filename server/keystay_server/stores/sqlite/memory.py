@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import Expired, NoSession, session_ended
-from keystay_server.stores.base import Record, Retention
+from keystay_server.stores.records import Record
+from keystay_server.stores.retention import Retention
 from keystay_server.stores.sqlite.operations import extended
 from keystay_server.stores.sqlite.outcome import Entry, Outcome, Tombstone
 

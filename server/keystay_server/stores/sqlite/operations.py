@@ -13,18 +13,11 @@ from dataclasses import dataclass, replace
 
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import NoSession, SessionLimit
-from keystay_server.stores.base import (
-    END_STEP,
-    Changes,
-    Emitted,
-    History,
-    NewSession,
-    Policy,
-    Record,
-    Retention,
-    RevisionConflict,
-    Successor,
-)
+from keystay_server.stores.base import END_STEP
+from keystay_server.stores.errors import RevisionConflict
+from keystay_server.stores.events import Emitted, History, Successor
+from keystay_server.stores.records import Changes, NewSession, Policy, Record
+from keystay_server.stores.retention import Retention
 from keystay_server.stores.sqlite import feed, history, idempotency
 from keystay_server.stores.sqlite.batch import Batch, Found
 from keystay_server.stores.sqlite.changes import RECORD_COLUMNS

@@ -5,7 +5,8 @@ What an operation tells memory, once its transaction is committed.
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from keystay_server.stores.base import Record, StoredEvent
+from keystay_server.stores.events import StoredEvent
+from keystay_server.stores.records import Record
 
 
 @dataclass(frozen=True, slots=True)

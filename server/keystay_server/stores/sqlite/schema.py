@@ -6,7 +6,7 @@ import errno
 import os
 import sqlite3
 
-from keystay_server.stores.base import StoreError, StoreNotReady
+from keystay_server.stores.errors import StoreError, StoreNotReady
 
 _TEMPORARY_ERRORS = frozenset(
     {

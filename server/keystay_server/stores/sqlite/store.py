@@ -15,25 +15,26 @@ from urllib.parse import urlsplit
 
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import NoSession, SessionLimit, Unavailable
-from keystay_server.stores.base import (
-    END_STEP,
-    UNLIMITED,
-    Changes,
+from keystay_server.stores.base import END_STEP, Listener
+from keystay_server.stores.errors import StoreError
+from keystay_server.stores.events import (
     Emitted,
     FeedPage,
     History,
+    Restored,
+    SessionUnset,
+    StoredEvent,
+)
+from keystay_server.stores.position import Position, read_position, write_position
+from keystay_server.stores.records import (
+    UNLIMITED,
+    Changes,
     Holding,
-    Listener,
     NewSession,
     Policy,
     Record,
-    Restored,
-    Retention,
-    SessionUnset,
-    StoredEvent,
-    StoreError,
 )
-from keystay_server.stores.position import Position, read_position, write_position
+from keystay_server.stores.retention import Retention
 from keystay_server.stores.sqlite import feed, housekeeping
 from keystay_server.stores.sqlite.memory import Memory
 from keystay_server.stores.sqlite.operations import Ending, Operations

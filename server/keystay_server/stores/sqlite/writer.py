@@ -17,8 +17,14 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from keystay_protocol.errors import CommandError, Unavailable
-from keystay_server.stores.base import NoFeed, RevisionConflict, StoreError, out_of_reach
-from keystay_server.stores.idempotency import AlreadyApplied, IdempotencyConflict
+from keystay_server.stores.errors import (
+    AlreadyApplied,
+    IdempotencyConflict,
+    NoFeed,
+    RevisionConflict,
+    StoreError,
+    out_of_reach,
+)
 from keystay_server.stores.sqlite import schema
 
 T = TypeVar("T")

@@ -19,7 +19,7 @@ from keystay_server.feed.subscriptions import Feed
 from keystay_server.sessions.policy import Rules
 from keystay_server.sessions.service import SessionRequest, Sessions
 from keystay_server.stores import open_store
-from keystay_server.stores.base import Retention
+from keystay_server.stores.retention import Retention
 from keystay_server.telemetry.counts import Counts
 from tests.server.control.conftest import API_KEY
 from tests.support.backend import backend_of

@@ -13,7 +13,7 @@ from keystay_server.feed.subscriptions import Feed
 from keystay_server.sessions.policy import Rules
 from keystay_server.sessions.service import Sessions
 from keystay_server.stores import open_store
-from keystay_server.stores.base import Retention
+from keystay_server.stores.retention import Retention
 from tests.support.server.in_process import control_over, one_key
 from tests.support.server_process import ServerProcess
 

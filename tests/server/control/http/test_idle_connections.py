@@ -15,7 +15,7 @@ from keystay_server.feed.subscriptions import Feed
 from keystay_server.sessions.policy import Rules
 from keystay_server.sessions.service import SessionRequest, Sessions
 from keystay_server.stores import open_store
-from keystay_server.stores.base import Retention
+from keystay_server.stores.retention import Retention
 from tests.support.event_source import listening
 from tests.support.server.in_process import API_KEY, control_over, one_key
 from tests.support.stores.installation import Heard

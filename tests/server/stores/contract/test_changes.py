@@ -8,14 +8,10 @@ import pytest
 
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import NoSession
-from keystay_server.stores.base import (
-    Changes,
-    Emitted,
-    RevisionConflict,
-    SessionSet,
-    Store,
-    StoredEvent,
-)
+from keystay_server.stores.base import Store
+from keystay_server.stores.errors import RevisionConflict
+from keystay_server.stores.events import Emitted, SessionSet, StoredEvent
+from keystay_server.stores.records import Changes
 from tests.support.stores.installation import (
     EMPTY_MAP,
     Installation,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from keystay_server.stores import open_store
-from keystay_server.stores.base import Retention
+from keystay_server.stores.retention import Retention
 from tests.support.paths import ROOT
 from tests.support.stores.installation import SOON_S, Heard
 

@@ -11,15 +11,10 @@ import pytest
 
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import NoSession, SessionEnded
-from keystay_server.stores.base import (
-    Changes,
-    Retention,
-    SessionSet,
-    SessionUnset,
-    Store,
-    StoredEvent,
-    next_cursor,
-)
+from keystay_server.stores.base import Store
+from keystay_server.stores.events import SessionSet, SessionUnset, StoredEvent, next_cursor
+from keystay_server.stores.records import Changes
+from keystay_server.stores.retention import Retention
 from tests.support.stores.installation import (
     Heard,
     Installation,

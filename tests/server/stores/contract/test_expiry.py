@@ -8,7 +8,10 @@ import pytest
 
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import Expired, LoggedOut, NoSession, Unavailable
-from keystay_server.stores.base import Changes, Emitted, Retention, SessionUnset, Store
+from keystay_server.stores.base import Store
+from keystay_server.stores.events import Emitted, SessionUnset
+from keystay_server.stores.records import Changes
+from keystay_server.stores.retention import Retention
 from tests.server.stores.contract.test_events import assert_chained, heard
 from tests.support.stores.installation import (
     Installation,

@@ -10,18 +10,12 @@ import pytest
 
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import NoSession
-from keystay_server.stores.base import (
-    Changes,
-    Emitted,
-    FeedEntry,
-    NoFeed,
-    Policy,
-    Retention,
-    SessionSet,
-    SessionUnset,
-    Store,
-)
+from keystay_server.stores.base import Store
+from keystay_server.stores.errors import NoFeed
+from keystay_server.stores.events import Emitted, FeedEntry, SessionSet, SessionUnset
 from keystay_server.stores.position import Position
+from keystay_server.stores.records import Changes, Policy
+from keystay_server.stores.retention import Retention
 from tests.support.stores.installation import (
     EMPTY_MAP,
     SOON_S,

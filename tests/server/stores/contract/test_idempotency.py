@@ -9,13 +9,10 @@ import pytest
 from keystay_protocol.codec import pack
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import NoSession, SessionLimit
-from keystay_server.stores.base import Emitted, NewSession, Policy, Store
-from keystay_server.stores.idempotency import (
-    IDEMPOTENCY_MS,
-    AlreadyApplied,
-    IdempotencyConflict,
-    IdempotencyRecord,
-)
+from keystay_server.stores.base import Store
+from keystay_server.stores.errors import AlreadyApplied, IdempotencyConflict
+from keystay_server.stores.events import Emitted
+from keystay_server.stores.records import IDEMPOTENCY_MS, IdempotencyRecord, NewSession, Policy
 from tests.support.stores.installation import Installation, new_session, opened, sessions_of
 
 ONCE = IdempotencyRecord("request-1", "what was asked")

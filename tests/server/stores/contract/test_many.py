@@ -9,18 +9,10 @@ import pytest
 
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import Expired, NoSession, Revoked, SessionEnded, SessionLimit
-from keystay_server.stores.base import (
-    END_STEP,
-    Holding,
-    NewSession,
-    Policy,
-    Retention,
-    SessionSet,
-    SessionUnset,
-    Store,
-    StoredEvent,
-    Successor,
-)
+from keystay_server.stores.base import END_STEP, Store
+from keystay_server.stores.events import SessionSet, SessionUnset, StoredEvent, Successor
+from keystay_server.stores.records import Holding, NewSession, Policy
+from keystay_server.stores.retention import Retention
 from tests.server.stores.contract.test_events import heard
 from tests.server.stores.contract.test_feed import now, read
 from tests.support.stores.installation import (

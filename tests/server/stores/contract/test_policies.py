@@ -8,15 +8,9 @@ import pytest
 
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import Replaced, SessionLimit
-from keystay_server.stores.base import (
-    UNLIMITED,
-    NewSession,
-    Policy,
-    SessionSet,
-    SessionUnset,
-    Store,
-    Successor,
-)
+from keystay_server.stores.base import Store
+from keystay_server.stores.events import SessionSet, SessionUnset, Successor
+from keystay_server.stores.records import UNLIMITED, NewSession, Policy
 from tests.support.stores.installation import Installation, new_session, opened, sessions_of
 
 SINGLE = Policy(1)

@@ -9,15 +9,10 @@ import pytest
 
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import Expired, NoSession, SessionEnded
-from keystay_server.stores.base import (
-    Changes,
-    Emitted,
-    History,
-    Restored,
-    Retention,
-    SessionSet,
-    Store,
-)
+from keystay_server.stores.base import Store
+from keystay_server.stores.events import Emitted, History, Restored, SessionSet
+from keystay_server.stores.records import Changes
+from keystay_server.stores.retention import Retention
 from tests.server.stores.contract.test_feed import now
 from tests.support.stores.installation import (
     EMPTY_MAP,

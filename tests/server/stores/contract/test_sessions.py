@@ -18,14 +18,10 @@ from keystay_protocol.errors import (
     Replaced,
     SessionEnded,
 )
-from keystay_server.stores.base import (
-    Record,
-    Retention,
-    SessionSet,
-    SessionUnset,
-    Store,
-    StoredEvent,
-)
+from keystay_server.stores.base import Store
+from keystay_server.stores.events import SessionSet, SessionUnset, StoredEvent
+from keystay_server.stores.records import Record
+from keystay_server.stores.retention import Retention
 from tests.support.stores.installation import (
     EMPTY_MAP,
     Installation,

@@ -8,7 +8,7 @@ import pytest
 
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import Expired, LoggedOut
-from keystay_server.stores.base import SessionUnset
+from keystay_server.stores.events import SessionUnset
 from tests.support.stores.installation import (
     Installation,
     expire_all,

@@ -14,9 +14,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from keystay_server.stores import open_store
-from keystay_server.stores.base import Retention, StoreError
+from keystay_server.stores.errors import StoreError
 from keystay_server.stores.redis import RedisStore
 from keystay_server.stores.redis.address import Location
+from keystay_server.stores.retention import Retention
 from tests.support.stores.installation import new_session, opened
 from tests.support.stores.proxy import proxy_to
 from tests.support.stores.redis_node import node

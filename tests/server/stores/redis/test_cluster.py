@@ -8,10 +8,12 @@ from contextlib import suppress
 import pytest
 
 from keystay_protocol.errors import Unavailable
-from keystay_server.stores.base import Emitted, Retention, StoreError
+from keystay_server.stores.errors import StoreError
+from keystay_server.stores.events import Emitted
 from keystay_server.stores.redis import RedisStore
 from keystay_server.stores.redis.partitions import Partitions
 from keystay_server.stores.redis.slots import by_node, read_slots, slot_of
+from keystay_server.stores.retention import Retention
 from tests.support.asking import until
 from tests.support.stores.installation import SOON_S, new_session, opened
 from tests.support.stores.redis_node import (

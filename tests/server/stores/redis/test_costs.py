@@ -12,7 +12,8 @@ from redis.asyncio import Redis
 
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import NoSession
-from keystay_server.stores.base import Emitted, Holding, NewSession, Policy
+from keystay_server.stores.events import Emitted
+from keystay_server.stores.records import Holding, NewSession, Policy
 from keystay_server.stores.redis import RedisStore
 from tests.support.stores.installation import EMPTY_MAP, SOON_S, new_session, opened
 from tests.support.stores.redis_node import UNPROBED, actors_in, node

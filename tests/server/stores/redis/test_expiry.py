@@ -9,7 +9,8 @@ import pytest
 from redis.asyncio import Redis
 
 from keystay_protocol.errors import Unavailable
-from keystay_server.stores.base import Holding, Policy, SessionUnset
+from keystay_server.stores.events import SessionUnset
+from keystay_server.stores.records import Holding, Policy
 from keystay_server.stores.redis import RedisStore
 from keystay_server.stores.redis.partitions import Partitions
 from keystay_server.stores.redis.slots import slot_of

@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from keystay_server.stores.base import Changes, Emitted, FeedEntry, Retention, Store
+from keystay_server.stores.base import Store
+from keystay_server.stores.events import Emitted, FeedEntry
 from keystay_server.stores.position import Position
+from keystay_server.stores.records import Changes
+from keystay_server.stores.retention import Retention
 from tests.server.stores.redis.test_costs import Costs
 from tests.support.stores.installation import EMPTY_MAP, new_session, opened
 from tests.support.stores.proxy import proxy_to

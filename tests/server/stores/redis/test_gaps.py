@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from keystay_server.stores.base import Emitted, Retention, StoredEvent
+from keystay_server.stores.events import Emitted, StoredEvent
 from keystay_server.stores.redis import RedisStore
 from keystay_server.stores.redis.gaps import Gap, Gaps
 from keystay_server.stores.redis.tuning import SubscriptionTuning
+from keystay_server.stores.retention import Retention
 from tests.support.asking import until
 from tests.support.stores.installation import EMPTY_MAP, Heard, new_session, opened
 from tests.support.stores.losses import Losses

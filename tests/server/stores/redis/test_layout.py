@@ -13,8 +13,9 @@ from redis.asyncio import Redis
 from keystay_protocol.errors import Unavailable
 from keystay_protocol.session import is_actor_id
 from keystay_server.stores import open_store
-from keystay_server.stores.base import Retention, StoreError
+from keystay_server.stores.errors import StoreError
 from keystay_server.stores.redis.partitions import Partitions
+from keystay_server.stores.retention import Retention
 from tests.support.asking import until
 from tests.support.stores.installation import new_session, opened
 from tests.support.stores.redis_node import node, until_served

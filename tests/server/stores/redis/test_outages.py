@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import NoSession, Unavailable
-from keystay_server.stores.base import Holding
+from keystay_server.stores.records import Holding
 from keystay_server.stores.redis import RedisStore
 from keystay_server.stores.redis.address import Location
 from keystay_server.stores.redis.announcements import Announcements

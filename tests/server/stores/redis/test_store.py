@@ -14,18 +14,12 @@ from redis.crc import key_slot
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import Expired, LoggedOut, NoSession, Replaced, Unavailable
 from keystay_server.sessions.keys import new_key
-from keystay_server.stores.base import (
-    Emitted,
-    Holding,
-    Policy,
-    Retention,
-    SessionUnset,
-    StoreError,
-)
-from keystay_server.stores.digest import digest_of
-from keystay_server.stores.idempotency import IdempotencyRecord
+from keystay_server.stores.errors import StoreError
+from keystay_server.stores.events import Emitted, SessionUnset
+from keystay_server.stores.records import Holding, IdempotencyRecord, Policy, digest_of
 from keystay_server.stores.redis import RedisStore
 from keystay_server.stores.redis.partitions import Partitions
+from keystay_server.stores.retention import Retention
 from tests.server.stores.contract.test_sessions import ODD_ACTORS
 from tests.support.stores.installation import EMPTY_MAP, new_session, opened
 from tests.support.stores.redis_node import node

@@ -11,7 +11,8 @@ import pytest
 
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import SessionLimit, Unavailable
-from keystay_server.stores.base import Changes, NewSession, Policy, SessionSet, SessionUnset
+from keystay_server.stores.events import SessionSet, SessionUnset
+from keystay_server.stores.records import Changes, NewSession, Policy
 from tests.server.stores.sqlite.disk import Disk
 from tests.server.stores.sqlite.full_disk import full_disk
 from tests.support.stores.installation import held, new_session, sessions_of

@@ -15,8 +15,9 @@ import pytest
 
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import LoggedOut, NoSession
-from keystay_server.stores.base import Emitted, Policy, Retention
-from keystay_server.stores.idempotency import IDEMPOTENCY_MS, IdempotencyRecord
+from keystay_server.stores.events import Emitted
+from keystay_server.stores.records import IDEMPOTENCY_MS, IdempotencyRecord, Policy
+from keystay_server.stores.retention import Retention
 from keystay_server.stores.sqlite import housekeeping
 from keystay_server.stores.sqlite.changes import write_change
 from keystay_server.stores.sqlite.operations import Operations

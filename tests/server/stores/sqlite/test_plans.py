@@ -8,14 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from keystay_protocol.commands import LogoutScope
-from keystay_server.stores.base import (
-    Changes,
-    Emitted,
-    NewSession,
-    Policy,
-    Retention,
-)
-from keystay_server.stores.idempotency import IdempotencyRecord
+from keystay_server.stores.events import Emitted
+from keystay_server.stores.records import Changes, IdempotencyRecord, NewSession, Policy
+from keystay_server.stores.retention import Retention
 from keystay_server.stores.sqlite import feed, housekeeping
 from keystay_server.stores.sqlite.operations import Ending, Operations
 from keystay_server.stores.sqlite.schema import connect

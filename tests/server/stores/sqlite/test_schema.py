@@ -13,7 +13,10 @@ from typing import Any
 import pytest
 
 from keystay_protocol.errors import Expired, LoggedOut, SessionLimit
-from keystay_server.stores.base import Emitted, NewSession, Policy, Retention, StoreError
+from keystay_server.stores.errors import StoreError
+from keystay_server.stores.events import Emitted
+from keystay_server.stores.records import NewSession, Policy
+from keystay_server.stores.retention import Retention
 from keystay_server.stores.sqlite import SqliteStore
 from keystay_server.stores.sqlite.changes import write_change
 from keystay_server.stores.sqlite.schema import APPLICATION_ID, MIGRATIONS, connect

@@ -12,13 +12,9 @@ import pytest
 
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import Expired, LoggedOut, NoSession, Unavailable
-from keystay_server.stores.base import (
-    END_STEP,
-    Changes,
-    Emitted,
-    NewSession,
-    SessionUnset,
-)
+from keystay_server.stores.base import END_STEP
+from keystay_server.stores.events import Emitted, SessionUnset
+from keystay_server.stores.records import Changes, NewSession
 from keystay_server.stores.sqlite import writer
 from tests.server.stores.sqlite.disk import Disk
 from tests.server.stores.sqlite.full_disk import full_disk

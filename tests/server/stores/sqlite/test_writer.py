@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from keystay_protocol.errors import NoSession, Unavailable
-from keystay_server.stores.base import StoreError
+from keystay_server.stores.errors import StoreError
 from keystay_server.stores.sqlite.writer import MAX_GROUP, MAX_WAITING, Writer
 from tests.server.stores.sqlite.full_disk import full_disk
 
