@@ -124,6 +124,11 @@ class FarStore:
     async def create(self, new: NewSession, policy: Policy = UNLIMITED) -> list[StoredEvent]:
         return await self._far("create", self._store.create(new, policy))
 
+    @property
+    def near(self) -> Store:
+        """The store itself."""
+        return self._store
+
     def peek(self, digest: bytes) -> Record | None:
         return None
 

@@ -140,7 +140,7 @@ async def running_node(
     deadline_s: float = 5.0,
     frame: Callable[[bytes], bytes] = bytes,
     messages: Limits = DEFAULT_LIMITS,
-    watched: Callable[[Store], Store] = lambda store: store,
+    watched: Callable[[FarStore], Store] = lambda store: store,
     activity: Activity = Activity.CONNECTION,
     **settings: Any,
 ) -> AsyncIterator[MemoryNode]:
