@@ -58,13 +58,18 @@ class ServerProcess:
 
 @asynccontextmanager
 async def serving(
-    *flags: str, env: dict[str, str] | None = None, dev: bool = True, log: Path | None = None
+    *flags: str,
+    env: dict[str, str] | None = None,
+    dev: bool = True,
+    log: Path | None = None,
+    max_files: int | None = None,
 ) -> AsyncIterator[ServerProcess]:
     """
     Run `keystay serve` with these flags on free ports; kill it at the end if it still runs.
 
     Without `--store` among the flags it keeps sessions in memory. Its log goes to the file
     `log`, or to this process's standard error, which pytest shows when a test fails.
+    `max_files` is its limit on file descriptors.
     """
     defaults = {"--listen": "127.0.0.1:0", "--control": "127.0.0.1:0", "--store": "memory://"}
     command = [sys.executable, "-m", "keystay_server.cli", "serve", *flags]
@@ -73,6 +78,8 @@ async def serving(
             command += [flag, value]
     if dev:
         command.append("--dev")
+    if max_files is not None:
+        command = ["sh", "-c", f'ulimit -n {max_files}; exec "$@"', "sh", *command]
     with ExitStack() as stack:
         stderr = None if log is None else stack.enter_context(log.open("wb"))
         process = await asyncio.create_subprocess_exec(

@@ -30,6 +30,7 @@ from keystay_server.control.endpoints.telemetry import TelemetryEndpoints
 from keystay_server.control.http.idle_connections import IdleConnections
 from keystay_server.delivery.hub import Hub
 from keystay_server.feed.subscriptions import Feed
+from keystay_server.node.descriptors import backend_connections, descriptor_limit
 from keystay_server.node.directory import ConnectionDirectory
 from keystay_server.node.listening import listening_sockets
 from keystay_server.sessions.service import Sessions
@@ -158,20 +159,21 @@ class _Uvicorn(uvicorn.Server):
             serving.result()
 
 
-def _http_protocol() -> Callable[..., asyncio.Protocol] | str:
+def _http_protocol(most: int) -> Callable[..., asyncio.Protocol] | str:
     try:
         from keystay_server.control.http.bounded_http import BoundedHttp
     except ImportError:  # PyPy has no httptools. h11 has bounds of its own.
         return "h11"
-    return partial(BoundedHttp, IdleConnections(MAX_CONNECTIONS))
+    return partial(BoundedHttp, IdleConnections(most))
 
 
 def _configured(api: ASGIApp, drain_s: float) -> uvicorn.Config:
+    most = backend_connections(descriptor_limit(), MAX_CONNECTIONS)
     return uvicorn.Config(
         api,
         interface="asgi3",
         loop="none",
-        http=_http_protocol(),  # type: ignore[arg-type]  # a factory works as well as a class
+        http=_http_protocol(most),  # type: ignore[arg-type]  # a factory works as well as a class
         ws="none",
         lifespan="off",
         workers=1,
@@ -183,7 +185,7 @@ def _configured(api: ASGIApp, drain_s: float) -> uvicorn.Config:
         server_header=False,
         headers=_HEADERS,
         # uvicorn answers 503 at its limit, not beyond it: only if no connection is idle.
-        limit_concurrency=MAX_CONNECTIONS + 1,
+        limit_concurrency=most + 1,
         timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=math.ceil(drain_s),
     )

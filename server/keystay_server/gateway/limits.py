@@ -45,7 +45,7 @@ class ConnectionCounter:
         A refused connection is not counted: an address at its limit takes no capacity from
         others.
         """
-        if 0 < self._limits.descriptors <= descriptor:
+        if not self.has_descriptor(descriptor):
             return Full.DESCRIPTORS
         if 0 < self._limits.per_address <= self._by_address[address]:
             return Full.ADDRESS
@@ -55,6 +55,12 @@ class ConnectionCounter:
         if self._limits.per_address:
             self._by_address[address] += 1
         return None
+
+    def has_descriptor(self, descriptor: int | None) -> bool:
+        """Return whether a file descriptor is for clients; None: there is none left."""
+        if descriptor is None:
+            return False
+        return not 0 < self._limits.descriptors <= descriptor
 
     def closed(self, address: str) -> None:
         """Remove a connection that was counted."""

@@ -7,6 +7,7 @@ import logging
 import random
 import ssl
 from contextlib import suppress
+from http import HTTPStatus
 
 from keystay_protocol.codec import encode
 from keystay_protocol.errors import CloseCode
@@ -14,12 +15,15 @@ from keystay_protocol.events import SERVER_DRAINING
 from keystay_protocol.frames import Event
 from keystay_server.gateway.connection import Node
 from keystay_server.gateway.deadlines import Deadlines, Timings
+from keystay_server.gateway.handshake import refusal_of_limit
 from keystay_server.gateway.limits import ConnectionCounter, ConnectionLimits, Full
 from keystay_server.gateway.opening import Opening
 from keystay_server.gateway.origin_policy import OriginPolicy
-from keystay_server.gateway.refusals import RefusalRecorder
+from keystay_server.gateway.refusals import Reason, Refusal, RefusalRecorder
 from keystay_server.gateway.websocket import WebSocket
+from keystay_server.node.descriptors import next_descriptor
 from keystay_server.node.listening import BACKLOG, listening_sockets
+from keystay_server.node.tls import TlsContext
 
 log = logging.getLogger("keystay.listener")
 
@@ -54,6 +58,8 @@ class Listener:
             OSError: If the host has no address, or one of them cannot be listened on.
         """
         loop = asyncio.get_running_loop()
+        if isinstance(tls, TlsContext):
+            tls.observer = self
         sockets = await listening_sockets(host, port)
         self._servers = [
             await loop.create_server(
@@ -102,6 +108,24 @@ class Listener:
         self._openings.add(opening)
         self._is_empty.clear()
         return self._counter.opened(opening.address, descriptor)
+
+    def admits(self) -> bool:
+        """Return whether a TLS handshake may begin: whether there are file descriptors."""
+        if self._counter.has_descriptor(next_descriptor()):
+            return True
+        self.refusals.record(refusal_of_limit(Full.DESCRIPTORS), "")
+        return False
+
+    def tls_failed(self, reason: str) -> bool:
+        """Count and log a failed TLS handshake; return whether the client speaks HTTP."""
+        is_http = reason == "HTTP_REQUEST"
+        if is_http:
+            text = "the client speaks HTTP without TLS to a port with TLS: use wss://"
+            refusal = Refusal(Reason.NO_TLS, HTTPStatus.BAD_REQUEST, text)
+        else:
+            refusal = Refusal(Reason.TLS_FAILED, None, f"the TLS handshake failed: {reason}")
+        self.refusals.record(refusal, "")
+        return is_http
 
     def upgraded(
         self, opening: Opening, transport: asyncio.Transport, deadlines: Deadlines

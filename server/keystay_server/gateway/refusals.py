@@ -33,6 +33,8 @@ class Reason(StrEnum):
     MALFORMED = "malformed"
     NOT_HTTP = "notHttp"
     TLS = "tls"
+    NO_TLS = "noTls"
+    TLS_FAILED = "tlsFailed"
     TIMEOUT = "timeout"
 
 
@@ -40,7 +42,7 @@ class Reason(StrEnum):
 _WARNINGS = frozenset(
     {
         *(Reason.NODE_FULL, Reason.ADDRESS_FULL, Reason.DESCRIPTORS),
-        *(Reason.ORIGIN, Reason.HOST, Reason.TLS),
+        *(Reason.ORIGIN, Reason.HOST, Reason.TLS, Reason.NO_TLS),
     }
 )
 
@@ -85,13 +87,13 @@ class RefusalRecorder:
         self._log = ThrottledLog(log, clock)
 
     def record(self, refusal: Refusal, address: str) -> None:
-        """Count and log one."""
+        """Count and log one; the address is empty where it is not known."""
         self._refused[refusal.reason] += 1
         write = self._log.warning if refusal.reason in _WARNINGS else self._log.info
         write(
             f"connection refused: {refusal.text}",
             refusal.reason,
-            address=address,
+            address=address or "unknown",
             reason=str(refusal.reason),
             status=None if refusal.status is None else int(refusal.status),
         )

@@ -15,6 +15,7 @@ from keystay_server.gateway.limits import ConnectionLimits
 from keystay_server.gateway.listener import Listener
 from keystay_server.gateway.origin_policy import OriginPolicy
 from keystay_server.gateway.websocket import frame
+from keystay_server.node.descriptors import client_descriptors, descriptor_limit
 from keystay_server.settings.config import Config
 
 
@@ -42,7 +43,11 @@ def make_listener(
         node,
         _timings(config),
         OriginPolicy.of(config.origins, dev=config.dev),
-        ConnectionLimits(config.max_connections, config.max_connections_per_address),
+        ConnectionLimits(
+            config.max_connections,
+            config.max_connections_per_address,
+            client_descriptors(descriptor_limit()),
+        ),
     )
 
 

@@ -13,7 +13,7 @@ from keystay_server.node.tls import Certificate
 from tests.support.certificate import content_of, make_certificate
 from tests.support.raw_client import connected
 from tests.support.server.gateway import listening
-from tests.support.server.raw_peer import BINARY, CLOSE, command, frame
+from tests.support.server.raw_peer import BINARY, CLOSE, command, frame, request
 from tests.support.server_process import serving
 
 
@@ -78,6 +78,20 @@ async def test_a_client_that_reads_nothing_is_dropped(
         await gateway.node.store.until_asked("create", 1)
         await peer.ask_for_4_kib(3000)
         await gateway.node.until_unbound()
+
+
+async def test_http_without_tls_gets_an_answer(certificate: tuple[Path, Path]) -> None:
+    """400 in clear text says what to use; it is counted, as each failed TLS handshake is."""
+    context = Certificate("tls", *map(str, certificate)).context
+    async with listening(tls=context) as gateway:
+        counts = gateway.node.node.counts.refused
+        async with gateway.dialled() as peer:
+            answer = await peer.handshake(request())
+            assert (answer.status, "use wss://" in answer.body) == (400, True)
+        async with gateway.dialled() as peer:
+            peer.send(bytes(100))
+            await peer.end()
+        assert (counts["noTls"], counts["tlsFailed"], counts.total()) == (1, 1, 2)
 
 
 async def test_a_peer_without_tls_is_dropped(server_side: ssl.SSLContext) -> None:

@@ -81,9 +81,11 @@ async def bystander(server: ServerProcess) -> AsyncIterator[Bystander]:
 
 
 @asynccontextmanager
-async def raw(server: ServerProcess, *, with_handshake: bool = True) -> AsyncIterator[RawPeer]:
-    """A peer that reads nothing unless it is told to."""
-    address = urlsplit(server.url)
+async def raw(
+    server: ServerProcess, *, with_handshake: bool = True, control: bool = False
+) -> AsyncIterator[RawPeer]:
+    """A peer that reads nothing unless it is told to; of the control port, if `control`."""
+    address = urlsplit(server.control if control else server.url)
     assert address.hostname is not None
     assert address.port is not None
     async with dialled(address.hostname, address.port, limit=1024) as peer:
