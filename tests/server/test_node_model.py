@@ -147,11 +147,11 @@ class WholeNode(RuleBasedStateMachine):
 
     @rule(client=CLIENTS, path=st.sampled_from(["game", "session"]), is_wanted=st.booleans())
     def subscribe(self, client: int, path: str, *, is_wanted: bool) -> None:
-        paths = self.clients[client][1].paths
+        one = self.clients[client][1]
         method = "events.subscribe" if is_wanted else "events.unsubscribe"
-        (paths.add if is_wanted else paths.discard)(path)
+        (one.subscribe if is_wanted else one.paths.discard)(path)
         error, result = self.call(client, method, [path])
-        assert sorted(result) == sorted(paths)
+        assert sorted(result) == sorted(one.paths)
         self.replied(client, error)
 
     @rule(client=CLIENTS)
@@ -170,6 +170,15 @@ class WholeNode(RuleBasedStateMachine):
         """On a new connection, with the cursor of those before."""
         self.reconnect(client)
         self.restore(session, client, "kept")
+
+    @rule(session=keys, client=CLIENTS, cursor=st.integers(0, 3))
+    def subscribe_late(self, session: SessionModel, client: int, cursor: int) -> None:
+        """Restore with a cursor from before an event that was not subscribed to in time."""
+        self.subscribe(client, "game", is_wanted=False)
+        self.restore(session, client, None)
+        self.emit(session, is_to_all=False, times=1)
+        self.subscribe(client, "game", is_wanted=True)
+        self.restore(session, client, cursor)
 
     # What happens elsewhere.
 
@@ -343,11 +352,12 @@ class WholeNode(RuleBasedStateMachine):
             kept[actor_id] = max(kept[actor_id], cursors[-1])
 
     def nothing_was_missed(self, client: int, session: SessionModel, after: int) -> None:
-        """Each event of the session after the cursor was sent to this connection."""
-        actor, dealt_with = session.actor, self.clients[client][1].dealt_with
+        """Each event of the session after the cursor that it subscribes to was sent to it."""
+        actor, one = session.actor, self.clients[client][1]
+        sent = one.cursors.get(actor.id, [])
         for event in actor.log:
             if event.cursor > after and event.session_id in (None, session.id):
-                assert (actor.id, event.cursor) in dealt_with
+                assert event.cursor in sent or not one.hears(event.name)
 
     def end(self, ended: list[SessionModel], reason: str) -> None:
         for session in ended:

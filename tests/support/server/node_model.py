@@ -153,12 +153,17 @@ class ConnectionModel:
     shown: list[Shown] = field(default_factory=list)
     cursors: dict[str, list[int]] = field(default_factory=dict)
     """The cursors among that, by actor."""
-    dealt_with: set[tuple[str, int]] = field(default_factory=set)
-    """Each event that it was sent, or would have been if it were subscribed to it."""
 
     def hears(self, name: str) -> bool:
         """Whether it is subscribed to events of this name."""
         return name.split(".")[0] in self.paths
+
+    def subscribe(self, path: str) -> None:
+        """Subscribe to a path: what came before was not sent by it."""
+        if path not in self.paths:
+            self.paths.add(path)
+            for past in self.pasts.values():
+                past.since = past.position
 
     def tell(self, event: Happening) -> None:
         """What it is sent, if this is news of its session."""
@@ -175,7 +180,6 @@ class ConnectionModel:
 
     def show(self, actor: ActorModel, event: Happening) -> None:
         """What it is sent of an event that it is to be sent."""
-        self.dealt_with.add((actor.id, event.cursor))
         if self.hears(event.name):
             self.shown.append((event.name, event.cursor))
             self.cursors.setdefault(actor.id, []).append(event.cursor)
