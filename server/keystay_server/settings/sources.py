@@ -82,8 +82,10 @@ def read_one(
 ) -> Any:
     """Read one setting, even if others are wrong; None if it is not set, or cannot be read."""
     variable = f"{ENVIRONMENT_PREFIX}{name.upper()}"
+    # A pipe can be read once, and it is for `sourced`.
+    is_readable = file is not None and Path(file).is_file()
     try:
-        in_file = {} if file is None else dict(_parsed(file, _read_file(file)))
+        in_file = dict(_parsed(file, _read_file(file))) if file and is_readable else {}
     except ConfigError:
         in_file = {}
     return flags.get(name, environment.get(variable, in_file.get(name)))
