@@ -105,8 +105,9 @@ class HttpClient:
     async def _connect(self) -> "_Connection":
         try:
             async with asyncio.timeout(self._connect_timeout_s):
+                # No happy_eyeballs_delay: uvloop, which uvicorn uses, does not know it.
                 reader, writer = await asyncio.open_connection(
-                    self._host, self._port, ssl=self._context, happy_eyeballs_delay=0.25
+                    self._host, self._port, ssl=self._context
                 )
         except TimeoutError:
             raise ConnectFailed(f"{self._url} cannot be reached: no answer in time") from None

@@ -59,6 +59,21 @@ async def test_a_lost_answer_leaves_one_event(
     assert told[0].cursor == cursor
 
 
+async def test_a_backend_on_uvloop(server: ServerProcess) -> None:
+    """A program that uvicorn runs, on uvloop, has the same client."""
+    uvloop = pytest.importorskip("uvloop")
+
+    async def create() -> keystay.ControlSession:
+        async with keystay.Control(server.control, API_KEY) as control:
+            return await control.create_session("on-uvloop")
+
+    def run() -> keystay.ControlSession:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(create())
+
+    assert (await asyncio.to_thread(run)).actor_id == "on-uvloop"
+
+
 async def test_all_pages(control: keystay.Control) -> None:
     """An actor with more sessions than a page has them all listed, oldest first."""
     opened = [(await control.create_session("pages")).id for _ in range(230)]
