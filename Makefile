@@ -14,7 +14,7 @@ JS_DIST := client_js/dist/keystay.min.js
 # The servers that benchmarks measure beside ours.
 PEERS := bare asyncio,bare websockets,node ws
 
-.PHONY: help run test test-long soak fuzz-api check client-js bench bench-propagation configuration asyncapi format lock clean
+.PHONY: help run test test-long soak fuzz-api check client-js bench bench-propagation configuration asyncapi reference docs format lock clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -69,11 +69,17 @@ check: .venv/dev $(NODE_MODULES)  ## Lint, types, layers.
 client-js: $(JS_DIST)  ## Build the JavaScript client into client_js/dist, and for the demo.
 	@cp $(JS_DIST) server/keystay_server/control/demo/assets/
 
-configuration: .venv/dev  ## Make docs/configuration.md from the schema.
-	@$(BIN)/python -m keystay_server.settings.page > docs/configuration.md
+configuration: .venv/dev  ## Make docs/reference/configuration.md from the schema.
+	@$(BIN)/python -m keystay_server.settings.page > docs/reference/configuration.md
 
 asyncapi: .venv/dev  ## Make protocol/asyncapi.json from the command table.
 	@$(BIN)/python -m keystay_server.gateway.asyncapi > protocol/asyncapi.json
+
+reference: .venv/dev  ## Make the tables of docs/reference/ from the code.
+	@$(BIN)/python docs/site/reference.py
+
+docs: .venv/dev  ## Build the site of the documentation into build/docs/site, with all links checked.
+	@$(BIN)/python docs/site/build.py
 
 format: .venv/dev  ## Put the code into shape.
 	@$(BIN)/ruff check --fix .

@@ -12,8 +12,8 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from tests.browser.conftest import SOON_MS
-from tests.docs.test_docs import blocks
 from tests.support.browser.pages import serving_pages
+from tests.support.doc_pages import blocks
 from tests.support.paths import ROOT
 from tests.support.server_process import ServerProcess
 
@@ -100,13 +100,13 @@ async def test_the_page_under_a_strict_policy(tab: Page, server: ServerProcess) 
         await logs_in_and_out(tab, origin)
 
 
-[EXAMPLE] = blocks("docs/mage.md", "javascript")
+[EXAMPLE] = blocks("docs/guides/mage.md", "javascript")
 
 
 @contextmanager
 def mage_page(server: ServerProcess, *, knows_the_name: bool = True) -> Iterator[str]:
-    """The page of docs/mage.md with the example as its `app.js`, and an empty one."""
-    [page] = blocks("docs/mage.md", "html")
+    """The page of docs/guides/mage.md with the example as its `app.js`, and an empty one."""
+    [page] = blocks("docs/guides/mage.md", "html")
     # So that the test can speak to it as well.
     page = page.replace("window.require", "window.mage = mage; window.require")
     if not knows_the_name:

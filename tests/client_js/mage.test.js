@@ -13,9 +13,9 @@ import { blocks } from "./pages.js";
 import { WebSocket } from "./peers.js";
 import { serve } from "./server.js";
 
-const [EXAMPLE] = blocks("docs/mage.md", "javascript");
-const [MAGE_FILE, VITE_CONFIG] = blocks("docs/mage.md", "js");
-const [ESBUILD] = blocks("docs/mage.md", "sh");
+const [EXAMPLE] = blocks("docs/guides/mage.md", "javascript");
+const [MAGE_FILE, VITE_CONFIG] = blocks("docs/guides/mage.md", "js");
+const [ESBUILD] = blocks("docs/guides/mage.md", "sh");
 const CLIENT = fileURLToPath(new URL("../../client_js/", import.meta.url));
 
 /** What the example uses of a browser; `changes` lists what it did there. */

@@ -1,5 +1,5 @@
 """
-Makes docs/configuration.md from the schema: `python -m keystay_server.settings.page`.
+Makes docs/reference/configuration.md from the schema: `python -m keystay_server.settings.page`.
 """
 
 import sys
@@ -11,7 +11,7 @@ from keystay_server.settings.config import Config
 
 # The setting that a section begins with. One that is added stands where its kin stand.
 _SECTIONS = {
-    "listen": "Doors and store",
+    "listen": "Addresses and store",
     "tls_cert": "TLS and pages",
     "ttl_s": "Sessions",
     "jwt_key_file": "Login with JWT",
@@ -21,14 +21,14 @@ _SECTIONS = {
 }
 
 _HEAD = """\
-# Configuration
+# Which settings does the server have?
 
-Made from the schema, `server/keystay_server/settings/config.py`, by `make
-configuration`; a test keeps it so.
-
-A setting has one name. `ttl_s` is a key of the TOML file (`--config FILE`), `KEYSTAY_TTL_S`
-in the environment, and `--ttl-s` as a flag. A later source wins: defaults < file <
-environment < flags.
+```sh
+keystay serve --config keystay.toml --ttl-s 3600
+keystay config show --config keystay.toml     # each value, and where it came from
+keystay config check keystay.toml             # what is wrong with a file
+keystay doctor --config keystay.toml          # and with the files and servers that it names
+```
 
 ```toml
 listen = "0.0.0.0:8330"
@@ -37,16 +37,22 @@ origins = ["https://game.example"]
 ttl_s = 3600
 ```
 
-In the environment and as a flag, several values are one text with commas; a switch is `true`
-or `false` in the file and the environment, and a flag without a value. Times are in seconds.
-`keystay config show` tells each value and where it came from, with passwords masked; `keystay
-config check FILE` tells what is wrong with a file, and exits with 2 if anything is; the files
-and servers that settings name are looked at by `keystay doctor --config FILE`.
+| a setting | in the file | in the environment | as a flag |
+|---|---|---|---|
+| a value | `ttl_s = 3600` | `KEYSTAY_TTL_S=3600` | `--ttl-s 3600` |
+| a list | `origins = ["a", "b"]` | `KEYSTAY_ORIGINS=a,b` | `--origins a,b` |
+| a switch | `dev = true` | `KEYSTAY_DEV=true` | `--dev` |
 
-Two variables are not settings, for they are not the server's alone: `KEYSTAY_API_KEY`, the
-secret that backends send, is never a flag, for whoever can list the processes of a machine
-sees their flags; `KEYSTAY_CONTROL` is also where the command line finds the server, as
-HOST:PORT or as a URL, `https://` only where `control_tls_cert` is set.
+A later source wins: defaults, file, environment, flags. Times are in seconds.
+
+Two variables are no settings:
+
+- `KEYSTAY_API_KEY` is the secret of backends. It is never a flag: every user of a machine can read
+  flags.
+- `KEYSTAY_CONTROL` is the setting `control`, and where the command line finds the server: HOST:PORT
+  or a URL, `https://` only if `control_tls_cert` is set.
+
+These tables are made from `server/keystay_server/settings/config.py` by `make configuration`.
 """
 
 

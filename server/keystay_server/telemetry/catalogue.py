@@ -1,5 +1,5 @@
 """
-The table of metrics: names, kinds and meanings. docs/operations.md has the same table.
+The table of metrics: names, kinds and meanings. docs/reference/metrics.md has the same table.
 """
 
 from dataclasses import dataclass

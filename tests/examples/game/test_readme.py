@@ -7,7 +7,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from tests.docs.test_docs import blocks, run
+from tests.support.doc_pages import blocks, run
 from tests.support.examples.terminal import on_terminal
 from tests.support.paths import ROOT
 from tests.support.server_process import serving

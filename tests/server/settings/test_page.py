@@ -15,7 +15,7 @@ from tests.support.paths import ROOT
 
 def test_the_page_is_what_the_schema_says() -> None:
     """`make configuration` writes it anew."""
-    assert (ROOT / "docs/configuration.md").read_text() == page() + "\n"
+    assert (ROOT / "docs/reference/configuration.md").read_text() == page() + "\n"
 
 
 def test_every_setting_has_one_row() -> None:

@@ -15,8 +15,8 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span
 
-from tests.docs.test_docs import SOON_S, blocks
 from tests.support.client_py.http_peer import HttpPeer, answer, http_peer
+from tests.support.doc_pages import SOON_S, blocks
 from tests.support.raw_client import connected
 from tests.support.server_process import ServerProcess
 
@@ -30,7 +30,7 @@ async def traced_server(collector: str) -> AsyncIterator[ServerProcess]:
     """The server that the page's commands start, but on free ports and with this collector."""
     [commands] = [
         block
-        for block in blocks("docs/operations.md", "sh")
+        for block in blocks("docs/guides/monitoring.md", "sh")
         if "opentelemetry-instrument" in block
     ]
     install, *rest = commands.splitlines()

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 import keystay
-from tests.docs.test_docs import blocks, run
+from tests.support.doc_pages import blocks, run
 from tests.support.paths import ROOT
 from tests.support.raw_client import connected
 from tests.support.server_process import serving
 
-PAGE = "docs/mage.md"
+PAGE = "docs/guides/mage.md"
 ORIGINAL = ROOT.parent / "shared/seed-session-module.md"
 
 

@@ -1,5 +1,5 @@
 """
-Every example of the backends' page does what it says, and clients are told of it.
+The examples for backends do what they say, and clients are notified.
 """
 
 import asyncio
@@ -25,14 +25,15 @@ from starlette.routing import Route
 import keystay
 from keystay_protocol.session import split_key
 from tests.client_py.control.test_events import SET, UNSET
-from tests.docs.test_docs import SOON_S, blocks, run_body
 from tests.support.client_py.feed_peer import feed_peer
 from tests.support.client_py.http_peer import SESSION
+from tests.support.doc_pages import SOON_S, block_with, blocks, run_body
 from tests.support.paths import ROOT
 from tests.support.raw_client import RawClient, connected
 from tests.support.server_process import ServerProcess, serving
 
-PAGE = "docs/control.md"
+PAGE = "docs/reference/control.md"
+FEED = "docs/guides/feed.md"
 API_KEY = "test-api-key"
 
 
@@ -47,7 +48,7 @@ async def browser(server: ServerProcess, key: str) -> AsyncIterator[RawClient]:
         yield client
 
 
-async def is_told_the_story(client: RawClient) -> None:
+async def gets_the_story(client: RawClient) -> None:
     """Hear what the page's backends do, in order."""
     name, session, _ = await client.event()
     assert (name, session["meta"]) == ("session.set", {"plan": "gold"})
@@ -61,7 +62,7 @@ async def script(
     server: ServerProcess, directory: Path, *words: str
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """The page's script, running."""
-    [text] = [block for block in blocks(PAGE, "sh") if block.startswith("#!/bin/sh")]
+    text = block_with("docs/start/backend.md", "sh", "#!/bin/sh")
     (directory / "login.sh").write_text(text)
     process = await asyncio.create_subprocess_exec(
         *("sh", "login.sh", *words),
@@ -85,7 +86,7 @@ async def script(
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
 async def test_a_login_with_curl(tmp_path: Path) -> None:
-    """A shell script opens a session, and its browser hears all that becomes of it."""
+    """A shell script opens a session, and its browser gets every event of it."""
     async with serving() as server, script(server, tmp_path, "ada", "correct horse") as backend:
         assert backend.stdin is not None
         assert backend.stdout is not None
@@ -94,7 +95,7 @@ async def test_a_login_with_curl(tmp_path: Path) -> None:
             assert split_key(key)[0] == "user:ada"
             async with browser(server, key) as client:
                 backend.stdin.write(b"\n")
-                await is_told_the_story(client)
+                await gets_the_story(client)
                 assert (await client.call("session.isValid", key))[0] == "banned"
             assert await backend.wait() == 0
 
@@ -123,18 +124,9 @@ async def test_a_refusal_ends_the_script(tmp_path: Path) -> None:
         assert b"kst_" not in output
 
 
-class Users:
-    """The users of the page's backend."""
-
-    async def with_password(self, name: str, password: str) -> str:
-        """The id of the user."""
-        assert (name, password) == ("ada", "correct horse")
-        return "ada"
-
-
 async def test_a_login_in_python(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same story, told by `keystay.Control`."""
-    login, _, _ = blocks(PAGE, "python")
+    """The same life of a session, with `keystay.Control`."""
+    [login] = blocks(PAGE, "python")
     monkeypatch.setenv("KEYSTAY_API_KEY", API_KEY)
     async with serving() as server, asyncio.timeout(SOON_S):
         browsers: list[asyncio.Task[None]] = []
@@ -145,19 +137,19 @@ async def test_a_login_in_python(monkeypatch: pytest.MonkeyPatch) -> None:
             async def be_the_browser() -> None:
                 async with browser(server, key) as client:
                     has_restored.set()
-                    await is_told_the_story(client)
+                    await gets_the_story(client)
 
             browsers.append(asyncio.create_task(be_the_browser()))
             await has_restored.wait()
 
         code = login.replace("http://127.0.0.1:8331", server.control)
-        await run_body(code, {"users": Users(), "answer": answer})
+        await run_body(code, {"answer": answer})
         await asyncio.gather(*browsers)
 
 
 async def test_the_feed_of_the_page() -> None:
     """The program knows each session that there is, and where it left off."""
-    _, listen, _ = blocks(PAGE, "python")
+    listen = block_with(FEED, "python", "control.feed")
     plans: dict[str, Any] = {"gone": "gold"}
     positions: list[str | None] = []
     has_all = asyncio.Event()
@@ -192,7 +184,7 @@ async def test_the_feed_of_the_page() -> None:
 
 async def test_the_webhook_of_the_page() -> None:
     """Each event is handled once, however often it comes; what is not signed, never."""
-    _, _, endpoint = blocks(PAGE, "python")
+    endpoint = block_with(FEED, "python", "verify_webhook")
     key = bytes(range(32))
     handled: list[Any] = []
 
@@ -205,7 +197,7 @@ async def test_the_webhook_of_the_page() -> None:
     names: dict[str, Any] = {
         "keystay": keystay,
         "secret": "whsec_" + base64.b64encode(key).decode(),
-        "told": {},
+        "newest": {},
         "load_anew": load_anew,
         "handle": handle,
     }
