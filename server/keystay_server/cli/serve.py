@@ -10,15 +10,19 @@ import os
 import signal
 import threading
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from keystay_server.cli.arguments import Parser
 from keystay_server.cli.settings_flags import add_settings, settings_of
 from keystay_server.node.systemd import notify
+from keystay_server.settings.config import Config
 from keystay_server.settings.errors import ConfigError
 from keystay_server.settings.sources import load, read_one
 from keystay_server.telemetry.logging import configure_logging
+
+if TYPE_CHECKING:
+    from keystay_server.app import App
 
 STANDARD_OUTPUT = 1
 
@@ -45,7 +49,11 @@ def serve(options: Namespace) -> int:
     is_json = read_one("log_format", flags, file) == "json"
     configure_logging("info", as_json=is_json)
     try:
-        _run(flags, file)
+        settings, app = _configured(flags, file)
+        is_json = settings.log_format == "json"
+        configure_logging(settings.log_level, as_json=is_json)
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(app(settings).run(_print_ready))
     except ConfigError as error:
         fields = error.to_document()
         del fields["error"]
@@ -54,7 +62,10 @@ def serve(options: Namespace) -> int:
     return 0
 
 
-def _run(flags: Mapping[str, Any], file: str | None) -> None:
+def _configured(
+    flags: Mapping[str, Any], file: str | None
+) -> "tuple[Config, Callable[[Config], App]]":
+    """Read the settings, and import what a server needs."""
     # Modules are never freed: the collector need not visit them, now or later.
     gc.disable()
     try:
@@ -66,10 +77,7 @@ def _run(flags: Mapping[str, Any], file: str | None) -> None:
     finally:
         gc.enable()
     gc.freeze()
-
-    configure_logging(settings.log_level, as_json=settings.log_format == "json")
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(App(settings).run(_print_ready))
+    return settings, App
 
 
 def _print_ready(ready: dict[str, Any]) -> None:
