@@ -153,8 +153,8 @@ def _is_time(messages: list[Any]) -> bool:
 
 def _is_session(messages: list[Any]) -> bool:
     match messages:
-        case [[2, "session.set", [told, _]], [1, 7, None, {"session": returned}]]:
-            return bool(told == returned)
+        case [[2, "session.set", [pushed, _]], [1, 7, None, {"session": returned}]]:
+            return bool(pushed == returned)
     return False
 
 

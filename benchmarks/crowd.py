@@ -1,5 +1,5 @@
 """
-Thousands of clients in one process, each a bound connection that notes when it is told what.
+Thousands of clients in one process, each a bound connection that notes when it gets what.
 """
 
 import asyncio
@@ -77,7 +77,7 @@ class Guest(asyncio.Protocol):
         return await self._reply
 
     def leave(self) -> None:
-        """Go without a goodbye."""
+        """Leave without a close frame."""
         self._transport.abort()
 
     def _take(self, message: Any, now: float) -> None:

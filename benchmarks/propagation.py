@@ -1,5 +1,5 @@
 """
-How soon clients are told, on two nodes and one Valkey: `python -m benchmarks.propagation`.
+How soon clients get events, on two nodes and one Valkey: `python -m benchmarks.propagation`.
 
 See README.md for what exactly is measured, and for results.
 """
@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 import uvloop
 
+from benchmarks.delays import PAIRS, come_back, expire_together, log_out_elsewhere
 from benchmarks.report import show
 from benchmarks.servers import allow_sockets, two_nodes
-from benchmarks.telling import PAIRS, come_back, expire_together, log_out_elsewhere
 
 
 @dataclass(slots=True)
@@ -71,7 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
     columns = {"measurement": "", "connections": "", "delays": "", "p50_ms": ".1f"}
     columns |= {"p99_ms": ".1f", "max_ms": ".1f", "per_s": ".0f"}
     results = [case.result() for case in (*logouts, expiry, storm)]
-    show("Milliseconds until clients are told", results, columns, as_json=options.json)
+    show("Milliseconds until clients get an event", results, columns, as_json=options.json)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -90,7 +90,7 @@ class Client:
         self._shake_hands(host, port)
 
     def close(self) -> None:
-        """Go without a goodbye."""
+        """Leave without a close frame."""
         self.socket.close()
 
     def send(self, frame: bytes) -> None:

@@ -72,7 +72,9 @@ def now_ms() -> int:
 
 async def main(*, pings: bool) -> None:
     """Serve on a free port until the process is ended."""
-    logging.getLogger("websockets").setLevel(logging.CRITICAL)  # Clients go without goodbye.
+    logging.getLogger("websockets").setLevel(
+        logging.CRITICAL
+    )  # Clients leave without a close frame.
     options: dict[str, Any] = {} if pings else {"ping_interval": None}
     async with serve(
         handle,

@@ -1,7 +1,7 @@
 """
 The game loop: keys in, a tick of the world, a picture out, twenty times a second.
 
-The law of this module: a tick never waits for the network. The only thing that is awaited
+Invariant: a tick never waits for the network. The only thing that is awaited
 is the time of the next tick; meanwhile the client does its work on the same event loop.
 """
 

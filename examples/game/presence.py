@@ -16,7 +16,7 @@ from examples.game.world import World
 Status = Literal["online", "reconnecting", "logged out"]
 
 OPTIONS = keystay.Options(
-    # Named here, not subscribed to later: what was given between two runs is heard as well.
+    # Named here, not subscribed to later: what was given between two runs comes as well.
     paths=("session", "inventory"),
     # Somebody looks at the screen: be back soon after a restart.
     backoff_base_s=0.1,

@@ -1,7 +1,7 @@
 """
 The game itself: a small map, a player who walks on it, coins to pick up, a bag.
 
-The law of this module: no clock, no network, no terminal. Time is the number of ticks, and
+Invariant: no clock, no network, no terminal. Time is the number of ticks, and
 the dice are passed in.
 """
 

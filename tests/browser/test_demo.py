@@ -78,7 +78,7 @@ async def test_two_windows_and_another_device(page: Page, demo: ServerProcess) -
         await expect(told(window).first).to_contain_text("The shop is open")
         await expect(told(window).first).to_contain_text(re.compile(r"cursor \d{16}"))
     await press(page, "The others")
-    await expect(card(device)).to_contain_text("This one did not ask: it was told.")
+    await expect(card(device)).to_contain_text("This one did not ask: the server sent it.")
     await expect(sessions).to_have_count(1)
     await press(page, "This one")
     await expect(card(page)).to_contain_text("By this window.")
@@ -100,7 +100,7 @@ async def test_what_was_missed_comes_in_order_and_once(page: Page, demo: ServerP
     device = await second_window(page, "Another device")
     await press(page, "Cut the line")
     await expect(page.get_by_role("status")).to_have_text("Line cut")
-    await expect(told(page).first).to_contain_text("hears nothing")
+    await expect(told(page).first).to_contain_text("gets nothing")
     await press(page, "Change")
     await expect(page.locator("#pile")).to_contain_text(re.compile("[4-9] waiting"))
     assert len(await texts(page)) == 2

@@ -32,7 +32,7 @@ async def test_logging_out_while_the_line_is_cut(page: Page, demo: ServerProcess
     heading = card(page).get_by_role("heading")
     await expect(heading).to_have_text("Logged out")
     assert (await texts(page))[-1] == (
-        "Logged out here at once. The server is told when the line is back."
+        "Logged out here at once. The server gets it when the line is back."
     )
     assert await page.evaluate('sessionStorage.getItem("keystay.demo")') is None
     await expect(page.locator("#pile")).to_be_hidden()
@@ -42,8 +42,8 @@ async def test_logging_out_while_the_line_is_cut(page: Page, demo: ServerProcess
     await press(page, "Mend the line")
     await expect(card(twin)).to_contain_text("By another window.")
     await expect(sessions).to_have_count(1)
-    await expect(told(page).first).to_contain_text("The server was told")
-    await expect(card(page)).to_contain_text("Every other one that held the session was told")
+    await expect(told(page).first).to_contain_text("The server got the logout")
+    await expect(card(page)).to_contain_text("Every other window of the session got that")
     await expect(heading).to_be_focused()
     await press(page, "Log in again as Oda")
     await expect(page.get_by_role("status")).to_have_text("Live")

@@ -120,7 +120,7 @@ async def test_a_phone_shows_the_session_at_once(page: Page, demo: ServerProcess
     await expect(card(page).get_by_role("timer")).to_be_in_viewport(ratio=1)
     told_at, sessions_at = [
         await page.locator(part).evaluate("it => it.getBoundingClientRect().top")
-        for part in (".told", "#sessions")
+        for part in (".received", "#sessions")
     ]
     assert told_at < sessions_at
 
@@ -176,7 +176,7 @@ async def test_the_page_fits_a_laptop(page: Page, demo: ServerProcess) -> None:
         await expect(page.get_by_role("heading", name=region)).to_be_in_viewport()
     card_at, sessions_at, told_at, backend_at = [
         await page.locator(part).evaluate("it => it.getBoundingClientRect().toJSON()")
-        for part in ("#card", "#sessions", ".told", "#backend")
+        for part in ("#card", "#sessions", ".received", "#backend")
     ]
     assert card_at["bottom"] < LAPTOP[1]
     assert card_at["x"] == sessions_at["x"] < told_at["x"] < backend_at["x"]

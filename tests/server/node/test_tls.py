@@ -31,12 +31,12 @@ def client_side(
     return context
 
 
-def shake_hands(
+def handshake(
     server: ssl.SSLContext,
     client: ssl.SSLContext | None = None,
     session: ssl.SSLSession | None = None,
 ) -> ssl.SSLObject:
-    """Let both sides shake hands, without a wire between them; return the client's."""
+    """Complete the handshake of both sides in memory; return the client's."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     ours = server.wrap_bio(to_server, to_client, server_side=True)
     theirs = (client or client_side()).wrap_bio(to_client, to_server, session=session)
@@ -53,7 +53,7 @@ def shake_hands(
 
 def shown_by(certificate: Certificate, client: ssl.SSLContext | None = None) -> bytes | None:
     """The certificate that a new connection is shown."""
-    return shake_hands(certificate.context, client).getpeercert(binary_form=True)
+    return handshake(certificate.context, client).getpeercert(binary_form=True)
 
 
 def loaded(directory: Path, *, is_rsa: bool = False) -> Certificate:
@@ -89,12 +89,12 @@ def test_of_a_key_of_another_kind_nothing_is_left(tmp_path: Path) -> None:
 def test_who_resumes_a_tls_session_gets_the_new_certificate(tmp_path: Path) -> None:
     """A ticket from before is good as long as the certificate is, and no longer."""
     certificate, client = loaded(tmp_path), client_side(ssl.TLSVersion.TLSv1_2)
-    first = shake_hands(certificate.context, client)
-    again = shake_hands(certificate.context, client, first.session)
+    first = handshake(certificate.context, client)
+    again = handshake(certificate.context, client, first.session)
     assert again.session_reused
     cert, _ = make_certificate(tmp_path)
     certificate.reload()
-    resuming = shake_hands(certificate.context, client, first.session)
+    resuming = handshake(certificate.context, client, first.session)
     assert not resuming.session_reused
     assert resuming.getpeercert(binary_form=True) == content_of(cert)
 

@@ -1,5 +1,5 @@
 """
-`misspelling.py`: which name was meant.
+`suggestions.py`: which name was meant.
 """
 
 from keystay_server.settings.suggestions import did_you_mean, nearest

@@ -88,11 +88,11 @@ export class SessionCard {
 
   #lifeOf(leftMs) {
     if (this.#line === "cut" && leftMs <= 0)
-      return "It has expired by now. This window is told when the line is mended.";
+      return "It has expired by now. This window gets that when the line is mended.";
     if (this.#line === "cut") return "Nobody extends it while the line is cut.";
     if (this.isExtended)
       return `The open line extends it by itself. Without one it has ${duration(this.#fullMs)}.`;
-    return "Unused, it ends at 0:00, and this window is told.";
+    return "Unused, it ends at 0:00, and this window gets that at once.";
   }
 
   #showId(id) {

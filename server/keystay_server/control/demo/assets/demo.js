@@ -30,14 +30,14 @@ const FIRST_WORDS = document.getElementById("title").textContent;
 const { url, activity } = document.documentElement.dataset;
 
 // A window that this page opens begins with a copy of its sessionStorage: with the same session,
-// unless it is told to be another device. Then it keeps its session under a name of its own.
+// unless it is opened as another device. Then it keeps its session under a name of its own.
 const place = new URLSearchParams(location.hash.slice(1));
 const device = place.get("device");
 
 class Demo {
   #session = null;
   #held = []; // Events that came before the line was as it was.
-  #leaving = "elsewhere"; // By whom a logout is that is told now: here or elsewhere.
+  #leaving = "elsewhere"; // Where the logout of the next event happened: here or elsewhere.
   #backText = place.has("same") ? "This window holds the session now, too" : BACK;
 
   constructor() {
@@ -140,13 +140,13 @@ class Demo {
     this.list.watch();
   }
 
-  /** Without a line it has ended here already, and the server is told later. */
+  /** Without a line it has ended here already; the server gets the logout later. */
   async #logoutAhead(answered) {
     this.#leaving = "elsewhere";
     this.#showEnd({ reason: "loggedOut" }, "offline");
-    this.log.note("Logged out here at once. The server is told when the line is back.", "bad");
+    this.log.note("Logged out here at once. The server gets it when the line is back.", "bad");
     await answered;
-    this.log.note("The server was told: the session is over in every window.", "good");
+    this.log.note("The server got the logout: the session is over in every window.", "good");
     if (document.body.dataset.stage === "ended") this.#showEnd({ reason: "loggedOut" }, "here");
   }
 
@@ -163,7 +163,7 @@ class Demo {
       this.line.mend();
     } else {
       this.line.cut();
-      this.log.note("The line was cut. From here on this window hears nothing.", "bad");
+      this.log.note("The line was cut. From here on this window gets nothing.", "bad");
       if (this.#session) this.panel.goOn();
     }
     this.#look();
@@ -245,7 +245,7 @@ class Demo {
     this.card.end(data, { by, name: lastSeen().name });
   }
 
-  /** How the session is: it may live longer than this window was told. */
+  /** How the session is: it may live longer than this window knows. */
   #note(session) {
     if (this.#session?.id === session.id) this.card.show(session, this.client.session.getKey());
   }

@@ -92,7 +92,7 @@ class End extends EventTarget {
     else this.lose();
   }
 
-  /** The line is cut: its user hears nothing more, not even what is on its way. */
+  /** The line is cut: its user gets nothing more, not even what is on its way. */
   lose() {
     const socket = this.#socket;
     if (socket) {

@@ -1,4 +1,4 @@
-// What this window was told, newest first.
+// What this window received, newest first.
 
 import { el, say } from "/assets/element.js";
 import { dateAndTime } from "/assets/format.js";
@@ -9,15 +9,15 @@ const MAX_ENTRIES = 200;
 const FEW = 3;
 
 export class EventLog {
-  #list = document.getElementById("told");
-  #heard = 0;
+  #list = document.getElementById("received");
+  #received = 0;
 
   /** Add an event. `cursor` is its place among those of its actor, null if it has none. */
   add({ kind, text, name, cursor, wasMissed }) {
-    this.#heard += 1;
+    this.#received += 1;
     say(
-      document.getElementById("told-count"),
-      this.#heard === 1 ? "1 event" : `${this.#heard} events`,
+      document.getElementById("received-count"),
+      this.#received === 1 ? "1 event" : `${this.#received} events`,
     );
     this.#prepend(
       el(
@@ -63,7 +63,7 @@ export class EventLog {
 
   #prepend(entry) {
     this.#list.prepend(entry);
-    document.getElementById("told-next").hidden = this.#list.children.length > FEW;
+    document.getElementById("received-next").hidden = this.#list.children.length > FEW;
     while (this.#list.children.length > MAX_ENTRIES) this.#list.lastElementChild.remove();
   }
 }

@@ -9,7 +9,7 @@ const NOTES = {
   idle: "",
   waiting: "Looking for the server…",
   live: "Then the world goes on without this window.",
-  cut: "The backend goes on, an item a second. This window hears nothing.",
+  cut: "The backend goes on, an item a second. This window gets nothing.",
   left: "The server does not know yet that this window has logged out.",
 };
 

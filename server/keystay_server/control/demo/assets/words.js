@@ -23,7 +23,7 @@ function changeOf(before, now) {
 /**
  * How a session ended: a title, and what it means.
  *
- * `by` is who logged out: `here`, `offline` (here, and the server is still to be told) or
+ * `by` is who logged out: `here`, `offline` (here, and the server does not know yet) or
  * `elsewhere`.
  */
 export function endOf({ reason }, by = "elsewhere") {
@@ -36,10 +36,10 @@ export function endOf({ reason }, by = "elsewhere") {
 }
 
 const LOGGED_OUT = {
-  here: "By this window. Every other one that held the session was told in the same moment.",
+  here: "By this window. Every other window of the session got that in the same moment.",
   offline:
-    "By this window, at once. The server, and every other window, is told when the line is back.",
-  elsewhere: "By another window. This one did not ask: it was told.",
+    "By this window, at once. The server, and every other window, gets it when the line is back.",
+  elsewhere: "By another window. This one did not ask: the server sent it.",
 };
 
 // By the reasons of the protocol. Any other one is a word of the backend's own.
@@ -54,7 +54,7 @@ const ENDS = {
   },
   expired: {
     title: "Expired",
-    text: "Nobody extended it before its time was over, so Keystay ended it and told every window at once.",
+    text: "Nobody extended it before its time was over, so Keystay ended it and sent that to every window at once.",
   },
   replaced: {
     title: "Replaced",

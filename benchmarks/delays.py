@@ -1,5 +1,5 @@
 """
-From something that happens on one of two nodes to the client that is told of it.
+From something that happens on one of two nodes to the client that gets it.
 
 Each function measures one such way, and returns its delays in seconds.
 """
