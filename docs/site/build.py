@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
+MARK = ROOT / "server/keystay_server/control/dashboard/assets/mark.svg"
 
 # Pages outside of docs/, and their place on the site.
 ELSEWHERE = {
@@ -54,7 +55,8 @@ class Site:
         """Write all pages, and the files that they link to."""
         for source in list(self._places):
             self._write(source)
-        shutil.copy(DOCS / "site/style.css", self._folder / "style.css")
+        for file in (DOCS / "site/style.css", MARK):
+            shutil.copy(file, self._folder)
 
     def _write(self, source: str) -> None:
         target = self._folder / self._places[source]
