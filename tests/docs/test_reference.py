@@ -134,6 +134,7 @@ def test_every_named_test_exists(page: str) -> None:
 def test_every_promise_has_its_test() -> None:
     """Every row of the page of promises names a test."""
     page = (ROOT / "docs/reference/promises.md").read_text()
-    rows = [row for row in page.splitlines() if row.startswith("| ") and "| |" not in row]
+    promised, _, _ = page.partition("## What is not promised")
+    rows = [row for row in promised.splitlines() if row.startswith("| ") and "| |" not in row]
     assert len(rows) > 30
     assert [row for row in rows if "::test_" not in row and "proved by" not in row] == []
