@@ -138,3 +138,13 @@ def test_every_promise_has_its_test() -> None:
     rows = [row for row in promised.splitlines() if row.startswith("| ") and "| |" not in row]
     assert len(rows) > 30
     assert [row for row in rows if "::test_" not in row and "proved by" not in row] == []
+
+
+def test_the_tests_that_decisions_name() -> None:
+    """Every file of tests that a decision names by its path is there."""
+    pages = sorted((ROOT / "docs/decisions").glob("*.md"))
+    named = {
+        path for page in pages for path in re.findall(r"`(tests/[\w/]+\.py)`", page.read_text())
+    }
+    assert len(named) > 10
+    assert sorted(path for path in named if not (ROOT / path).exists()) == []
