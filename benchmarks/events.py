@@ -186,7 +186,7 @@ def _by_client(server: Server) -> Iterator[Callable[[], None]]:
 def _by_backend(server: Server, to: str) -> Iterator[Callable[[], None]]:
     assert server.control is not None
     headers = {"Authorization": f"Bearer {API_KEY}", "Content-Type": "application/json"}
-    path = f"/v1/actors/{ACTOR}/events" if to == "actor" else "/v1/events"
+    path = f"/v1/actors/{ACTOR}/events" if to == "actor" else "/v1/broadcast"
     body = json.dumps({"name": NAME, "data": DATA})
     with closing(http.client.HTTPConnection(*server.control, timeout=ANSWER_S)) as control:
 

@@ -103,8 +103,12 @@ def split_key(key: str) -> tuple[str, str]:
 
 
 def is_actor_id(actor_id: str) -> bool:
-    """Return whether the string is 1 to 128 bytes of UTF-8."""
-    if not actor_id or len(actor_id) > MAX_ACTOR_ID_BYTES:
+    """
+    Return whether the string is 1 to 128 bytes of UTF-8, and neither `.` nor `..`.
+
+    Those two change the meaning of a path, percent-encoded or not (RFC 3986, section 6.2.2.3).
+    """
+    if actor_id in ("", ".", "..") or len(actor_id) > MAX_ACTOR_ID_BYTES:
         return False
     try:
         return len(actor_id.encode()) <= MAX_ACTOR_ID_BYTES

@@ -144,7 +144,7 @@ async def test_no_script_reads_the_cookie(page: Page, server: ServerProcess) -> 
 
 
 ATTACK = """
-<form method="post" action="{url}/v1/events" enctype="text/plain" target="frame">
+<form method="post" action="{url}/v1/broadcast" enctype="text/plain" target="frame">
   <input name='{{"name": "evil", "data": "' value='"}}'></form><iframe name="frame"></iframe>
 """
 
@@ -189,7 +189,7 @@ async def test_a_page_of_another_origin_can_do_nothing(
         await log_in(page, server)
         evil = await page.context.new_page()
         await evil.goto(f"http://{host}:{port}/")
-        async with evil.expect_response(f"{server.control}/v1/events") as form:
+        async with evil.expect_response(f"{server.control}/v1/broadcast") as form:
             await evil.evaluate("document.forms[0].submit()")
         answer = await form.value
         has_cookie = "cookie" in await answer.request.all_headers()

@@ -56,7 +56,7 @@ describe("a client", { timeout: 60000 }, () => {
     const all = listen(client);
     await client.opened();
     await server.ask("POST", `/v1/sessions/${id}/events`, { name: "n", data: 1 });
-    await server.ask("POST", "/v1/events", { name: "n", data: 2 });
+    await server.ask("POST", "/v1/broadcast", { name: "n", data: 2 });
     await server.ask("PATCH", `/v1/sessions/${id}`, { meta: {} });
     await all.until(4);
     const [restored, first, toAll, changed] = cursors;

@@ -174,8 +174,12 @@ class TestKey:
         ("👋" * 32, True),
         ("👋" * 33, False),
         ("\ud800", False),
+        (".", False),
+        ("..", False),
+        ("...", True),
+        ("a/../b", True),
     ],
 )
 def test_an_actor_id_is_1_to_128_bytes(actor_id: str, is_one: bool) -> None:
-    """Bytes of UTF-8 are counted, not characters."""
+    """Bytes of UTF-8 are counted, not characters. `.` and `..` would change a path."""
     assert is_actor_id(actor_id) is is_one

@@ -21,12 +21,13 @@ def _program() -> str:
 
 
 @asynccontextmanager
-async def browsing() -> AsyncIterator[Browser]:
+async def browsing(*flags: str) -> AsyncIterator[Browser]:
     """Run a browser without a window."""
     is_root = hasattr(os, "geteuid") and os.geteuid() == 0
     async with async_playwright() as playwright:
         running = await playwright.chromium.launch(
-            executable_path=_program(), args=["--no-sandbox"] if is_root else []
+            executable_path=_program(),
+            args=[*flags, *(["--no-sandbox"] if is_root else [])],
         )
         try:
             yield running

@@ -75,21 +75,6 @@ def patch(path: str, fields: Mapping[str, Any], *, is_repeatable: bool) -> Reque
     return Request("PATCH", path, is_repeatable, _json(fields), headers)
 
 
-def segment(text: str) -> str:
-    """
-    Encode one segment of a path: an actor id may contain slashes, or be `..`.
-
-    Raises:
-        InvalidParams: If it is empty, which would be the path of another operation.
-    """
-    if not text:
-        raise InvalidParams("the id of a session or of an actor must not be empty")
-    if text in (".", ".."):  # `quote` leaves dots, and these two would change the path.
-        return text.replace(".", "%2E")
-    # A lone surrogate is sent as it is, and refused by the server.
-    return quote(text, safe="", errors="surrogatepass")
-
-
 def without_none(**fields: Any) -> dict[str, Any]:
     """Return the fields that are not None; the server has defaults for the others."""
     return {name: value for name, value in fields.items() if value is not None}

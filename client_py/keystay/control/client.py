@@ -2,13 +2,14 @@
 The client of a backend: a method for each operation of the HTTP API.
 """
 
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from keystay.control._answer import as_unexpected_answer, field_of
-from keystay.control._request import delete, get, patch, post, post_once, segment, without_none
+from keystay.control._request import delete, get, patch, post, post_once, without_none
 from keystay.control.feed import FeedStream
 from keystay.control.session import ControlSession
 from keystay.control.stats import BoundConnection, Stats
@@ -17,6 +18,8 @@ from keystay_protocol.errors import InvalidParams, NoSession
 
 if TYPE_CHECKING:
     from keystay.control._transport import HttpTransport
+
+_SESSION_ID = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 
 class Control:
@@ -202,8 +205,8 @@ class Control:
     async def _page(
         self, actor_id: str, after: str | None
     ) -> tuple[list[ControlSession], str | None]:
-        query = without_none(after=after).items()
-        page = await self._transport.call(get(f"{_actor(actor_id)}/sessions", query=query))
+        query = {**_actor(actor_id), **without_none(after=after)}
+        page = await self._transport.call(get("/v1/sessions", query=query.items()))
         with as_unexpected_answer():
             entries = field_of(page, "sessions", list)
         next_ = page.get("next")
@@ -216,10 +219,8 @@ class Control:
 
         If the request was repeated, those ended by the first attempt are not counted.
         """
-        path = f"{_actor(actor_id)}/sessions"
-        answer = await self._transport.call(
-            delete(path, query=without_none(reason=reason).items())
-        )
+        query = {**_actor(actor_id), **without_none(reason=reason)}
+        answer = await self._transport.call(delete("/v1/sessions", query=query.items()))
         with as_unexpected_answer():
             return field_of(answer, "ended", int)
 
@@ -240,8 +241,8 @@ class Control:
             name: Words joined by dots. Clients that are subscribed to its path get the event.
             data: JSON values.
         """
-        path = f"{_actor(actor_id)}/events"
-        return await self._emit(path, name, data, idempotency_key)
+        fields = {**_actor(actor_id), "name": name, "data": data}
+        return await self._emit("/v1/emit", fields, idempotency_key)
 
     async def emit_to_session(
         self,
@@ -257,8 +258,8 @@ class Control:
         Raises:
             NoSession: If there is no live session with this id.
         """
-        path = f"{_session(session_id)}/events"
-        return await self._emit(path, name, data, idempotency_key)
+        fields = {"name": name, "data": data}
+        return await self._emit(f"{_session(session_id)}/events", fields, idempotency_key)
 
     async def broadcast(self, name: str, data: object = None) -> None:
         """
@@ -267,7 +268,7 @@ class Control:
         The request is not repeated: after `ConnectionLost` or `Unavailable` it may have been
         executed.
         """
-        await self._transport.call(post_once("/v1/events", {"name": name, "data": data}))
+        await self._transport.call(post_once("/v1/broadcast", {"name": name, "data": data}))
 
     async def stats(self) -> Stats:
         """Return the counters of the nodes."""
@@ -277,7 +278,8 @@ class Control:
 
     async def connections(self, actor_id: str) -> list[BoundConnection]:
         """Return the connections bound to a session of the actor, at most 200."""
-        answer = await self._transport.call(get(f"{_actor(actor_id)}/connections"))
+        query = _actor(actor_id).items()
+        answer = await self._transport.call(get("/v1/connections", query=query))
         with as_unexpected_answer():
             entries = field_of(answer, "connections", list)
             return [BoundConnection.from_json(entry) for entry in entries]
@@ -302,9 +304,8 @@ class Control:
         return FeedStream(self._transport, actors, position, self._options)
 
     async def _emit(
-        self, path: str, name: str, data: object, idempotency_key: str | None
+        self, path: str, fields: Mapping[str, Any], idempotency_key: str | None
     ) -> int:
-        fields = {"name": name, "data": data}
         answer = await self._transport.call(post(path, fields, idempotency_key))
         with as_unexpected_answer():
             return field_of(answer, "cursor", int)
@@ -345,11 +346,17 @@ def _checked_key(api_key: str) -> str:
 
 
 def _session(session_id: str) -> str:
-    return f"/v1/sessions/{segment(session_id)}"
+    # Any other text is not an id, and could become another path on its way.
+    if not _SESSION_ID.fullmatch(session_id):
+        raise NoSession("no live session has this id")
+    return f"/v1/sessions/{session_id}"
 
 
-def _actor(actor_id: str) -> str:
-    return f"/v1/actors/{segment(actor_id)}"
+def _actor(actor_id: str) -> dict[str, str]:
+    # Never in the path: proxies decode it, and remove dot segments and slashes.
+    if not actor_id:
+        raise InvalidParams("the id of an actor must not be empty")
+    return {"actorId": actor_id}
 
 
 def _read_session(answer: Any) -> ControlSession:

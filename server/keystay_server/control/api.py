@@ -31,6 +31,8 @@ from keystay_server.control.schema.json_schema import TEXT, Field
 from keystay_server.control.schema.openapi import PROBLEM, describe
 from keystay_server.control.schema.operation import Handler, Operation, ResponseSpec
 from keystay_server.control.schema.shapes import (
+    ACTOR,
+    ACTOR_EVENT,
     AFTER,
     CONNECTIONS,
     EMITTED,
@@ -112,25 +114,27 @@ def _session_operations(sessions: SessionEndpoints) -> Iterable[Operation]:
 def _actor_operations(
     sessions: SessionEndpoints, connections: ConnectionEndpoints
 ) -> Iterable[Operation]:
-    path = "/v1/actors/{actorId}/sessions"
-    yield Operation(
-        *("listSessions", "GET", path, sessions.list_),
-        *("List the live sessions of an actor.", Right.READ),
-        {200: ResponseSpec("a page, oldest first", SESSIONS)},
-        query=(LIMIT, AFTER),
-        error_statuses=(404,),
-    )
-    yield Operation(
-        *("revokeSessions", "DELETE", path, sessions.revoke_all),
-        *("End all sessions of an actor.", Right.SESSIONS),
-        {200: ResponseSpec("how many ended", REVOKED)},
-        query=(REASON_PARAMETER,),
-    )
-    yield Operation(
-        *("listConnections", "GET", "/v1/actors/{actorId}/connections", connections.list_),
-        *("List the connections of an actor, over all nodes.", Right.READ),
-        {200: ResponseSpec("those bound to its sessions", CONNECTIONS)},
-    )
+    # Each exists twice: proxies rewrite some ids in a path, and none in a query.
+    for suffix, path, actor in (("", "/v1/actors/{actorId}", ()), ("ByQuery", "/v1", (ACTOR,))):
+        yield Operation(
+            *(f"listSessions{suffix}", "GET", f"{path}/sessions", sessions.list_),
+            *("List the live sessions of an actor.", Right.READ),
+            {200: ResponseSpec("a page, oldest first", SESSIONS)},
+            query=(*actor, LIMIT, AFTER),
+            error_statuses=(404,),
+        )
+        yield Operation(
+            *(f"revokeSessions{suffix}", "DELETE", f"{path}/sessions", sessions.revoke_all),
+            *("End all sessions of an actor.", Right.SESSIONS),
+            {200: ResponseSpec("how many ended", REVOKED)},
+            query=(*actor, REASON_PARAMETER),
+        )
+        yield Operation(
+            *(f"listConnections{suffix}", "GET", f"{path}/connections", connections.list_),
+            *("List the connections of an actor, over all nodes.", Right.READ),
+            {200: ResponseSpec("those bound to its sessions", CONNECTIONS)},
+            query=actor,
+        )
 
 
 def _event_operations(events: EventEndpoints) -> Iterable[Operation]:
@@ -148,7 +152,14 @@ def _event_operations(events: EventEndpoints) -> Iterable[Operation]:
         is_idempotent=True,
     )
     yield Operation(
-        *("broadcast", "POST", "/v1/events", events.broadcast),
+        *("emit", "POST", "/v1/emit", events.emit),
+        *("Send an event to all sessions of the actor in the body.", Right.EVENTS, emitted),
+        body=ACTOR_EVENT,
+        is_idempotent=True,
+    )
+    # No other path becomes this one when a proxy or a client removes dot segments.
+    yield Operation(
+        *("broadcast", "POST", "/v1/broadcast", events.broadcast),
         *("Send an event to every connection that is open now.", Right.EVENTS),
         {202: ResponseSpec("sent")},
         body=EVENT,

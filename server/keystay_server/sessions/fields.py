@@ -34,7 +34,9 @@ EVENT_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 def checked_actor_id(actor_id: str) -> str:
     """An actor id."""
     if not is_actor_id(actor_id):
-        raise InvalidParams(f"actorId must be 1 to {MAX_ACTOR_ID_BYTES} bytes of UTF-8")
+        raise InvalidParams(
+            f"actorId must be 1 to {MAX_ACTOR_ID_BYTES} bytes of UTF-8, not . or .."
+        )
     return actor_id
 
 

@@ -3,31 +3,7 @@
 import pytest
 
 import keystay
-from keystay.control._request import delete, get, patch, post, post_once, segment, without_none
-
-
-@pytest.mark.parametrize(
-    ("text", "encoded"),
-    [
-        ("player:7", "player%3A7"),
-        ("a/b?c#d%", "a%2Fb%3Fc%23d%25"),
-        (".", "%2E"),
-        ("..", "%2E%2E"),
-        ("...", "..."),
-        ("YQ.x-_", "YQ.x-_"),
-        ("Zoë", "Zo%C3%AB"),
-        ("\ud800", "%ED%A0%80"),
-    ],
-)
-def test_a_part_of_a_path_stays_one(text: str, encoded: str) -> None:
-    """Nothing in it can lead elsewhere."""
-    assert segment(text) == encoded
-
-
-def test_a_part_of_a_path_is_something() -> None:
-    """Without an id, what is asked would be another pending."""
-    with pytest.raises(keystay.InvalidParams, match="must not be empty"):
-        segment("")
+from keystay.control._request import delete, get, patch, post, post_once, without_none
 
 
 def test_a_query_is_encoded() -> None:

@@ -137,31 +137,31 @@ async def test_a_long_list_is_asked_for_page_by_page(
 
 async def test_people_read_it_aligned(operator: Operator) -> None:
     """Without `--json` a session is a list of fields, and several are a table."""
-    created = operator.session("create", "..", "--meta", '{"level": 3}')
+    created = operator.session("create", "dots", "--meta", '{"level": 3}')
     fields = dict(line.split(maxsplit=1) for line in created.splitlines())
     assert list(fields) == [
         *("id", "actor", "created", "expires", "ends", "language", "version", "meta", "key")
     ]
-    assert (fields["actor"], fields["ends"], fields["meta"]) == ("..", "-", '{"level": 3}')
+    assert (fields["actor"], fields["ends"], fields["meta"]) == ("dots", "-", '{"level": 3}')
     assert len({line.index(line.split()[1], 8) for line in created.splitlines()}) == 1
     shown = operator.session("show", fields["id"])
     assert shown == created[: created.index("key ")]
-    head, row = operator.session("list", "..").splitlines()
+    head, row = operator.session("list", "dots").splitlines()
     assert head.split() == ["ID", "CREATED", "EXPIRES", "LANGUAGE", "VERSION", "META"]
     assert row.startswith(fields["id"])
     assert row.index(fields["meta"]) == head.index("META")
     assert operator.session("end", fields["id"]) == f"{fields['id']} has ended\n"
-    assert operator.session("list", "..") == ".. has no session\n"
+    assert operator.session("list", "dots") == "dots has no session\n"
 
 
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
         (("show", "nothing"), "no live session has this id"),
-        (("end", "nothing", "--reason", "two words"), "reason must be a word"),
+        (("end", "YQ.nothing", "--reason", "two words"), "reason must be a word"),
         (("create", "alice", "--ttl", "-1"), "ttl must be more than 0 seconds"),
         (("create", ""), "actorId must be 1 to 128 bytes"),
-        (("list", "\udcff"), "actorId must be UTF-8"),
+        (("list", "\udcff"), "the query must be UTF-8"),
     ],
 )
 async def test_a_refusal_is_one_line_and_1(

@@ -35,7 +35,8 @@ async def test_a_path_is_exact(backend: httpx.AsyncClient, path: str) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("GET", "/v1/sessions", {"POST"}),
+        ("PUT", "/v1/sessions", {"GET", "HEAD", "POST", "DELETE"}),
+        ("GET", "/v1/broadcast", {"POST"}),
         ("PUT", "/v1/sessions/some-id", {"GET", "HEAD", "PATCH", "DELETE"}),
         ("OPTIONS", "/v1/actors/alice/sessions", {"GET", "HEAD", "DELETE"}),
         ("GET", "/v1/sessions/some-id/events", {"POST"}),

@@ -132,6 +132,27 @@ async def in_front_of(
             await process.communicate()
 
 
+@asynccontextmanager
+async def running_nginx(conf: str, directory: Path) -> AsyncIterator[None]:
+    """Run nginx with this file; end it at the end."""
+    file = directory / "nginx.conf"
+    file.write_text(conf)
+    process = await asyncio.create_subprocess_exec(
+        _path("nginx"), *_nginx_arguments(file), cwd=directory, stderr=PIPE
+    )
+    try:
+        assert process.stderr is not None
+        async with asyncio.timeout(SOON_S):
+            while b"start worker process " not in (line := await process.stderr.readline()):
+                assert line, "nginx ended"
+        yield
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        async with asyncio.timeout(SOON_S):
+            await process.communicate()
+
+
 def _path(name: str) -> str:
     """Where the program is. Without it these tests are skipped, but never in CI."""
     path = shutil.which(name, path=_PATH)

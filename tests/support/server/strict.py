@@ -35,6 +35,6 @@ def assert_is_strict(answer: httpx.Response, connect: str = "'self'") -> None:
         "frame-ancestors": "'none'",
     }
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    assert answer.headers["Referrer-Policy"] == "no-referrer"
+    assert answer.headers["Referrer-Policy"] == "same-origin"
     assert not re.search(r"<script(?![^>]* src=)|<style|\son\w+=|\sstyle=", answer.text)
     assert re.findall(r"https?://(?!www\.w3\.org)\S+", answer.text) == []

@@ -4,8 +4,9 @@ The handlers of the dashboard's own paths: page, login, logout.
 
 import asyncio
 from http import HTTPStatus
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -16,7 +17,8 @@ from keystay_server.control.http.files import Page
 from keystay_server.control.http.same_origin import check_same_origin
 from keystay_server.control.schema.body import read_bytes
 
-HOME = "/"
+HOME = "./"
+"""Relative: a proxy may serve the dashboard below a path."""
 FORM_S = 10.0
 
 _WRONG = "That is not an API key of this server."
@@ -44,7 +46,10 @@ class DashboardEndpoints:
 
     async def login(self, request: Request) -> Response:
         """`POST /login`: a form with the API key; sets the cookie, or shows the page again."""
-        check_same_origin(request)
+        try:
+            check_same_origin(request)
+        except HTTPException:
+            return self._login_page(request, HTTPStatus.FORBIDDEN, _why_foreign(request))
         ticket = self._tickets.issue(await _key_in(request))
         if ticket is None:
             return self._wrong_key(request)
@@ -82,17 +87,29 @@ class DashboardEndpoints:
         return self._login.render(status, error=error, crossing="yes" if is_crossing else "no")
 
     def _set_cookie(self, request: Request, answer: Response, value: str, valid_s: int) -> None:
-        # Behind a proxy that terminates TLS, the header `Origin` has the scheme.
-        schemes = (request.url.scheme, urlsplit(request.headers.get("origin", "")).scheme)
+        # Behind a proxy that terminates TLS, a header has the scheme of the browser.
+        origin, forwarded = (
+            request.headers.get(name, "") for name in ("origin", "x-forwarded-proto")
+        )
+        schemes = (request.url.scheme, origin.partition(":")[0], forwarded)
         answer.set_cookie(
             COOKIE,
             value,
             max_age=valid_s,
-            path=HOME,
+            path=None,  # That of the page, so that other applications do not get it.
             secure="https" in schemes,
             httponly=True,
             samesite="strict",
         )
+
+
+def _why_foreign(request: Request) -> str:
+    """Why the form is refused, for people who set up a proxy."""
+    origin, host = (request.headers.get(name, "nothing") for name in ("origin", "host"))
+    return (
+        f"The form comes from {origin}, and the request is for {host}. "
+        "A proxy must pass on the header Host."
+    )
 
 
 async def _key_in(request: Request) -> str:

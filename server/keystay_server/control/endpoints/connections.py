@@ -1,5 +1,6 @@
 """
-`GET /v1/actors/{actorId}/connections`: the bound connections, over all nodes.
+`GET /v1/actors/{actorId}/connections`, or `/v1/connections?actorId=`: the bound connections,
+over all nodes.
 """
 
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from keystay_server.control.schema.body import path_parameter, read_query
+from keystay_server.control.schema.body import read_actor_query
 from keystay_server.node.directory import ConnectionDirectory, Holder
 from keystay_server.sessions.fields import checked_actor_id
 
@@ -20,9 +21,8 @@ class ConnectionEndpoints:
 
     async def list_(self, request: Request) -> Response:
         """`GET /v1/actors/{actorId}/connections`: those bound to its sessions, at most 200."""
-        read_query(request, ())
-        actor_id = checked_actor_id(path_parameter(request, "actorId"))
-        holders = await self.directory.holders(actor_id)
+        actor_id, _ = read_actor_query(request)
+        holders = await self.directory.holders(checked_actor_id(actor_id))
         return JSONResponse({"connections": [_as_json(holder) for holder in holders]})
 
 

@@ -1,5 +1,5 @@
 """
-Events from backends to clients: `POST .../events`.
+Events from backends to clients.
 """
 
 from collections.abc import Awaitable
@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from keystay_server.control.schema.body import path_parameter, read_object, read_query
 from keystay_server.control.schema.idempotency import REPLAYED, idempotency_key_of
-from keystay_server.control.schema.shapes import EVENT
+from keystay_server.control.schema.shapes import ACTOR_EVENT, EVENT
 from keystay_server.delivery.hub import Hub
 from keystay_server.sessions.service import Sessions
 from keystay_server.stores.errors import AlreadyApplied
@@ -30,7 +30,7 @@ class EventEndpoints:
         read_query(request)
         session_id = path_parameter(request, "id")
         body = await read_object(request, EVENT)
-        idempotency_key = idempotency_key_of(request, body, "say to session", session_id)
+        idempotency_key = idempotency_key_of(request, body, "emit to session", session_id)
         return await self._emit(
             self.sessions.emit_to_session(session_id, **body, idempotency_key=idempotency_key)
         )
@@ -40,13 +40,23 @@ class EventEndpoints:
         read_query(request)
         actor_id = path_parameter(request, "actorId")
         body = await read_object(request, EVENT)
-        idempotency_key = idempotency_key_of(request, body, "say to actor")
+        idempotency_key = idempotency_key_of(request, body, "emit to actor")
+        return await self._emit(
+            self.sessions.emit_to_actor(actor_id, **body, idempotency_key=idempotency_key)
+        )
+
+    async def emit(self, request: Request) -> Response:
+        """`POST /v1/emit`: to all sessions of the actor in the body."""
+        read_query(request)
+        body = await read_object(request, ACTOR_EVENT)
+        idempotency_key = idempotency_key_of(request, body, "emit")
+        actor_id = str(body.pop("actorId"))
         return await self._emit(
             self.sessions.emit_to_actor(actor_id, **body, idempotency_key=idempotency_key)
         )
 
     async def broadcast(self, request: Request) -> Response:
-        """`POST /v1/events`: to all open connections; at most once, never recovered."""
+        """`POST /v1/broadcast`: to all open connections; at most once, never recovered."""
         read_query(request)
         body = await read_object(request, EVENT)
         await self.sessions.broadcast(**body)

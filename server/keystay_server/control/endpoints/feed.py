@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 from keystay_protocol.errors import InvalidParams, Unavailable
 from keystay_protocol.session import is_actor_id
 from keystay_server.control.auth.rights import Right, may_still
+from keystay_server.control.schema.body import query_items
 from keystay_server.control.schema.json_schema import refuse_unknown
 from keystay_server.feed.subscriptions import (
     Feed,
@@ -165,12 +166,13 @@ def _event(event: FeedEvent) -> bytes:
 
 
 def _actors(request: Request) -> frozenset[str]:
-    refuse_unknown("query parameter", list(request.query_params), ("actor",))
-    values = request.query_params.getlist("actor")
+    items = query_items(request)
+    refuse_unknown("query parameter", [name for name, _ in items], ("actor",))
+    values = [value for _, value in items]
     if len(values) > MAX_ACTORS:
         raise InvalidParams(f"at most {MAX_ACTORS} actors can be named; name none for all")
     if not all(map(is_actor_id, values)):
-        raise InvalidParams("actor must be 1 to 128 bytes of UTF-8")
+        raise InvalidParams("actor must be 1 to 128 bytes of UTF-8, not . or ..")
     return frozenset(values)
 
 

@@ -1,5 +1,6 @@
 """
-Sessions for backends: `/v1/sessions` and `/v1/actors/{actorId}/sessions`.
+Sessions for backends: `/v1/sessions` and `/v1/actors/{actorId}/sessions`. The latter is also
+`/v1/sessions?actorId=`.
 
 A session has the form of the wire (SPEC section 4), and `revision`. Its key is only in the
 response that creates it.
@@ -12,7 +13,12 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from keystay_server.control.schema.body import path_parameter, read_object, read_query
+from keystay_server.control.schema.body import (
+    path_parameter,
+    read_actor_query,
+    read_object,
+    read_query,
+)
 from keystay_server.control.schema.idempotency import REPLAYED, idempotency_key_of
 from keystay_server.control.schema.shapes import (
     AFTER,
@@ -87,12 +93,10 @@ class SessionEndpoints:
 
     async def list_(self, request: Request) -> Response:
         """`GET /v1/actors/{actorId}/sessions`: a page of the live ones, oldest first."""
-        query = read_query(request, (LIMIT, AFTER))
+        actor_id, query = read_actor_query(request, LIMIT, AFTER)
         limit = query.get("limit", PAGE)
         # One more shows whether there is another page.
-        records = await self.sessions.list_page(
-            path_parameter(request, "actorId"), limit + 1, query.get("after")
-        )
+        records = await self.sessions.list_page(actor_id, limit + 1, query.get("after"))
         page, is_last = records[:limit], len(records) <= limit
         return JSONResponse(
             {
@@ -103,8 +107,8 @@ class SessionEndpoints:
 
     async def revoke_all(self, request: Request) -> Response:
         """`DELETE /v1/actors/{actorId}/sessions?reason=`: end all, return their number."""
-        query = read_query(request, (REASON_PARAMETER,))
-        ended = await self.sessions.revoke_all(path_parameter(request, "actorId"), **query)
+        actor_id, query = read_actor_query(request, REASON_PARAMETER)
+        ended = await self.sessions.revoke_all(actor_id, **query)
         await self.hub.relay(ended)
         return JSONResponse({"ended": len(ended)})
 

@@ -91,7 +91,8 @@ def _headers(connect: str = "") -> dict[str, str]:
     )
     return {
         "Content-Security-Policy": "; ".join(policy),
-        "Referrer-Policy": "no-referrer",
+        # With `no-referrer` browsers would send `Origin: null` with the login form.
+        "Referrer-Policy": "same-origin",
         "Cross-Origin-Opener-Policy": "same-origin",
         "Cross-Origin-Resource-Policy": "same-origin",
         "Permissions-Policy": "camera=(), geolocation=(), microphone=()",

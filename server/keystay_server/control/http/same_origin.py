@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 _READS = frozenset({"GET", "HEAD"})
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def check_same_origin(request: Request) -> None:
@@ -25,8 +26,20 @@ def check_same_origin(request: Request) -> None:
     if site is not None:
         is_same = site == "same-origin"
     elif origin is not None:
-        is_same = urlsplit(origin).netloc.lower() == request.headers.get("host", "").lower()
+        is_same = _names(origin, request.headers.get("host", ""))
     else:
         is_same = request.method in _READS
     if not is_same:
         raise HTTPException(HTTPStatus.FORBIDDEN, "only pages of this server may send this")
+
+
+def _names(origin: str, host: str) -> bool:
+    """Tell whether the origin is of this host. `Origin` has no default port, `Host` may."""
+    try:
+        parts = urlsplit(origin)
+        default = _DEFAULT_PORTS[parts.scheme]
+        asked = urlsplit(f"//{host}")
+        same_port = (parts.port or default) == (asked.port or default)
+    except (ValueError, KeyError):  # It is no URL, or `null`.
+        return False
+    return same_port and parts.hostname is not None and parts.hostname == asked.hostname

@@ -6,13 +6,14 @@ import json
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, NoReturn
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_to_bytes
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
 from keystay_protocol.errors import InvalidParams
 from keystay_server.control.schema.json_schema import Field, Shape, refuse_unknown
+from keystay_server.control.schema.shapes import ACTOR
 
 MAX_BODY_BYTES = 64 * 1024
 
@@ -44,16 +45,46 @@ def read_query(request: Request, allowed: Sequence[Field] = ()) -> dict[str, Any
     Raises:
         InvalidParams: If there are others, or a value is invalid.
     """
-    items = request.query_params.multi_items()
+    items = query_items(request)
     query = dict(items)
     refuse_unknown("query parameter", query, [known.name for known in allowed])
     if len(query) != len(items):
         raise InvalidParams("a query parameter is repeated")
+    for known in allowed:
+        if known.required and known.name not in query:
+            raise InvalidParams(f"the query parameter {known.name} is missing")
     return {
         known.name: known.read_text(query[known.name])
         for known in allowed
         if known.name in query
     }
+
+
+def query_items(request: Request) -> list[tuple[str, str]]:
+    """
+    Return the names and values of the query, percent-decoded.
+
+    Raises:
+        InvalidParams: If it is not UTF-8.
+    """
+    try:
+        unquote_to_bytes(request.scope["query_string"]).decode()
+    except UnicodeDecodeError:
+        raise InvalidParams("the query must be UTF-8, percent-encoded") from None
+    return request.query_params.multi_items()
+
+
+def read_actor_query(request: Request, *allowed: Field) -> tuple[str, dict[str, Any]]:
+    """
+    Read the actor id, from the path or else from the query, and the rest of the query.
+
+    Raises:
+        InvalidParams: If a parameter is missing, invalid, or not allowed.
+    """
+    if ACTOR.name in request.path_params:
+        return path_parameter(request, ACTOR.name), read_query(request, allowed)
+    query = read_query(request, (ACTOR, *allowed))
+    return query.pop(ACTOR.name), query
 
 
 def path_parameter(request: Request, name: str) -> str:

@@ -45,6 +45,7 @@ EXAMPLES: Mapping[str, Any] = {
     "SessionUpdate": {"meta": {"name": "Zoë", "role": "goalkeeper"}, "revision": 1},
     "Reassignment": {"actorId": "player:8"},
     "Event": {"name": "inventory.added", "data": {"item": "sword", "count": 1}},
+    "ActorEvent": {"actorId": "player:7", "name": "inventory.added", "data": {"item": "sword"}},
     "Session": _SESSION,
     "SessionWithKey": {
         "key": "player:7:kst_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",

@@ -31,12 +31,15 @@ from keystay_server.sessions.fields import (
 PAGE = 100
 MAX_PAGE = 200
 
+_ACTOR_ID = TEXT.narrowed(
+    minLength=1, maxLength=MAX_ACTOR_ID_BYTES, **{"not": {"enum": [".", ".."]}}
+)
 _ACTOR = Kind(
     "a string or a whole number",
     (str, int),
     {
         "anyOf": [
-            {"type": "string", "minLength": 1, "maxLength": MAX_ACTOR_ID_BYTES},
+            _ACTOR_ID.schema,
             {"type": "integer"},
         ]
     },
@@ -101,18 +104,22 @@ REASSIGNMENT = Shape(
     "Reassignment", (Field("actorId", _ACTOR, "the new actor", required=True),)
 )
 
-EVENT = Shape(
-    "Event",
-    (
-        Field("name", _EVENT_NAME, "words joined by dots", required=True),
-        Field(
-            "data",
-            ANY,
-            f"{MAX_DATA_BYTES} bytes as MessagePack, {MAX_META_DEPTH} levels deep, "
-            "whole numbers of 64 bits",
-        ),
+_EVENT_FIELDS = (
+    Field("name", _EVENT_NAME, "words joined by dots", required=True),
+    Field(
+        "data",
+        ANY,
+        f"{MAX_DATA_BYTES} bytes as MessagePack, {MAX_META_DEPTH} levels deep, "
+        "whole numbers of 64 bits",
     ),
 )
+
+EVENT = Shape("Event", _EVENT_FIELDS)
+ACTOR_EVENT = Shape(
+    "ActorEvent", (Field("actorId", _ACTOR, "the actor", required=True), *_EVENT_FIELDS)
+)
+
+ACTOR = Field("actorId", _ACTOR_ID, "the actor", required=True)
 
 REASON_PARAMETER = Field(
     "reason",

@@ -59,7 +59,7 @@ async def test_what_each_scope_is_for(table: list[tuple[str, str, str]]) -> None
     for method, path, scope in table:
         if method == "GET":
             assert scope == "read", path
-        elif path.endswith("/events"):
+        elif path.endswith(("/events", "/emit", "/broadcast")):
             assert scope == "events", path
         else:
             assert scope == "sessions", path

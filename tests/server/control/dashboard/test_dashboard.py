@@ -66,7 +66,7 @@ async def test_without_a_cookie_there_is_the_login_page(browser: httpx.AsyncClie
     answer = await browser.get("/")
     assert answer.status_code == 200
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
-    assert '<form method="post" action="/login"' in answer.text
+    assert '<form method="post" action="login"' in answer.text
     assert re.search(r'<input[^>]+name="key" type="password"', answer.text)
     assert "keystay-csrf" not in answer.text
 
@@ -75,7 +75,7 @@ async def test_the_key_opens_the_dashboard(browser: httpx.AsyncClient) -> None:
     """The log-in leads to the dashboard; the key is neither in the cookie nor in the page."""
     answer = await log_in(browser)
     assert answer.status_code == 303
-    assert answer.headers["Location"] == "/"
+    assert answer.headers["Location"] == "./"
     page = await browser.get("/")
     assert 'id="find-actor"' in page.text
     assert await token_in_page(browser)
@@ -86,7 +86,7 @@ async def test_the_cookie_is_the_browsers_alone(browser: httpx.AsyncClient) -> N
     """No script reads it, no other site's page sends it, and it ends after 12 hours."""
     cookie = (await log_in(browser)).headers["Set-Cookie"]
     attributes = {part.strip().lower() for part in cookie.split(";")[1:]}
-    assert attributes == {"httponly", "samesite=strict", "path=/", "max-age=43200"}
+    assert attributes == {"httponly", "samesite=strict", "max-age=43200"}
 
 
 async def test_behind_tls_the_cookie_is_for_tls(browser: httpx.AsyncClient) -> None:
@@ -110,7 +110,50 @@ async def test_a_wrong_key_is_an_error_on_the_page(
 async def test_the_address_of_the_form_leads_home(browser: httpx.AsyncClient) -> None:
     """The address after a wrong key leads to the login page."""
     answer = await browser.get("/login")
-    assert (answer.status_code, answer.headers["Location"]) == (303, "/")
+    assert (answer.status_code, answer.headers["Location"]) == (303, "./")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "host", "status"),
+    [
+        ("http", "keystay.example", 303),
+        ("http", "keystay.example:8331", 303),
+        ("https", "keystay.example", 303),
+        ("http", "KEYSTAY.example", 303),
+        ("ftp", "keystay.example", 403),
+    ],
+)
+async def test_a_login_works_under_any_name(
+    browser: httpx.AsyncClient, scheme: str, host: str, status: int
+) -> None:
+    """Browsers send `Origin` alone over plain HTTP; a proxy passes the name on."""
+    for port in ("", ":443" if scheme == "https" else ":80"):
+        default = "" if ":" in host else port
+        answer = await log_in(browser, Origin=f"{scheme}://{host.lower()}", Host=host + default)
+        assert answer.status_code == status
+
+
+@pytest.mark.parametrize(
+    "foreign", ["null", "http://evil.example", "http://[", "keystay.example", "http://"]
+)
+async def test_a_form_from_elsewhere_is_explained(
+    browser: httpx.AsyncClient, foreign: str
+) -> None:
+    """The page says what came, for people who set up a proxy: 403, and no cookie."""
+    answer = await log_in(browser, Origin=foreign, Host="keystay.example")
+    assert answer.status_code == 403
+    assert answer.headers["Content-Type"].startswith("text/html")
+    assert (
+        f"The form comes from {foreign}, and the request is for keystay.example" in answer.text
+    )
+    assert "Set-Cookie" not in answer.headers
+
+
+async def test_a_proxy_may_say_that_it_is_tls(browser: httpx.AsyncClient) -> None:
+    """`X-Forwarded-Proto: https` makes the cookie `Secure`, where a browser has no Origin."""
+    headers = {"Sec-Fetch-Site": "same-origin", "X-Forwarded-Proto": "https"}
+    answer = await browser.post("/login", data={"key": API_KEY}, headers=headers)
+    assert "; secure" in answer.headers["Set-Cookie"].lower()
 
 
 async def test_what_is_no_form_is_no_key(browser: httpx.AsyncClient) -> None:
@@ -174,7 +217,7 @@ async def test_logging_out_forgets_the_cookie(visitor: httpx.AsyncClient) -> Non
     for _ in range(2):
         assert (await visitor.post("/logout", headers=headers)).status_code == 204
         assert not visitor.cookies
-    assert 'action="/login"' in (await visitor.get("/")).text
+    assert 'action="login"' in (await visitor.get("/")).text
 
 
 async def test_a_cookie_outlives_a_restart() -> None:
@@ -228,11 +271,23 @@ async def test_pages_are_not_kept_and_assets_are_asked_about(
     assert (again.status_code, again.content) == (304, b"")
 
 
+async def test_every_path_of_the_pages_is_relative(visitor: httpx.AsyncClient) -> None:
+    """They work below any path of a proxy, and nothing is sent to another application."""
+    pages = [await visitor.get(path) for path in ("/", "/demo")]
+    visitor.cookies.clear()
+    for page in [*pages, await visitor.get("/")]:
+        assert re.findall(r'(?:href|src|action)="(/[^"]*)"', page.text) == []
+    scripts = ["/assets/" + name for name in ASSETS if name.endswith(".js")]
+    for path in scripts:
+        text = (await visitor.get(path)).text
+        assert re.findall(r"""["'`]/(?:v1|assets|login|logout|demo)""", text) == [], path
+
+
 async def test_all_modules_are_loaded_at_once(visitor: httpx.AsyncClient) -> None:
     """The page names every module: none waits for another one that imports it."""
     page = (await visitor.get("/")).text
     modules = {name for name in ASSETS if name.endswith(".js")} - {"login.js"}
-    assert set(re.findall(r'(?:href|src)="/assets/(\w+\.js)"', page)) == modules
+    assert set(re.findall(r'(?:href|src)="assets/(\w+\.js)"', page)) == modules
 
 
 @pytest.mark.parametrize("name", ["nothing.js", "..%2Fticket.py", "%2e%2e/ticket.py", ""])

@@ -90,11 +90,11 @@ async def test_its_assets_are_strict_too(stranger: httpx.AsyncClient, name: str)
 async def test_all_modules_are_loaded_at_once(stranger: httpx.AsyncClient) -> None:
     """The page names every module: none waits for another one that imports it."""
     page = (await stranger.get("/demo")).text
-    named = set(re.findall(r'(?:href|src)="/demo/assets/([\w.]+\.js)"', page))
+    named = set(re.findall(r'(?:href|src)="demo/assets/([\w.]+\.js)"', page))
     assert named == {name for name in ASSETS if name.endswith(".js")}
-    shared = set(re.findall(r'(?:href|src)="(/assets/[\w.]+)"', page))
+    shared = set(re.findall(r'(?:href|src)="(assets/[\w.]+)"', page))
     for path in shared:
-        assert (await stranger.get(path)).status_code == 200
+        assert (await stranger.get(f"/{path}")).status_code == 200
 
 
 async def test_whoever_holds_a_session_plays_its_backend(

@@ -87,7 +87,7 @@ async def test_who_was_away_hears_it_later(
 async def test_a_broadcast_reaches_all_connections(
     server: ServerProcess, backend: httpx.AsyncClient
 ) -> None:
-    """`POST /v1/events` reaches every connection that is subscribed, bound or not."""
+    """`POST /v1/broadcast` reaches every connection that is subscribed, bound or not."""
     session = await opened(backend, actorId="dora")
     async with (
         connected(server.url) as bound,
@@ -96,7 +96,7 @@ async def test_a_broadcast_reaches_all_connections(
     ):
         await holder(bound, session, "news")
         await unbound.call("events.subscribe", ["news.flash"])
-        answer = await backend.post("/v1/events", json={"name": "news.flash", "data": {}})
+        answer = await backend.post("/v1/broadcast", json={"name": "news.flash", "data": {}})
         assert answer.status_code == 202
         assert await bound.event() == ("news.flash", {}, None)
         assert await unbound.event() == ("news.flash", {}, None)
@@ -109,7 +109,7 @@ async def test_the_protocols_own_names_are_refused(
     backend: httpx.AsyncClient, name: str
 ) -> None:
     """A backend cannot pass something off as the server's own word."""
-    for path in ("/v1/events", "/v1/actors/alice/events"):
+    for path in ("/v1/broadcast", "/v1/actors/alice/events"):
         answer = await backend.post(path, json={"name": name})
         assert (answer.status_code, answer.json()["code"]) == (400, "invalidParams")
         assert answer.json()["detail"].startswith("name must not begin with")

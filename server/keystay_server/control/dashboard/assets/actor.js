@@ -172,9 +172,8 @@ export class ActorView {
     const sessions = [];
     let next = null;
     for (let page = 0; page < this.pages && (page === 0 || next); page++) {
-      const after = next ? `&after=${encodeURIComponent(next)}` : "";
-      const path = `${ofActor(this.actorId, "sessions")}?limit=${PAGE}${after}`;
-      const answer = await ask("GET", path, { signal });
+      const query = next ? { limit: PAGE, after: next } : { limit: PAGE };
+      const answer = await ask("GET", ofActor(this.actorId, "sessions", query), { signal });
       sessions.push(...answer.sessions);
       next = answer.next;
     }

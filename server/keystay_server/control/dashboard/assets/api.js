@@ -48,11 +48,18 @@ export async function ask(method, path, options = {}) {
   return answer.status === 200 || answer.status === 201 ? await answer.json() : null;
 }
 
-/** The path of something that belongs to an actor. */
-export const ofActor = (actorId, what) => `/v1/actors/${encodeURIComponent(actorId)}/${what}`;
+/**
+ * The path of something that belongs to an actor. The id is in the query: proxies decode a path,
+ * and remove dot segments and slashes.
+ */
+export const ofActor = (actorId, what, query = {}) => `v1/${what}?${new URLSearchParams({ actorId, ...query })}`;
 
-/** The path of a session, or of something that belongs to it. */
-export const ofSession = (id, what = "") => `/v1/sessions/${encodeURIComponent(id)}${what}`;
+/** The path of a session, or of something that belongs to it. Throws `Refused` if it is no id. */
+export function ofSession(id, what = "") {
+  // Any other text could become another path on its way through a proxy.
+  if (!/^[\w-]+\.[\w-]+$/.test(id)) throw new Refused(404, "No live session has this id.");
+  return `v1/sessions/${id}${what}`;
+}
 
 async function wordsOf(answer) {
   try {

@@ -47,8 +47,8 @@ document.getElementById("skip").addEventListener("click", (event) => {
 });
 
 document.getElementById("logout").addEventListener("click", async () => {
-  await request("POST", "/logout").catch(() => {}); // Without a connection, nothing can be asked any more either.
-  location.assign("/");
+  await request("POST", "logout").catch(() => {}); // Without a connection, nothing can be asked any more either.
+  location.assign("./");
 });
 
 const link = document.getElementById("link");

@@ -4,8 +4,7 @@ import { ask, ofActor, ofSession } from "./api.js";
 import { say } from "./element.js";
 import { shortId } from "./format.js";
 
-const BROADCAST = "/v1/events";
-let lastPath = null;
+let lastTarget = null;
 
 const byId = (id) => document.getElementById(id);
 
@@ -35,8 +34,10 @@ export function confirmEnd({ actorId, session = null, count = 0, onReason }) {
   return opened("end", input, async () => {
     const reason = input.value.trim();
     onReason(reason);
-    const path = session ? ofSession(session.id) : ofActor(actorId, "sessions");
-    await ask("DELETE", `${path}?reason=${encodeURIComponent(reason)}`);
+    const path = session
+      ? `${ofSession(session.id)}?${new URLSearchParams({ reason })}`
+      : ofActor(actorId, "sessions", { reason });
+    await ask("DELETE", path);
     return reason;
   });
 }
@@ -46,20 +47,22 @@ export function confirmEnd({ actorId, session = null, count = 0, onReason }) {
  * to all sessions of an actor, or without either to every connection.
  */
 export function writeEvent({ actorId = null, session = null } = {}) {
-  const [what, path] = session
+  const [what, path, to] = session
     ? [`To the connections of session ${shortId(session.id)}.`, ofSession(session.id, "/events")]
     : actorId !== null
       ? [
           `To all sessions of ${actorId}; clients that are away get it when they come back.`,
-          ofActor(actorId, "events"),
+          "v1/emit",
+          { actorId },
         ]
-      : ["To every connection that is subscribed to it now.", BROADCAST];
+      : ["To every connection that is subscribed to it now.", "v1/broadcast"];
   say(byId("emit-what"), what);
   const [name, data] = [byId("emit-name"), byId("emit-data")];
-  if (path !== lastPath) [name.value, data.value] = ["", ""]; // It was meant for another target.
-  lastPath = path;
+  const target = JSON.stringify([path, to]);
+  if (target !== lastTarget) [name.value, data.value] = ["", ""]; // It was meant for another target.
+  lastTarget = target;
   return opened("emit", name, async () => {
-    const body = { name: name.value.trim(), data: parsed(data) };
+    const body = { ...to, name: name.value.trim(), data: parsed(data) };
     await ask("POST", path, { body });
     return name.value.trim();
   });

@@ -80,7 +80,7 @@ export async function follow(actorId, { onState, onEvent, signal }) {
 
 async function readOnce(actorId, last, signal, { opened, at, event }) {
   const headers = { Accept: "text/event-stream", ...(last && { "Last-Event-ID": last }) };
-  const path = "/v1/feed" + (actorId === null ? "" : `?actor=${encodeURIComponent(actorId)}`);
+  const path = "v1/feed" + (actorId === null ? "" : `?actor=${encodeURIComponent(actorId)}`);
   const answer = await request("GET", path, { headers, signal });
   opened();
   const read = eventReader(event, at);

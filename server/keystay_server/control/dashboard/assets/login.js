@@ -7,7 +7,7 @@ if (document.body.dataset.crossing === "yes" && location.search !== ASKED_AGAIN)
   location.replace(location.pathname + ASKED_AGAIN + location.hash);
 } else {
   const form = document.getElementById("login");
-  form.action = "/login" + location.hash;
+  form.action = "login" + location.hash;
   form.addEventListener("submit", () => {
     form.querySelector("button").disabled = true;
   });

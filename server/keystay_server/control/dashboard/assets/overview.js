@@ -44,7 +44,7 @@ export class Overview {
     for (;;) {
       const begun = Date.now();
       try {
-        this.#take(await ask("GET", "/v1/stats"));
+        this.#take(await ask("GET", "v1/stats"));
       } catch (error) {
         if (error instanceof Refused && error.status === 404) return this.#giveUp();
         this.#missed(error);

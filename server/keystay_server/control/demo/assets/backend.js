@@ -44,7 +44,7 @@ export class Backend {
   async #ask(method, path, body) {
     let answer;
     try {
-      answer = await fetch(`/demo${path}`, {
+      answer = await fetch(`demo${path}`, {
         method,
         headers: { "X-Keystay-Session": encodeURIComponent(this.holds() ?? "") },
         body: body === undefined ? undefined : JSON.stringify(body),

@@ -1,7 +1,7 @@
 // The session of this window, how long it has, and, when it is over, why.
 
-import { el, say, svg } from "/assets/element.js";
-import { dateAndTime, duration, shortId } from "/assets/format.js";
+import { el, say, svg } from "../../assets/element.js";
+import { dateAndTime, duration, shortId } from "../../assets/format.js";
 import { serverNow } from "./clock.js";
 import { copy } from "./copy.js";
 import { nameOf } from "./person.js";

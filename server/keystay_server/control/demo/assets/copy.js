@@ -1,6 +1,6 @@
 // Copies a text for whoever pressed a button, and says so on it.
 
-import { say } from "/assets/element.js";
+import { say } from "../../assets/element.js";
 
 const SAID_MS = 1_500;
 

@@ -1,6 +1,6 @@
 // The demo: a client with its session, and the backend, which is played here too.
 
-import { announce, say } from "/assets/element.js";
+import { announce, say } from "../../assets/element.js";
 import { Backend } from "./backend.js";
 import { SessionCard } from "./card.js";
 import { setClock } from "./clock.js";

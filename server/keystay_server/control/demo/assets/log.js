@@ -1,7 +1,7 @@
 // What this window received, newest first.
 
-import { el, say } from "/assets/element.js";
-import { dateAndTime } from "/assets/format.js";
+import { el, say } from "../../assets/element.js";
+import { dateAndTime } from "../../assets/format.js";
 import { serverNow } from "./clock.js";
 import { since } from "./words.js";
 

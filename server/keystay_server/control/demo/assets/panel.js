@@ -1,6 +1,6 @@
 // The panel that plays the backend: a few things it may want, each with its command for a shell.
 
-import { say } from "/assets/element.js";
+import { say } from "../../assets/element.js";
 import { commands } from "./backend.js";
 import { copy } from "./copy.js";
 import { nameIn } from "./person.js";

@@ -1,6 +1,6 @@
 // Who talks to whom: two wires between three, and a bead on them for each thing that is said.
 
-import { el, say } from "/assets/element.js";
+import { el, say } from "../../assets/element.js";
 
 const MAX_WAITING = 9;
 const APART_MS = 110;

@@ -1,7 +1,7 @@
 // All sessions of the player, and the ways out of them.
 
-import { el, say } from "/assets/element.js";
-import { shortId } from "/assets/format.js";
+import { el, say } from "../../assets/element.js";
+import { shortId } from "../../assets/format.js";
 import { markOf } from "./card.js";
 import { serverNow } from "./clock.js";
 import { nameOf } from "./person.js";

@@ -9,7 +9,7 @@ const BARS_PX = 80;
 export function openWindow(hash) {
   const isRoomy = screen.availWidth >= ROOMY_PX;
   // Without features it is a tab.
-  return window.open(`/demo${hash}`, "_blank", isRoomy ? features() : undefined) !== null;
+  return window.open(`demo${hash}`, "_blank", isRoomy ? features() : undefined) !== null;
 }
 
 function features() {
