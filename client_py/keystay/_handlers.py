@@ -27,7 +27,7 @@ EVENTS_LOST = "events.lost"
 """The event that handlers get from the client itself in place of dropped events."""
 
 CLOSED = "closed"
-"""The last event that handlers get; its data is the error, None if the program closed."""
+"""The path of handlers that are called at the end, with the error; None if there is none."""
 
 
 class Handlers:
@@ -64,7 +64,7 @@ class Handlers:
 
     async def _closed(self, error: KeystayError | None) -> None:
         for path, handler in list(self._handlers):
-            if matches(path, CLOSED):
+            if path == CLOSED:
                 await call(handler, CLOSED, error)
 
 

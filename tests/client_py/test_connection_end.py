@@ -151,6 +151,7 @@ class TestTheEnd:
         client, line = await peer.bound_client()
         received: list[tuple[str, object]] = []
         client.on("", lambda name, data: received.append((name, data)))
+        client.on("closed", lambda name, data: received.append((name, data)))
         closed = asyncio.Event()
         client.on("closed", lambda name, data: closed.set())
         await line.send(encode(Event("n", 1, None)))

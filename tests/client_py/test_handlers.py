@@ -31,7 +31,7 @@ async def test_a_handler_hears_its_path_and_everything_below() -> None:
     handlers.on("", lambda path, data: everything.append(path))
     await heard(handlers, "session", "session.set", "sessions", "chat.session")
     assert calls == [("session", "SESSION"), ("session.set", "SESSION.SET")]
-    assert everything == ["session", "session.set", "sessions", "chat.session", "closed"]
+    assert everything == ["session", "session.set", "sessions", "chat.session"]
 
 
 async def test_handlers_run_one_at_a_time_in_order() -> None:
@@ -115,7 +115,7 @@ async def test_handlers_are_told_what_they_missed(caplog: pytest.LogCaptureFixtu
     handlers.on("", lambda path, data: calls.append((path, data)))
     with caplog.at_level(logging.WARNING):
         await heard(handlers, "a", "b", "c", buffer=1)
-    assert calls == [("a", "A"), ("events.lost", {"count": 2}), ("closed", None)]
+    assert calls == [("a", "A"), ("events.lost", {"count": 2})]
     assert "2 events were dropped" in caplog.text
 
 
