@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from keystay._backoff import Backoff, reconnect_after_s
 from keystay._conversation import Answer, Conversation
+from keystay._deadline import Deadline, after
 from keystay._pending_calls import PendingCalls
 from keystay._session_saver import SessionSaver
 from keystay._stream import Broadcaster, Stream
@@ -124,7 +125,7 @@ class Connection:
             error = await self._run_transports()
         except Exception as bug:  # The program gets the error, not the event loop.
             _log.exception("the connection to %s failed", self.shown_url)
-            error = ConnectFailed("a bug in the client; its log says more")
+            error = ConnectFailed(f"unexpected {type(bug).__name__}; the log has the traceback")
             error.__cause__ = bug
         self._finish(error)
 
@@ -159,21 +160,23 @@ class Connection:
             await self._has_messages.wait()
 
     async def _run_transport(self) -> Disconnected:
-        deadline = asyncio.get_running_loop().time() + self._options.open_timeout_s
+        open_timeout_s = self._options.open_timeout_s
+        deadline = asyncio.get_running_loop().time() + open_timeout_s
         try:
-            async with asyncio.timeout_at(deadline):
-                transport = await Transport.open(self._url, self._options)
-        except TimeoutError:
-            return Disconnected(ConnectFailed("no response to the handshake in time"))
+            transport = await Transport.open(self._url, self._options, open_timeout_s)
         except Disconnected as failed:
             return failed
         code = CloseCode.NORMAL
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._conversation.transport_opened()
-                writer = tasks.create_task(self._write(transport), name="keystay-writer")
+                beside = [
+                    tasks.create_task(self._write(transport), name="keystay-writer"),
+                    tasks.create_task(transport.keep_alive(), name="keystay-pings"),
+                ]
                 disconnected = await self._read(transport, deadline)
-                writer.cancel()
+                for task in beside:
+                    task.cancel()
             code = disconnected.code
             return disconnected
         finally:
@@ -182,7 +185,7 @@ class Connection:
     async def _read(self, transport: Transport, deadline: float) -> Disconnected:
         """Read until the transport ends, is not open by the deadline, or is to be replaced."""
         try:
-            async with asyncio.timeout_at(deadline) as limit:
+            async with Deadline(deadline) as limit:
                 while True:
                     self._note_progress(limit)
                     self._deliver(self._conversation.receive(await transport.receive()))
@@ -198,19 +201,19 @@ class Connection:
         await self._drain(transport)
         return Disconnected(ConnectionLost("the server is shutting down"))
 
-    def _note_progress(self, limit: asyncio.Timeout) -> None:
+    def _note_progress(self, limit: Deadline) -> None:
         self._has_messages.set()  # A reply may allow further messages.
         if self._conversation.is_open and self.state is not ConnectionState.OPEN:
             self._enter(ConnectionState.OPEN)
             self._opened_at = asyncio.get_running_loop().time()
-            limit.reschedule(None)
+            limit.move(None)
         if self._reconnect_at is not None:
-            limit.reschedule(self._reconnect_at)
+            limit.move(self._reconnect_at)
 
     async def _drain(self, transport: Transport) -> None:
         """Receive the replies to the commands that were sent."""
         with contextlib.suppress(TimeoutError, Disconnected, KeystayError):
-            async with asyncio.timeout(self._options.close_timeout_s):
+            async with after(self._options.close_timeout_s):
                 while self._conversation.in_flight:
                     self._deliver(self._conversation.receive(await transport.receive()))
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from keystay._calls import Call
 from keystay._conversation import Answer, Conversation
+from keystay._deadline import is_done
 from keystay._handlers import call
 from keystay.errors import ClientClosed, ClientError
 from keystay_protocol.commands import CommandName
@@ -65,16 +66,13 @@ class PendingCalls:
         """
         command = pending.call
         try:
-            async with asyncio.timeout(timeout_s):
-                return await pending.answer
-        except TimeoutError:
-            is_sent = command is not None and command.is_sent
-            what = (
+            if await is_done(pending.answer, timeout_s):
+                return pending.answer.result()
+            raise Timeout(
                 f"no reply within {timeout_s:g} s: it may have been executed"
-                if is_sent
+                if command is not None and command.is_sent
                 else f"not connected within {timeout_s:g} s: not sent"
             )
-            raise Timeout(what) from None
         finally:
             if command is not None and self._answers.pop(command.id, None) is not None:
                 self._conversation.abandon(command)

@@ -8,6 +8,7 @@ at most one write runs at a time; exceptions of the store are logged.
 import asyncio
 import logging
 
+from keystay._deadline import after, is_done
 from keystay.options import Options
 from keystay.session_store import SessionStore, StoredSession
 
@@ -38,7 +39,7 @@ class SessionSaver:
         if self._store is None:
             return None
         try:
-            async with asyncio.timeout(self._load_timeout_s):
+            async with after(self._load_timeout_s):
                 self._current = await asyncio.to_thread(self._store.load)
         except Exception:  # A fault of the store: the client continues without.
             _log.exception("the session store could not be read")
@@ -64,11 +65,10 @@ class SessionSaver:
     async def _finish_writing(self) -> None:
         if self._task is None:
             return
-        _, late = await asyncio.wait([self._task], timeout=self._close_timeout_s)
-        if late:
+        if not await is_done(self._task, self._close_timeout_s):
             _log.warning("the session store takes too long: its content may be out of date")
             self._task.cancel()
-            await asyncio.wait(late)
+            await asyncio.wait([self._task])
 
     def _write_soon(self, store: SessionStore) -> None:
         self._is_due = True

@@ -3,6 +3,7 @@ One WebSocket, from handshake to close. The only module that imports websockets.
 """
 
 import asyncio
+import contextlib
 import logging
 from typing import Any
 
@@ -11,14 +12,16 @@ from websockets.asyncio.client import connect as websocket_connect
 from websockets.exceptions import (
     ConnectionClosed,
     InvalidHandshake,
+    InvalidProxy,
     InvalidStatus,
     InvalidURI,
-    ProxyError,
 )
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
 from keystay._backoff import may_reconnect
+from keystay._deadline import after, is_done
+from keystay._proxy import displayed, proxy_for
 from keystay.errors import ClosedByServer, ConnectFailed, ConnectionLost
 from keystay.options import Options
 from keystay_protocol import SUBPROTOCOL
@@ -63,29 +66,20 @@ class Transport:
         self._options = options
 
     @classmethod
-    async def open(cls, url: str, options: Options) -> "Transport":
+    async def open(cls, url: str, options: Options, within_s: float) -> "Transport":
         """
-        Connect. The caller sets the deadline.
+        Connect, through a proxy if the environment has one for this server.
 
         Raises:
             Disconnected: If there is no server, or it does not support this protocol.
         """
-        tls: dict[str, Any] = {} if options.ssl is None else {"ssl": options.ssl}
+        uri = parse_uri(url)
+        proxy = proxy_for(uri.host, uri.port, is_secure=uri.secure)
         try:
-            websocket = await websocket_connect(
-                url,
-                subprotocols=[Subprotocol(SUBPROTOCOL)],
-                compression=None,
-                open_timeout=None,
-                ping_interval=options.ping_interval_s,
-                ping_timeout=options.ping_timeout_s,
-                close_timeout=options.close_timeout_s,
-                max_size=options.max_message_bytes,
-                logger=_websocket_log,
-                **tls,
-            )
-        except (OSError, EOFError, InvalidHandshake, ProxyError) as error:
-            raise _refused(error) from None
+            async with after(within_s):
+                websocket = await _connect(url, proxy, options)
+        except _FAILURES as error:
+            raise _refused(error, proxy) from None
         transport = cls(websocket, options)
         if websocket.subprotocol != SUBPROTOCOL:
             await transport.close(CloseCode.PROTOCOL_ERROR)
@@ -116,13 +110,22 @@ class Transport:
             Disconnected: If the transport ended.
         """
         try:
-            async with asyncio.timeout(self._options.write_timeout_s):
+            async with after(self._options.write_timeout_s):
                 await self._websocket.send(message)
         except TimeoutError:
             self._websocket.transport.abort()
             raise Disconnected(ConnectionLost("the server does not read")) from None
         except ConnectionClosed as closed:
             raise _disconnected(closed) from None
+
+    async def keep_alive(self) -> None:
+        """Ping the server until the transport ends; abort if a pong does not come in time."""
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                await asyncio.sleep(self._options.ping_interval_s)
+                pong = asyncio.ensure_future(await self._websocket.ping())
+                if not await is_done(pong, self._options.ping_timeout_s):
+                    self._websocket.transport.abort()
 
     async def close(self, code: int = CloseCode.NORMAL) -> None:
         """Close with this code; abort if the server does not answer in time."""
@@ -144,21 +147,66 @@ def check_url(url: str) -> str:
     """
     try:
         uri = parse_uri(url)
-    except InvalidURI:
+    except (InvalidURI, ValueError):
         raise ValueError("the URL must look like ws://host:port or wss://host") from None
     host = f"[{uri.host}]" if ":" in uri.host else uri.host
     return f"{'wss' if uri.secure else 'ws'}://{host}:{uri.port}{uri.path}"
 
 
-def _refused(error: Exception) -> Disconnected:
-    failed = ConnectFailed(str(error))
-    failed.__cause__ = error
+class _WithoutRedirects(websocket_connect):
+    """Another host would get the key."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
+async def _connect(url: str, proxy: str | None, options: Options) -> ClientConnection:
+    tls: dict[str, Any] = {} if options.ssl is None else {"ssl": options.ssl}
+    return await _WithoutRedirects(
+        url,
+        subprotocols=[Subprotocol(SUBPROTOCOL)],
+        compression=None,
+        proxy=proxy,
+        open_timeout=None,
+        ping_interval=None,
+        close_timeout=options.close_timeout_s,
+        max_size=options.max_message_bytes,
+        logger=_websocket_log,
+        **tls,
+    )
+
+
+# ValueError: a host name that cannot be encoded. ImportError: SOCKS needs another package.
+_FAILURES = (OSError, EOFError, InvalidHandshake, InvalidProxy, ValueError, ImportError)
+
+
+def _refused(error: Exception, proxy: str | None) -> Disconnected:
+    text = _reason(error)
+    if proxy is not None:
+        text = f"through the proxy {displayed(proxy)}: {text}"
+    failed = ConnectFailed(text)
+    if not isinstance(error, InvalidProxy):  # Its text has the password of the proxy.
+        failed.__cause__ = error
     if isinstance(error, InvalidStatus):
         wait = error.response.headers.get("Retry-After", "")
         # The other form, a date, needs synchronised clocks.
         retry_after_s = float(wait) if wait.isascii() and wait.isdecimal() else 0.0
         return Disconnected(failed, retry_after_s=retry_after_s)
     return Disconnected(failed)
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case TimeoutError():
+            return str(error) or "no response to the handshake in time"
+        case InvalidProxy():
+            return error.msg
+        case InvalidStatus() if 300 <= error.response.status_code < 400:
+            target = displayed(error.response.headers.get("Location", ""))
+            return f"the server redirects to {target}, which is not followed ({error})"
+        case UnicodeError():
+            return "the host name is not valid"
+    return str(error)
 
 
 def _disconnected(closed: ConnectionClosed) -> Disconnected:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import h11
 
+from keystay._deadline import after
 from keystay.errors import ConnectFailed, ConnectionLost, UnexpectedAnswer
 
 MAX_IDLE_CONNECTIONS = 20
@@ -104,7 +105,7 @@ class HttpClient:
 
     async def _connect(self) -> "_Connection":
         try:
-            async with asyncio.timeout(self._connect_timeout_s):
+            async with after(self._connect_timeout_s):
                 # No happy_eyeballs_delay: uvloop, which uvicorn uses, does not know it.
                 reader, writer = await asyncio.open_connection(
                     self._host, self._port, ssl=self._context

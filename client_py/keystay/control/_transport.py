@@ -8,6 +8,7 @@ import random
 from functools import partial
 from typing import Any
 
+from keystay._deadline import Deadline, after
 from keystay.control._answer import Answer, Failure, document_of, failure_of
 from keystay.control._http import HttpClient, HttpResponse
 from keystay.control._request import Request
@@ -107,7 +108,7 @@ class HttpTransport:
         if self.is_closed:
             return Failure(ClientClosed())
         try:
-            async with asyncio.timeout_at(deadline):
+            async with Deadline(deadline):
                 return await client.send(
                     request.method, request.target, request.headers, request.body
                 )
@@ -121,7 +122,7 @@ class HttpTransport:
     async def _read(self, response: HttpResponse, deadline: float) -> Answer | Failure:
         body = bytearray()
         try:
-            async with asyncio.timeout_at(deadline):
+            async with Deadline(deadline):
                 while piece := await response.piece():
                     body += piece
                     if len(body) > MAX_ANSWER_BYTES:
@@ -149,7 +150,7 @@ class ByteStream:
     async def receive(self, within_s: float) -> bytes | Failure:
         """Return the next bytes; a `Failure` if the stream ended, or none came in time."""
         try:
-            async with asyncio.timeout(within_s):
+            async with after(within_s):
                 piece = await self._response.piece()
         except TimeoutError:
             return Failure(ConnectionLost("the feed sent nothing in time"), is_transient=True)

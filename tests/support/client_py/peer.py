@@ -77,6 +77,10 @@ class PeerConnection:
         """Take nothing more from the network, not even a goodbye."""
         self._websocket.transport.pause_reading()
 
+    def read_on(self) -> None:
+        """Undo `stop_reading`."""
+        self._websocket.transport.resume_reading()
+
     async def close(self, code: int, reason: str = "") -> None:
         """Close the line with a code."""
         await self._websocket.close(code, reason)
