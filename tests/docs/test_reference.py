@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 import keystay
+from keystay_server.cli.main import _parser
 from keystay_server.settings.config import Config
-from tests.support.doc_pages import SOON_S, block_with, blocks, run, run_body
+from tests.support.doc_pages import PAGES, SOON_S, block_with, blocks, run, run_body
 from tests.support.paths import ROOT
 from tests.support.raw_client import connected
 from tests.support.server_process import serving
@@ -98,6 +99,22 @@ def documented_commands() -> dict[str, set[str]]:
             assert name is not None
             commands.setdefault(name[0], set()).update(re.findall(r"--[a-z-]+", usage))
     return commands
+
+
+def shown_commands() -> list[str]:
+    """Each call of the command line that any page shows, in order."""
+    shells = [block for page in PAGES for block in blocks(str(page.relative_to(ROOT)), "sh")]
+    lines = [line.strip() for shell in shells for line in shell.splitlines()]
+    return [line for line in lines if re.match(r"(\.venv/bin/)?keystay ", line)]
+
+
+def test_every_command_that_a_page_shows_is_right() -> None:
+    """Command and flags exist: what the parser refuses would end the test."""
+    commands = shown_commands()
+    assert len(commands) > 30
+    for command in commands:
+        words = shlex.split(command, comments=True)[1:]
+        assert _parser().parse_args(words).run, command
 
 
 async def test_every_command_is_on_the_page() -> None:
