@@ -28,7 +28,7 @@ _HOMES = {
     "Identity": "keystay_server.gateway.login.authenticators",
 }
 
-# Modules that programs were told to import from before these names were here.
+# Modules that were documented before these names were here.
 _FORMER_MODULES = ("authenticators", "config")
 
 

@@ -184,7 +184,7 @@ class TestTheEnd:
         assert closed == [None]
 
     async def test_closing_a_peer_that_is_dead(self, peer: Peer) -> None:
-        """The goodbye has a deadline: a peer that does not answer is cut off."""
+        """The close has a deadline: a peer that does not answer is cut off."""
         client, line = await peer.bound_client(close_timeout_s=0.1)
         line.stop_reading()
         async with asyncio.timeout(1):

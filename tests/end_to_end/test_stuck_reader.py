@@ -66,10 +66,10 @@ async def test_nobody_waits_for_a_stuck_reader() -> None:
             await asyncio.gather(*map(restore, strangers[some], keys[some]))
             cursors += happened
 
-        told, goodbye = await _what_is_left(stuck)
-        assert told == cursors[: len(told)]
-        assert goodbye == (4001, "too slow")
-        assert len(told) < len(cursors)
+        received, close = await _what_is_left(stuck)
+        assert received == cursors[: len(received)]
+        assert close == (4001, "too slow")
+        assert len(received) < len(cursors)
         for peer in (*fellows, *strangers):
             assert (await peer.call("time.now"))[0] is None
 

@@ -90,9 +90,7 @@ class Config:
     )
     history_events: int = _setting(256, "events kept for each actor", at_least(1))
     history_s: float = _setting(600.0, "how long an actor's events are kept after the newest")
-    tombstone_s: float = _setting(
-        86_400.0, "how long an ended session's key is told the reason"
-    )
+    tombstone_s: float = _setting(86_400.0, "how long the reason of an ended session is kept")
     tombstones: int = _setting(
         1000, "ended sessions of one actor that are remembered", at_least(1)
     )

@@ -72,7 +72,7 @@ class LogWriter(logging.Handler):
             with self._changed:
                 self._waiting_bytes -= len(chunk)
                 self.dropped += lost
-                # A reader that is gone is told nothing.
+                # The reader is gone.
                 unreported, self._unreported = (0, 0) if lost else (self._unreported, 0)
                 self._changed.notify_all()
             if unreported:

@@ -42,8 +42,8 @@ def test_a_large_message_to_a_quick_client_is_no_trouble() -> None:
     assert not wire.cut_off
 
 
-def test_after_goodbye_nothing_is_sent() -> None:
-    """A client that is being told goodbye, or is gone, is sent nothing more."""
+def test_after_the_close_frame_nothing_is_sent() -> None:
+    """A client that was sent a close frame, or is gone, is sent nothing more."""
     wire = Wire()
     outbox = outbox_of(wire)
     outbox.shut = True

@@ -74,7 +74,7 @@ class PeerConnection:
         self._websocket.transport.abort()
 
     def stop_reading(self) -> None:
-        """Take nothing more from the network, not even a goodbye."""
+        """Take nothing more from the network, not even a close frame."""
         self._websocket.transport.pause_reading()
 
     def read_on(self) -> None:

@@ -15,7 +15,7 @@ DEPLOY = ROOT / "deploy"
 CLIENTS, BACKENDS = 8330, 8331
 
 _OTHERS_MAY_TAKE_S = 3.0
-"""The control plane's goodbye, and the store's last answers."""
+"""Closing the control port, and the store's last answers."""
 
 
 def text(path: str) -> str:

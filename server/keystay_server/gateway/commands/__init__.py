@@ -18,7 +18,7 @@ COMMANDS: Mapping[str, Row] = {
     Name.LOGIN: Row(session.login, string("method"), anything("credentials", optional=True)),
     Name.LOGOUT: Row(session.logout, mapping("options", optional=True)),
     Name.LIST: Row(session.list_),
-    # events: which of them a connection hears
+    # events: what a connection is subscribed to
     Name.SUBSCRIBE: Row(events.subscribe, array("paths")),
     Name.UNSUBSCRIBE: Row(events.unsubscribe, array("paths")),
     # time

@@ -1,5 +1,5 @@
 """
-The `events.` commands (SPEC section 3): which events a connection hears.
+The `events.` commands (SPEC section 3): what a connection is subscribed to.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ from keystay_server.gateway.context import Context
 
 
 async def subscribe(context: Context, paths: list[Any]) -> list[str]:
-    """Hear the events at and below these paths too. Returns all subscribed paths."""
+    """Subscribe to the events at and below these paths. Return all subscribed paths."""
     peer = context.peer
     # A dict is the set that keeps its order.
     wanted = tuple(dict.fromkeys((*peer.paths, *_checked(paths))))
@@ -21,7 +21,7 @@ async def subscribe(context: Context, paths: list[Any]) -> list[str]:
 
 
 async def unsubscribe(context: Context, paths: list[Any]) -> list[str]:
-    """Stop to hear what only these paths heard. Returns all subscribed paths."""
+    """Unsubscribe from these paths. Return all subscribed paths."""
     peer = context.peer
     unwanted = _checked(paths)
     peer.subscribe(tuple(path for path in peer.paths if path not in unwanted))

@@ -42,7 +42,7 @@ class Line:
         self.is_subscribed = asyncio.Event()
         self.is_probed = asyncio.Event()
         """Set when a probe of each partition has come in."""
-        self.heard = False
+        self.has_received = False
         """Set with everything that comes in; cleared by whoever wants to know."""
         self._wire = wire
         self._announcements = announcements
@@ -71,7 +71,7 @@ class Line:
         """Take in confirmations and messages, until the connection breaks."""
         while True:
             came = await self._wire.read_response(disable_decoding=True, timeout=math.inf)
-            self.heard = True
+            self.has_received = True
             match came:
                 case [b"smessage", bytes(name), bytes(payload)]:
                     self._take(self._channels[name], payload)

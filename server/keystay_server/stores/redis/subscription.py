@@ -122,7 +122,7 @@ class Subscription:
     def _lost(self, cause: BaseException) -> None:
         is_attempted = self.attempted.done()
         if is_attempted or not (isinstance(cause, StoreError) or advice(cause)):
-            # Else whoever has opened the subscription is told, and does not go on.
+            # Else the caller that opened the subscription gets the error, and stops.
             self._outage.begun(cause)
         if not is_attempted:
             self.attempted.set_result(cause)
@@ -155,8 +155,8 @@ class Subscription:
         unanswered = 0
         while unanswered < 2:
             await asyncio.sleep(self._tuning.probe_s)
-            unanswered = 0 if line.heard else unanswered + 1
-            line.heard = False
+            unanswered = 0 if line.has_received else unanswered + 1
+            line.has_received = False
             with suppress(Unavailable, TimeoutError):
                 async with asyncio.timeout(self._tuning.probe_s):
                     await self._probe_once(line, token)

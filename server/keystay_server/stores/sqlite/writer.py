@@ -1,7 +1,7 @@
 """
 The thread that owns the database: one writer, and one commit for all that waits.
 
-Invariant: the caller hears of an operation only after the
+Invariant: the caller gets the result of an operation only after the
 transaction it ran in is on disk; if the commit fails, every operation of that
 transaction fails and none has happened.
 """
@@ -86,7 +86,7 @@ class Writer:
     async def stop(self) -> None:
         """Run what waits, then close the database."""
         while self._is_busy:
-            with suppress(Unavailable):  # Its neighbours in the transaction have been told.
+            with suppress(Unavailable):  # The others in the transaction got the error.
                 await self.run(lambda: None)
         self._groups.put([])
         await self._closed

@@ -16,7 +16,7 @@ for (const dialog of document.querySelectorAll("dialog")) {
 
 /**
  * Ask for a reason, and end a session or all; return the reason, or null if it was not done.
- * `onReason` is told the reason before anything is done.
+ * `onReason` is called with the reason before anything is done.
  */
 export function confirmEnd({ actorId, session = null, count = 0, onReason }) {
   const number = Number.isFinite(count) ? `${count} ` : "";

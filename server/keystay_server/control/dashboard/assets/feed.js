@@ -7,7 +7,7 @@ const RETRY_MS = [500, 1000, 2000, 5000];
 
 /**
  * A reader of server-sent events (HTML, 9.2): give it text as it comes; it calls back with
- * `{id, event, data}` for each event that is whole. `onId` is told each position, also where
+ * `{id, event, data}` for each event that is whole. `onId` is called with each position, also where
  * nothing has happened there.
  */
 export function eventReader(onEvent, onId = () => {}) {

@@ -19,7 +19,7 @@ const CHARTS = {
 
 /** Polls the numbers as long as the page is there, and shows them. */
 export class Overview {
-  /** `onLink` is told "live", "lost" or "silent" (no numbers), a word about it, and more words. */
+  /** `onLink` is called with "live", "lost" or "silent" (no numbers), a word about it, and more words. */
   constructor(onLink) {
     this.onLink = onLink;
     this.history = new History();

@@ -72,7 +72,7 @@ class Demo {
   }
 
   start() {
-    this.client.on("", (name, data, cursor) => this.#hear({ name, data, cursor }));
+    this.client.on("", (name, data, cursor) => this.#receive({ name, data, cursor }));
     this.client.onState(() => this.#lineChanged());
     document.getElementById("cut").addEventListener("click", () => this.#cutOrMend());
     document.getElementById("login").addEventListener("submit", (event) => {
@@ -178,7 +178,7 @@ class Demo {
   }
 
   /** An event came. What comes before the line is as it was, is looked at when it is. */
-  #hear(event) {
+  #receive(event) {
     if (event.name === "session.recovered") return;
     const isEnd = event.name === "session.unset";
     if (this.client.state !== "open" && !isEnd) {
