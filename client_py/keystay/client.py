@@ -25,6 +25,7 @@ from keystay_protocol.frames import Event
 from keystay_protocol.session import Session
 
 Scope = LogoutScope | Literal["this", "others", "all"]
+State = ConnectionState | Literal["connecting", "open", "reconnecting", "closed"]
 
 H = TypeVar("H", bound=Handler)
 
@@ -163,7 +164,7 @@ class Client:
         """Return an iterator over the changes of `state`; it ends when the client is closed."""
         return self._connection.states()
 
-    async def wait_for(self, state: ConnectionState) -> None:
+    async def wait_for(self, state: State) -> None:
         """
         Wait until the connection is, or passes through, this state.
 

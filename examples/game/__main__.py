@@ -18,7 +18,7 @@ def main() -> int:
     """Play until the player quits; return the exit code."""
     options = _parser().parse_args()
     session_file = options.session or Path(f"{options.player}.session")
-    # The terminal is the game's: what the client logs must not be written into the picture.
+    # The game draws on the terminal: the log of the client must not be written there.
     logging.getLogger("keystay").addHandler(logging.NullHandler())
     try:
         print(asyncio.run(play(options.server, options.player, session_file, terminal())))
@@ -33,7 +33,12 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m examples.game", description=__doc__)
     parser.add_argument(
-        "player", nargs="?", type=_name, default="ada", metavar="PLAYER", help="who plays: ada"
+        "player",
+        nargs="?",
+        type=_name,
+        default="ada",
+        metavar="PLAYER",
+        help="name of the player: ada",
     )
     parser.add_argument(
         "--server", default="ws://127.0.0.1:8330", metavar="URL", help="ws://127.0.0.1:8330"
@@ -42,14 +47,14 @@ def _parser() -> argparse.ArgumentParser:
         "--session",
         type=Path,
         metavar="FILE",
-        help="where the session is kept between two runs: PLAYER.session",
+        help="the file that keeps the session between two runs: PLAYER.session",
     )
     return parser
 
 
 def _name(text: str) -> str:
     if not text.isalnum():
-        raise argparse.ArgumentTypeError("letters and digits make a name")
+        raise argparse.ArgumentTypeError("a name consists of letters and digits")
     return text
 
 

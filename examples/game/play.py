@@ -1,8 +1,8 @@
 """
-The game loop: keys in, a tick of the world, a picture out, twenty times a second.
+The game loop: read keys, advance the world by a tick, draw it, twenty times a second.
 
-Invariant: a tick never waits for the network. The only thing that is awaited
-is the time of the next tick; meanwhile the client does its work on the same event loop.
+Invariant: a tick never waits for the network. The loop only awaits the time of the next tick;
+meanwhile the client runs on the same event loop.
 """
 
 import asyncio
@@ -19,22 +19,22 @@ Key = Heading | Literal["quit"]
 
 
 class Screen(Protocol):
-    """What the game is seen on and played with: a terminal, or a test."""
+    """Display and keys of the game: a terminal, or a test."""
 
     def pressed(self) -> Iterable[Key]:
-        """What was pressed since the last call, in order; does not wait."""
+        """Return the keys pressed since the last call, in order; does not wait."""
 
     def draw(self, world: World, presence: Presence) -> None:
-        """Show how things stand."""
+        """Draw the present state."""
 
 
 async def play(
     server: str, player: str, session_file: Path, terminal: AbstractContextManager[Screen]
 ) -> str:
     """
-    Log in, and play until the player quits; return the last words.
+    Log in, and play until the player quits; return the closing message.
 
-    The terminal is entered once the player is logged in. Errors are those of `online`.
+    The terminal is entered after the login. Raises the errors of `online`.
     """
     world = World(Random())
     async with online(server, player, session_file, world) as presence:
@@ -54,6 +54,6 @@ async def _loop(world: World, presence: Presence, screen: Screen) -> None:
         if presence.farewell is None:
             world.tick()
         screen.draw(world, presence)
-        # After a pause (Ctrl-Z, a laptop that slept) the missed ticks are not made up for.
+        # After a pause (Ctrl-Z, a suspended laptop) the missed ticks are skipped.
         due = max(due + 1 / TICKS_PER_S, now())
         await asyncio.sleep(due - now())

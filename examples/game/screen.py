@@ -1,5 +1,5 @@
 """
-The terminal, by way of curses: what the world looks like, and which keys move the player.
+The terminal, with curses: it draws the world and reads the keys.
 """
 
 import curses
@@ -24,7 +24,7 @@ KEYS: dict[int, Key] = {
     ord("q"): "quit",
 }
 HELP = "arrows or wasd: walk   space: stand still   q: quit"
-WIDTH = 2 * len(MAP[0])  # A cell is two columns wide, which makes it about square.
+WIDTH = 2 * len(MAP[0])  # A cell is two columns wide, and so about square.
 TOP = 2
 BOTTOM = TOP + len(MAP)
 
@@ -36,14 +36,14 @@ STATUS: dict[Status, int] = {"online": GOOD, "reconnecting": SOON, "logged out":
 
 @contextmanager
 def terminal() -> Iterator["Terminal"]:
-    """Take the terminal over, and give it back as it was."""
+    """Set up the terminal, and restore it afterwards."""
     window = curses.initscr()
     try:
         curses.noecho()
         curses.cbreak()
         window.keypad(True)
         window.nodelay(True)
-        with suppress(curses.error):  # Not every terminal can hide its cursor.
+        with suppress(curses.error):  # Not every terminal can hide the cursor.
             curses.curs_set(0)
         if curses.has_colors():
             curses.start_color()
@@ -62,13 +62,13 @@ class Terminal:
         self._window = window
 
     def pressed(self) -> Iterator[Key]:
-        """What was pressed, as far as it means something."""
+        """Return the pressed keys that have a meaning."""
         while (code := self._window.getch()) != curses.ERR:
             if code in KEYS:
                 yield KEYS[code]
 
     def draw(self, world: World, presence: Presence) -> None:
-        """Draw everything; curses sends what is different from before."""
+        """Draw everything; curses sends the differences."""
         self._window.erase()
         self._draw_status(world, presence)
         self._draw_map(world)
@@ -105,20 +105,20 @@ class Terminal:
         self._put(TOP + y, 2 * x, text, style)
 
     def _put(self, y: int, x: int, text: str, style: int = 0) -> None:
-        """Write as much of the text as the window has room for."""
+        """Write the text, cut at the edge of the window."""
         height, width = self._window.getmaxyx()
-        # Not into the last column: after the last cell of all, curses has nowhere to go.
+        # Not into the last column: curses cannot move the cursor behind the last cell.
         room = width - 1 - max(x, 0)
         if y < height and room > 0:
             self._window.addnstr(y, max(x, 0), text, room, style)
 
 
 def _style(color: int, more: int = 0) -> int:
-    """This colour, where the terminal has colours, and more."""
+    """Return the attribute for a colour, if the terminal has colours."""
     return more | (curses.color_pair(color) if curses.has_colors() else 0)
 
 
 def _listed(bag: list[str]) -> str:
-    """Each kind of thing once, newest first, with its number."""
+    """Return each kind of item once, newest first, with its number."""
     counts = Counter(reversed(bag))
     return ", ".join(f"{item} x{n}" if n > 1 else item for item, n in counts.items())

@@ -1,8 +1,8 @@
 """
 The game itself: a small map, a player who walks on it, coins to pick up, a bag.
 
-Invariant: no clock, no network, no terminal. Time is the number of ticks, and
-the dice are passed in.
+Invariant: no clock, no network, no terminal. Time is the number of ticks; randomness is
+passed in.
 """
 
 from enum import Enum
@@ -36,7 +36,7 @@ FLOOR = frozenset(
 
 
 class Heading(Enum):
-    """Where the player walks, as the way of one step."""
+    """The direction in which the player walks, as one step."""
 
     STAY = (0, 0)
     UP = (0, -1)
@@ -46,7 +46,7 @@ class Heading(Enum):
 
 
 class World:
-    """The state of one game. Whoever holds it may set `heading` between two ticks."""
+    """The state of one game. `heading` may be set between two ticks."""
 
     def __init__(self, random: Random) -> None:
         self.ticks = 0
@@ -55,13 +55,13 @@ class World:
         self.coins: set[Cell] = set()
         self.score = 0
         self.bag: list[str] = []
-        """What the player was given, oldest first."""
+        """The items of the player, oldest first."""
         self._random = random
         while len(self.coins) < MAX_COINS // 2:
             self._drop_coin()
 
     def tick(self) -> None:
-        """Let a twentieth of a second pass."""
+        """Advance by a twentieth of a second."""
         self.ticks += 1
         if self.ticks % TICKS_PER_STEP == 0:
             self._step()
@@ -69,7 +69,7 @@ class World:
             self._drop_coin()
 
     def give(self, item: str) -> None:
-        """Put something into the player's bag."""
+        """Add an item to the bag."""
         self.bag.append(item)
 
     def _step(self) -> None:

@@ -93,8 +93,8 @@ async def test_the_same_player_elsewhere(server: ServerProcess, tmp_path: Path) 
             here.press(Heading.RIGHT)
             assert over.farewell == "You were logged in elsewhere."
             assert await here.until(lambda _: True) == over
-        assert elsewhere.last_words == "See you soon. Coins: 0."
-    assert here.last_words == "You were logged in elsewhere. Coins: 0."
+        assert elsewhere.closing_message == "See you soon. Coins: 0."
+    assert here.closing_message == "You were logged in elsewhere. Coins: 0."
     assert [file.exists() for file in files] == [False, True]
 
 

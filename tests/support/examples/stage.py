@@ -17,7 +17,7 @@ SOON_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What is seen of the game after a tick."""
+    """The state of the game after a tick."""
 
     ticks: int
     player: Cell
@@ -28,25 +28,25 @@ class Picture:
 
 
 class Stage:
-    """A `Screen` that hands over what a test presses, and keeps what is drawn."""
+    """A `Screen` whose keys a test presses, and that keeps what is drawn."""
 
     def __init__(self) -> None:
-        self.last_words = ""
+        self.closing_message = ""
         self._picture: Picture | None = None
         self._keys: list[Key] = []
         self._drawn = asyncio.Event()
 
     def press(self, key: Key) -> None:
-        """Press a key; the game sees it before its next tick."""
+        """Press a key; the game reads it before its next tick."""
         self._keys.append(key)
 
     def pressed(self) -> list[Key]:
-        """What was pressed since the last call."""
+        """The keys pressed since the last call."""
         keys, self._keys = self._keys, []
         return keys
 
     def draw(self, world: World, presence: Presence) -> None:
-        """Keep the picture, and tell who waits for one."""
+        """Keep the picture, and wake `until`."""
         self._picture = Picture(
             world.ticks,
             world.player,
@@ -58,7 +58,7 @@ class Stage:
         self._drawn.set()
 
     def leave(self) -> None:
-        """Let nobody wait for a picture that does not come."""
+        """Fail `until`: no picture will come."""
         self._picture = None
         self._drawn.set()
 
@@ -88,8 +88,8 @@ async def playing(server: str, session_file: Path) -> AsyncIterator[Stage]:
         yield stage
         stage.press("quit")
         async with asyncio.timeout(SOON_S):
-            stage.last_words = await game
+            stage.closing_message = await game
     finally:
         game.cancel()
         with suppress(asyncio.CancelledError):
-            await game  # If it failed, that says more than the test's having waited in vain.
+            await game  # Its error explains more than the timeout of the test.

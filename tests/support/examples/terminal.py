@@ -22,21 +22,21 @@ class Terminal:
     def __init__(self, process: Process, ours: int) -> None:
         self.process = process
         self._ours = ours
-        self._said = ""
-        self._news = asyncio.Event()
+        self._output = ""
+        self._has_output = asyncio.Event()
         asyncio.get_running_loop().add_reader(ours, self._read)
 
     def press(self, keys: str) -> None:
-        """Send what these keys send."""
+        """Send the characters of these keys."""
         os.write(self._ours, keys.encode())
 
     async def until(self, text: str) -> None:
-        """Wait until this is written, after what was waited for last."""
+        """Wait until this text is written, after the text of the last call."""
         async with asyncio.timeout(SOON_S):
-            while text not in self._said:
-                self._news.clear()
-                await self._news.wait()
-        self._said = self._said.partition(text)[2]
+            while text not in self._output:
+                self._has_output.clear()
+                await self._has_output.wait()
+        self._output = self._output.partition(text)[2]
 
     async def exit_code(self) -> int:
         """Wait until the game is over."""
@@ -44,12 +44,12 @@ class Terminal:
             return await self.process.wait()
 
     def settings(self) -> Sequence[object]:
-        """How the terminal treats what is typed: its echo, its lines, its signals."""
+        """The settings of the terminal: echo, lines, signals."""
         return termios.tcgetattr(self._ours)
 
     def _read(self) -> None:
-        self._said += os.read(self._ours, 65536).decode(errors="replace")
-        self._news.set()
+        self._output += os.read(self._ours, 65536).decode(errors="replace")
+        self._has_output.set()
 
 
 @asynccontextmanager
@@ -60,7 +60,7 @@ async def on_terminal(
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (rows, columns))
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    # Theirs stays open here: what the game leaves behind can then be read after its end.
+    # Stays open here, so that the output can be read after the game has ended.
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "examples.game", *arguments),
         stdin=theirs,
