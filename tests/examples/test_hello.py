@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import keystay
+from tests.support import asking
 from tests.support.client_py.backends import backend
 from tests.support.doc_pages import SOON_S
 from tests.support.paths import ROOT
@@ -34,12 +35,12 @@ async def hello(server: ServerProcess, folder: Path) -> AsyncIterator[Process]:
         await program.communicate()
 
 
-async def until(program: Process, start: str) -> str:
-    """The rest of the next line that begins like this."""
+async def until(program: Process, start: str, part: str = "") -> str:
+    """The rest of the next line that begins like this, and has this part."""
     assert program.stdout is not None
     async with asyncio.timeout(SOON_S):
         while line := (await program.stdout.readline()).decode():
-            if line.startswith(start):
+            if line.startswith(start) and part in line:
                 return line.removeprefix(start).strip()
     raise AssertionError(f"the program ended before it printed {start}")
 
@@ -49,13 +50,15 @@ async def test_it_stays_logged_in_and_prints_what_happens(tmp_path: Path) -> Non
     async with serving() as server, backend(server) as control:
         async with hello(server, tmp_path) as first:
             actor_id = await until(first, "logged in as ")
+            # A thread writes the file, and the program is killed next.
+            await asking.until(lambda: asyncio.to_thread((tmp_path / "session").exists))
         [session] = [session async for session in control.list_sessions(actor_id)]
         async with hello(server, tmp_path) as second:
             assert await until(second, "logged in as ") == actor_id
             await control.update_session(session.id, meta={"level": 2})
-            assert "'level': 2" in await until(second, "session.set ")
+            await until(second, "session.set ", "'level': 2")
             await control.revoke_session(session.id, reason="banned")
-            assert "'reason': 'banned'" in await until(second, "session.unset ")
+            await until(second, "session.unset ", "'reason': 'banned'")
 
 
 def test_it_is_short() -> None:

@@ -11,7 +11,7 @@ from keystay_protocol.session import split_key
 from keystay_server.sessions.keys import actor_of, new_key, new_session_id
 from keystay_server.stores.records import digest_of
 
-ACTORS = ["alice", "player:7", "a:b:c:", "{slot}", "Zoë", "日本", "a" * 128, "\x00", "."]
+ACTORS = ["alice", "player:7", "a:b:c:", "{slot}", "Zoë", "日本", "a" * 128, "\x00", "..."]
 
 
 @pytest.mark.parametrize("actor_id", ACTORS)
