@@ -6,16 +6,12 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
-from keystay_server.cli.screen import show, show_json
-from keystay_server.cli.text import Answer
+from keystay_server.cli.screen import show_json
 from keystay_server.settings.suggestions import did_you_mean, nearest
-
-if TYPE_CHECKING:
-    from keystay import Control
 
 DEFAULT_URL = "http://127.0.0.1:8331"
 URL_VARIABLE = "KEYSTAY_CONTROL"
@@ -103,34 +99,6 @@ def add_command(commands: Any, name: str, help_: str, *former: str) -> Parser:
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Add `--json`."""
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
-
-
-def add_control(parser: argparse.ArgumentParser) -> None:
-    """Add `--control`, for a command that calls a running server."""
-    parser.add_argument(
-        "--control",
-        metavar="URL",
-        help=f"the server's control port ({URL_VARIABLE}, or {DEFAULT_URL})",
-    )
-
-
-Command = Callable[["Control", argparse.Namespace], Awaitable[Answer]]
-
-
-def control_command(run: Command) -> Callable[[argparse.Namespace], int]:
-    """Return a command that calls a running server, and shows the result."""
-
-    def command(options: argparse.Namespace) -> int:
-        # Imported late, with the SDK and asyncio: help and errors need neither.
-        from keystay_server.cli.control import run_with_control
-
-        async def call(control: "Control") -> None:
-            show(await run(control, options), as_json=options.json)
-
-        run_with_control(options.control, call)
-        return 0
-
-    return command
 
 
 def _show_usage(parser: argparse.ArgumentParser, _: argparse.Namespace) -> int:

@@ -5,14 +5,9 @@
 from argparse import ArgumentTypeError, Namespace
 from typing import TYPE_CHECKING, Any
 
-from keystay_server.cli.arguments import (
-    Parser,
-    add_control,
-    add_json,
-    control_command,
-    json_value,
-)
+from keystay_server.cli.arguments import Parser, add_json, json_value
 from keystay_server.cli.broadcast import broadcast
+from keystay_server.cli.control_command import add_control, control_command
 from keystay_server.cli.text import Answer, printable
 
 if TYPE_CHECKING:

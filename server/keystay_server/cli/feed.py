@@ -11,7 +11,8 @@ from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
 from keystay.control.events import FEED_LOST, FeedEvent, FeedLost, SessionSet, SessionUnset
-from keystay_server.cli.arguments import Parser, add_control, add_json
+from keystay_server.cli.arguments import Parser, add_json
+from keystay_server.cli.control_command import add_control
 from keystay_server.cli.screen import BAD, GOOD, QUIET, WORSE, show_json, show_line
 from keystay_server.cli.text import printable, timestamp
 

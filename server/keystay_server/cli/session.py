@@ -7,15 +7,13 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from keystay_server.cli.arguments import (
-    Command,
     Parser,
     add_command,
-    add_control,
     commands_of,
-    control_command,
     json_object,
     seconds,
 )
+from keystay_server.cli.control_command import Command, add_control, control_command
 from keystay_server.cli.screen import progress
 from keystay_server.cli.text import Answer, Table, aligned, printable, timestamp
 

@@ -9,7 +9,8 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from keystay_server.cli.arguments import Parser, add_control, add_json, control_command
+from keystay_server.cli.arguments import Parser, add_json
+from keystay_server.cli.control_command import add_control, control_command
 from keystay_server.cli.screen import console, is_terminal, rich_table, show
 from keystay_server.cli.text import Answer, Table, printable
 

@@ -5,6 +5,7 @@ Where sessions live. `base` states what a store promises; here one is chosen by 
 from urllib.parse import urlsplit
 
 from keystay_server.stores.base import Store
+from keystay_server.stores.diagnosis import Diagnosis
 from keystay_server.stores.errors import StoreError
 from keystay_server.stores.retention import Retention
 
@@ -46,3 +47,17 @@ def open_store(url: str, retention: Retention, partitions: int = 64) -> Store:
     known = ", ".join(f"{name}://" for name in (*EMBEDDED, *REDIS))
     # The URL itself is not quoted: it may hold a password.
     raise StoreError(f"the URL must start with one of {known}")
+
+
+async def diagnose(url: str) -> list[Diagnosis]:
+    """
+    Ask each server that a store's URL names; an embedded store has none.
+
+    Raises:
+        StoreError: If the URL is wrong.
+    """
+    if urlsplit(url).scheme not in REDIS:
+        return []
+    from keystay_server.stores.redis.diagnosis import diagnose_redis
+
+    return await diagnose_redis(url)

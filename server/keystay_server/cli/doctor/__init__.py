@@ -30,7 +30,7 @@ from keystay_server.cli.text import Answer, Table, printable
 from keystay_server.settings.config import Config
 from keystay_server.settings.errors import ConfigError
 from keystay_server.settings.sources import load
-from keystay_server.stores import EMBEDDED, open_store
+from keystay_server.stores import EMBEDDED, diagnose, open_store
 from keystay_server.stores.errors import StoreError
 from keystay_server.stores.retention import Retention
 
@@ -84,10 +84,7 @@ def _check_store(config: Config) -> list[Finding]:
         open_store(config.store, Retention())  # Reports a wrong URL as the server does.
         if config.store.partition(":")[0] in EMBEDDED:
             return check_database(config)
-        # Imported late: an embedded store needs neither.
-        import asyncio
-
-        from keystay_server.stores.diagnosis import diagnose
+        import asyncio  # Imported late: an embedded store does not need it.
 
         servers = asyncio.run(diagnose(config.store))
     except StoreError as error:
