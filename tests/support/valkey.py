@@ -103,9 +103,9 @@ def running_valkey(folder: Path, *options: str) -> Iterator[Valkey]:
         valkey.kill()
 
 
-def replicate(master: Valkey) -> None:
-    """Wait until a replica has all that the master has been told."""
+def replicate(master: Valkey, replicas: int = 1) -> None:
+    """Wait until so many replicas have all that the master has been told."""
     with Redis(port=master.port, protocol=2) as client:
         # WAIT is about the writes of its own connection, and they come after all others.
         client.publish("nobody", "nothing")
-        assert client.wait(1, 5000) == 1
+        assert client.wait(replicas, 5000) == replicas

@@ -15,7 +15,7 @@ from keystay_server.stores.redis.address import Address, Location
 from keystay_server.stores.redis.greeting import try_out
 from keystay_server.stores.redis.link import Link
 from keystay_server.stores.redis.partitions import Partitions
-from keystay_server.stores.redis.sentinel import master
+from keystay_server.stores.redis.sentinel import Sentinels
 from keystay_server.stores.redis.trouble import advice, reason
 from keystay_server.stores.redis.tuning import DEFAULT, LinkTuning
 
@@ -35,7 +35,7 @@ async def diagnose_redis(url: str) -> list[Diagnosis]:
         nodes = [_examine(location.server(*host), None) for host in location.hosts]
         return await asyncio.gather(*nodes)
     if location.topology == "sentinel":
-        return [await _examine(master(location), location.prefix)]
+        return [await _examine(Sentinels(location).address(), location.prefix)]
     [host] = location.hosts
     return [await _examine(location.server(*host), location.prefix)]
 

@@ -18,10 +18,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from keystay_protocol.errors import Unavailable
 from keystay_server.stores.errors import out_of_reach
+from keystay_server.stores.redis.role import is_no_master, require_master
 from keystay_server.stores.redis.scripts import ALL, Script
 from keystay_server.stores.redis.tuning import LinkTuning
 from keystay_server.stores.redis.wire import Wire, Word, close, pack, send
@@ -48,6 +49,10 @@ class Link:
         self._waiting = 0
         self._idle: list[asyncio.Future[None]] = []
         self._lanes: list[asyncio.Task[None]] = []
+        self._replaced = 0
+        """How often the server has refused as one that is no master."""
+        self._connected: dict[Wire, int] = {}
+        """What that was when a connection was made."""
 
     def start(self) -> None:
         """Open the link. It connects with the first command."""
@@ -114,16 +119,28 @@ class Link:
         finally:
             await close(wire)
 
+    async def _make_ready(self, wire: Wire) -> None:
+        """Connect, if need be anew."""
+        # What can be read before anything was asked is the end of the connection.
+        if wire.is_connected and (
+            self._connected[wire] != self._replaced or await wire.can_read()
+        ):
+            await close(wire, nowait=True)
+        if not wire.is_connected:
+            self._connected[wire] = self._replaced
+            await wire.connect()
+            await require_master(wire)
+
     async def _carry(self, wire: Wire, batch: Sequence[_Call], deadline: float) -> None:
         """Carry out a batch, whatever happens to it; each caller gets an answer or an error."""
         try:
             async with asyncio.timeout_at(deadline):
-                await _make_ready(wire)
+                await self._make_ready(wire)
                 answers = await _exchange(wire, [call.packed for call in batch])
                 await _send_again_with_scripts(wire, batch, answers)
-            if any(isinstance(answer, ReadOnlyError) for answer in answers):
-                # A master no more. The next connection may lead to the one that is.
-                await close(wire, nowait=True)
+            if any(map(is_no_master, answers)):
+                # The next connections may lead to the one that is.
+                self._replaced += 1
         except Exception as error:
             if not isinstance(error, RedisError | OSError | TimeoutError):
                 log.exception("the link to redis failed")
@@ -145,15 +162,6 @@ def _unavailable(error: Exception) -> Unavailable:
     unavailable = out_of_reach("the store refused" if refused else "the store does not answer")
     unavailable.__cause__ = error
     return unavailable
-
-
-async def _make_ready(wire: Wire) -> None:
-    """Connect, if need be anew."""
-    # What can be read before anything was asked is the end of the connection.
-    if wire.is_connected and await wire.can_read():
-        await close(wire, nowait=True)
-    if not wire.is_connected:
-        await wire.connect()
 
 
 async def _exchange(wire: Wire, packed: Sequence[bytes]) -> list[Any]:

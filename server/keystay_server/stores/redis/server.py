@@ -13,6 +13,7 @@ from keystay_server.stores.redis.layout import Layout
 from keystay_server.stores.redis.link import Link
 from keystay_server.stores.redis.partitions import Partitions
 from keystay_server.stores.redis.scripts import Script
+from keystay_server.stores.redis.sentinel import Sentinels
 from keystay_server.stores.redis.subscription import Subscription
 from keystay_server.stores.redis.trouble import advice
 from keystay_server.stores.redis.tuning import Tuning
@@ -64,7 +65,12 @@ class Server:
 
 
 class Single:
-    """All partitions on one server."""
+    """
+    All partitions on one server.
+
+    Args:
+        sentinels: Those that name it, if it is not always the same.
+    """
 
     def __init__(
         self,
@@ -73,9 +79,11 @@ class Single:
         announcements: Announcements,
         layout: Layout,
         tuning: Tuning,
+        sentinels: Sentinels | None = None,
     ) -> None:
         self._partitions = partitions
         self._layout = layout
+        self._sentinels = sentinels
         self._server = Server(address, partitions, announcements, self._check, tuning)
 
     async def start(self) -> None:
@@ -87,6 +95,9 @@ class Single:
         """
         self._server.subscription.cover(range(self._partitions.count))
         self._server.open()
+        if self._sentinels is not None:
+            self._sentinels.on_switch = self._server.subscription.reconnect
+            self._sentinels.start()
         cause = await self._server.subscription.attempted
         if isinstance(cause, StoreError):
             raise cause
@@ -95,6 +106,8 @@ class Single:
 
     async def stop(self) -> None:
         """Finish what is in flight and release everything."""
+        if self._sentinels is not None:
+            await self._sentinels.stop()
         await self._server.stop()
 
     def groups(self) -> Sequence[Sequence[int]]:

@@ -44,7 +44,7 @@ from keystay_server.stores.redis.gaps import Gaps
 from keystay_server.stores.redis.layout import Layout
 from keystay_server.stores.redis.partitions import Partitions, lease_key, report_key
 from keystay_server.stores.redis.repair import Repair
-from keystay_server.stores.redis.sentinel import master
+from keystay_server.stores.redis.sentinel import Sentinels
 from keystay_server.stores.redis.server import Single
 from keystay_server.stores.redis.servers import Servers
 from keystay_server.stores.redis.trouble import Refusals
@@ -132,7 +132,8 @@ class RedisStore:
             case "cluster":
                 return Cluster(location, *parts)
             case "sentinel":
-                return Single(master(location), *parts)
+                sentinels = Sentinels(location)
+                return Single(sentinels.address(), *parts, sentinels)
             case _:
                 [host] = location.hosts
                 return Single(location.server(*host), *parts)

@@ -92,8 +92,11 @@ class Subscription:
         """Subscribe to these partitions, and to no others."""
         if self._covered != (covered := frozenset(partitions)):
             self._covered = covered
-            # A new line subscribes to all of them, and probes them at once.
-            self._changed.set()
+            self.reconnect()
+
+    def reconnect(self) -> None:
+        """Subscribe to all of them on a new connection, and probe them at once."""
+        self._changed.set()
 
     async def _run(self) -> None:
         """Keep a line open, for ever."""
@@ -177,4 +180,4 @@ class Subscription:
 
     async def _until_changed(self) -> None:
         await self._changed.wait()
-        raise ConnectionLost("partitions have come or gone")
+        raise ConnectionLost("partitions have come or gone, or are on another server")
