@@ -191,7 +191,7 @@ class RateLimited(CommandError):
 
 
 class Unavailable(CommandError):
-    """The store is unreachable; nothing was changed, or it is unknown whether it was."""
+    """Not now (SPEC section 6): nothing was changed, or it is unknown whether it was."""
 
     code = "unavailable"
 

@@ -76,7 +76,13 @@ class App:
         self._loop_lag = instrumentation.loop_lag
         node_id = secrets.token_hex(6)
         self._heartbeat = Heartbeat(self._store, counts, node_id)
-        self._hub = Hub(self._store, frame, config.max_outbox_bytes // 2, counts)
+        self._hub = Hub(
+            self._store,
+            frame,
+            config.max_outbox_bytes // 2,
+            counts,
+            max_connections_per_session=config.max_connections_per_session,
+        )
         self._directory = ConnectionDirectory(self._store, self._hub, node_id)
         self._expiry = Expiry(self._store, self._hub, Activity(config.activity), counts)
         self._sessions = Sessions(self._store, _rules(config), self._expiry.extend_held)
@@ -214,7 +220,7 @@ def _rules(config: Config) -> Rules:
     return Rules(
         ttl_s=config.ttl_s,
         max_age_s=config.max_age_s or None,
-        policy=parse_policy(config.policy),
+        policy=parse_policy(config.policy, config.max_sessions or None),
         version=config.app_version or None,
     )
 

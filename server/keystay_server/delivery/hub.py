@@ -11,9 +11,11 @@ from collections.abc import Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from keystay_protocol.errors import Unavailable
 from keystay_protocol.events import SESSION_SET, SESSION_UNSET, is_subscribed
 from keystay_protocol.session import split_key
 from keystay_server.delivery.bindings import Binding, Peer, Stream
+from keystay_server.delivery.broadcasts import Broadcasts
 from keystay_server.delivery.payloads import bytes_of, data_of, name_of
 from keystay_server.delivery.recovery import NOT_RECOVERED, NOTHING_SENT, recover
 from keystay_server.delivery.relay import Relay, session_status
@@ -21,6 +23,9 @@ from keystay_server.stores.base import Store
 from keystay_server.stores.events import Emitted, Restored, SessionSet, StoredEvent
 from keystay_server.stores.records import Record
 from keystay_server.telemetry.counts import Counts
+
+SESSION_FULL_S = 30.0
+"""When to try again to bind one more connection to a session: by then dead ones are gone."""
 
 BETWEEN_NODES = "server."
 """Backends cannot send names that begin so, and nodes broadcast nothing else to clients."""
@@ -48,6 +53,8 @@ class Hub:
         frame: Makes the bytes of a message into what an outbox sends.
         max_replay_bytes: The most that is replayed; if more was missed, nothing is recovered.
         counts: Where connections and events are counted.
+        max_connections_per_session: How many connections may be bound to a session; 0: any
+            number.
     """
 
     def __init__(
@@ -56,21 +63,27 @@ class Hub:
         frame: Callable[[bytes], bytes],
         max_replay_bytes: int = 512 * 1024,
         counts: Counts | None = None,
+        *,
+        max_connections_per_session: int = 0,
     ) -> None:
         self._store = store
         self._max_replay_bytes = max_replay_bytes
+        self._max_connections = max_connections_per_session
         self._counts = counts or Counts()
         self._peers: set[Peer] = set()
         self._relay = Relay(store, frame, self._counts)
+        self._broadcasts = Broadcasts(self._counts)
         # Handlers of what nodes broadcast to each other, by name.
         self._between_nodes: dict[str, Callable[[bytes], None]] = {}
 
     def start(self) -> None:
-        """Start to repair gaps."""
+        """Start to repair gaps, and to send broadcasts."""
         self._relay.gaps.start()
+        self._broadcasts.start()
 
     async def stop(self) -> None:
-        """Stop to repair gaps."""
+        """Stop both."""
+        await self._broadcasts.stop()
         await self._relay.gaps.stop()
 
     def enter(self, peer: Peer) -> None:
@@ -104,6 +117,7 @@ class Hub:
             after: The cursor that the client has seen, if it named one.
 
         Raises:
+            Unavailable: If as many connections as may be are bound to the session.
             Whatever `find` raises.
         """
         actor_id, _ = split_key(key)
@@ -112,6 +126,7 @@ class Hub:
         begun = stream.newest or 0
         try:
             opened = await find()
+            self._check_number(peer, stream, _record_of(opened).id)
             if peer.binding is not None and not begun == stream.newest == opened.cursor:
                 await self._finish_old(peer, stream, begun, opened.cursor)
             return self._commit(peer, stream, key, opened, after)
@@ -202,10 +217,16 @@ class Hub:
                 handler(emitted.data)
             return
         frame = self._relay.encode(emitted.name, data_of(emitted, ""), None)
-        for peer in tuple(self._peers):
-            if is_subscribed(peer.paths, emitted.name):
-                peer.outbox.send(frame)
-                self._counts.events += 1
+        self._broadcasts.send(emitted.name, frame, tuple(self._peers))
+
+    def _check_number(self, peer: Peer, stream: Stream, session_id: str) -> None:
+        if peer.binding is not None and peer.binding.session_id == session_id:
+            return
+        if 0 < self._max_connections <= stream.number_of(session_id):
+            raise Unavailable(
+                f"{self._max_connections} connections are bound to the session",
+                retry_after_s=SESSION_FULL_S,
+            )
 
     async def _finish_old(self, peer: Peer, stream: Stream, begun: int, cursor: int) -> None:
         """Deliver to the present binding in the stream the events up to the cursor."""

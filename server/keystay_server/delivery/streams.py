@@ -87,6 +87,10 @@ class ActorStream(Generic[BindingT]):
         if not of_session:
             del self._bindings[binding.session_id]
 
+    def number_of(self, session_id: str) -> int:
+        """Return how many bindings to a session there are."""
+        return len(self._bindings.get(session_id, ()))
+
     def bindings(self) -> Iterator[BindingT]:
         """All bindings; some may come and go while this is iterated over."""
         for of_session in list(self._bindings.values()):

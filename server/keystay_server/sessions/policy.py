@@ -20,16 +20,19 @@ class Rules:
     """The application's version: a session of another major.minor is refused."""
 
 
-def parse_policy(text: str) -> Policy:
+def parse_policy(text: str, most: int | None = None) -> Policy:
     """
     Read a policy: `many`, `single`, `limit:N` or `deny:N`.
+
+    Args:
+        most: How many sessions `many` are; None: any number.
 
     Raises:
         ValueError: If it is none of the four forms.
     """
     word, _, number = text.partition(":")
     if text == "many":
-        return UNLIMITED
+        return Policy(most)
     if text == "single":
         return Policy(1)
     if word in ("limit", "deny") and number.isascii() and number.isdigit() and int(number) > 0:

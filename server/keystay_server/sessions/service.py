@@ -40,6 +40,7 @@ from keystay_server.stores.records import (
     Record,
     digest_of,
 )
+from keystay_server.timing.turns import Turns
 
 T = TypeVar("T")
 
@@ -95,6 +96,7 @@ class Sessions:
         self._store = store
         self._rules = rules
         self._extend_held = extend_held
+        self._lists = Turns()
 
     def prepare(
         self, request: SessionRequest, idempotency_key: IdempotencyKey | None = None
@@ -239,13 +241,14 @@ class Sessions:
         """
         Return one page of the actor's live sessions, oldest first, as `Store.sessions`.
 
+        One list of an actor at a time, so that one client cannot keep the store busy.
+
         Raises:
             InvalidParams: If there can be no such actor.
             NoSession: If the session to begin after is not live.
         """
-        return await self._store.sessions(
-            checked_actor_id(actor_id), most, after, newest=newest
-        )
+        async with self._lists.turn(checked_actor_id(actor_id)):
+            return await self._store.sessions(actor_id, most, after, newest=newest)
 
     async def update(
         self,

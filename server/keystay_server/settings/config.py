@@ -78,6 +78,9 @@ class Config:
         "sessions of one actor: many, single, limit:N (the oldest ends), deny:N (no more)",
         check_policy,
     )
+    max_sessions: int = _setting(
+        1000, "what `many` is: the oldest session of an actor ends beyond it; 0: no limit"
+    )
     app_version: str = _setting(
         "",
         "the application's version: sessions of another major.minor answer badVersion",
@@ -112,6 +115,9 @@ class Config:
 
     max_connections: int = _setting(0, "connections on this node; 0: no limit")
     max_connections_per_address: int = _setting(0, "connections from one address; 0: no limit")
+    max_connections_per_session: int = _setting(
+        64, "connections of one session on this node; 0: no limit"
+    )
     max_message_bytes: int = _setting(65_536, "size of a message from a client", at_least(1024))
     max_message_depth: int = _setting(16, "nesting of a message from a client", at_least(1))
     max_in_flight: int = _setting(

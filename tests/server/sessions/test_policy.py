@@ -23,6 +23,12 @@ def test_a_policy_is_a_word_and_a_number(text: str, policy: Policy) -> None:
     assert parse_policy(text) == policy
 
 
+def test_many_may_be_a_number() -> None:
+    """Other policies have a number of their own."""
+    assert parse_policy("many", 1000) == Policy(1000)
+    assert parse_policy("limit:2000", 1000) == Policy(2000)
+
+
 @pytest.mark.parametrize("text", ["", "few", "limit", "limit:0", "limit:-1", "single:2"])
 def test_any_other_text_is_no_policy(text: str) -> None:
     """The error lists the four forms."""

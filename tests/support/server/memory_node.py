@@ -142,6 +142,7 @@ async def running_node(
     messages: Limits = DEFAULT_LIMITS,
     watched: Callable[[FarStore], Store] = lambda store: store,
     activity: Activity = Activity.CONNECTION,
+    max_connections_per_session: int = 0,
     **settings: Any,
 ) -> AsyncIterator[MemoryNode]:
     """
@@ -157,7 +158,8 @@ async def running_node(
     store = FarStore(near)
     seen = watched(store)
     counts = Counts()
-    hub = Hub(seen, frame, counts=counts)
+    limit = {"max_connections_per_session": max_connections_per_session}
+    hub = Hub(seen, frame, counts=counts, **limit)
     expiry = Expiry(seen, hub, activity, counts)
     sessions = Sessions(seen, Rules(1800), expiry.extend_held)
     elsewhere = Sessions(near, Rules(1800))
