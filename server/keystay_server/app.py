@@ -91,7 +91,7 @@ class App:
             Services(
                 self._sessions,
                 self._hub,
-                {**configured_authenticators(config), **(authenticators or {})},
+                {**configured_authenticators(config, counts), **(authenticators or {})},
             ),
             instrumentation,
             self._expiry.on_activity,

@@ -9,6 +9,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from keystay_server.gateway.commands import COMMANDS
+from keystay_server.gateway.login.token_refusals import TokenRefusals
 from keystay_server.gateway.refusals import RefusalRecorder
 from keystay_server.stores import open_store
 from keystay_server.stores.observed import observed
@@ -43,6 +44,7 @@ def exposed() -> set[str]:
     counts = Counts()
     counts.know(COMMANDS)
     RefusalRecorder(counts)
+    TokenRefusals(counts)
     observed(open_store("memory://", Retention()), Meter(counts.operations))
     families = text_string_to_metric_families(
         Metrics(counts, Build("1", "memory")).exposed().decode()

@@ -112,6 +112,9 @@ class Config:
     jwt_key_file: str = _setting("", "login with JWT: file with the secret or public key")
     jwt_audience: str = _setting("", "the audience that a JWT must name")
     jwt_issuer: str = _setting("", "the issuer that a JWT must have")
+    jwt_leeway_s: float = _setting(
+        10.0, "by how much the issuer's clock may differ: for exp, nbf and iat", at_least(0)
+    )
 
     max_connections: int = _setting(0, "connections on this node; 0: no limit")
     max_connections_per_address: int = _setting(0, "connections from one address; 0: no limit")

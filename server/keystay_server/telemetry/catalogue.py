@@ -35,6 +35,12 @@ METRICS = (
         ("reason",),
     ),
     Metric(
+        "keystay_tokens_refused_total",
+        "counter",
+        "JWTs that were refused, by `cause`, such as `expired`, `notYetValid` or `signature`",
+        ("cause",),
+    ),
+    Metric(
         "keystay_slow_clients_total",
         "counter",
         "clients that were cut off because they read too slowly",

@@ -31,6 +31,8 @@ class Counts:
     # The transports'.
     refused: Counter[str] = field(default_factory=Counter)
     """Connections that were refused, by reason."""
+    tokens_refused: Counter[str] = field(default_factory=Counter)
+    """JWTs that were refused, by cause."""
     slow_clients: int = 0
     outbox_bytes_now: int = 0
     """Looked at twice a second."""

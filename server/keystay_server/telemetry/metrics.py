@@ -109,6 +109,8 @@ def _collect_plain(families: dict[str, Family], counts: Counts) -> None:
 def _collect_refused(families: dict[str, Family], counts: Counts) -> None:
     for reason, number in dict(counts.refused).items():
         _add(families["keystay_connections_refused_total"], number, str(reason))
+    for cause, number in dict(counts.tokens_refused).items():
+        _add(families["keystay_tokens_refused_total"], number, str(cause))
 
 
 def _collect_commands(families: dict[str, Family], counts: Counts) -> None:

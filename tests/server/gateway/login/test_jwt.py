@@ -1,5 +1,5 @@
 """
-`web_token.py`: who gets in with which token.
+`gateway/login/jwt.py`: who gets in with which token.
 """
 
 import json
@@ -24,6 +24,8 @@ from cryptography.hazmat.primitives.serialization import (
 from keystay_protocol.errors import InvalidParams, LoginFailed
 from keystay_server.gateway.login.authenticators import Identity
 from keystay_server.gateway.login.jwt import Jwt
+from keystay_server.gateway.login.token_refusals import Cause, TokenRefusals
+from keystay_server.telemetry.counts import Counts
 
 SECRET = b"a shared secret of 32 bytes, and more"
 RSA = generate_rsa_key(65537, 2048)
@@ -80,7 +82,7 @@ async def test_a_token_is_a_string(credentials: Any) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"exp": int(time.time()) - 1},
+        {"exp": int(time.time()) - 20},
         {"exp": None},
         {"exp": "tomorrow"},
         {"exp": []},
@@ -103,6 +105,58 @@ async def test_a_token_that_says_the_wrong_thing_is_refused(changes: dict[str, A
         await Jwt(SECRET).authenticate(signed)
 
 
+@pytest.mark.parametrize("claim", ["exp", "nbf", "iat"])
+async def test_the_clocks_of_issuer_and_server_may_differ(claim: str) -> None:
+    """By ten seconds, unless configured otherwise."""
+    now = int(time.time())
+    off, far_off = (now - 5, now - 60) if claim == "exp" else (now + 5, now + 60)
+
+    def dated(moment: int) -> str:
+        return jwt.encode(claims(**{claim: moment}), SECRET, "HS256")
+
+    assert await Jwt(SECRET).authenticate(dated(off))
+    for way, moment in ((Jwt(SECRET), far_off), (Jwt(SECRET, leeway_s=0), off)):
+        with pytest.raises(LoginFailed):
+            await way.authenticate(dated(moment))
+    assert await Jwt(SECRET, leeway_s=90).authenticate(dated(far_off))
+
+
+@pytest.mark.parametrize(
+    ("cause", "credentials"),
+    [
+        (Cause.EXPIRED, token(exp=1)),
+        (Cause.NOT_YET_VALID, token(nbf=int(time.time()) + 3600)),
+        (Cause.NOT_YET_VALID, token(iat=int(time.time()) + 3600)),
+        (Cause.AUDIENCE, token(aud="somebody else", iss="us")),
+        (Cause.AUDIENCE, token(iss="us")),
+        (Cause.ISSUER, token(iss="them", aud="us")),
+        (Cause.ISSUER, token(aud="us")),
+        (Cause.CLAIM, token(sub=None, aud="us", iss="us")),
+        (Cause.CLAIM, token(exp=None, aud="us", iss="us")),
+        (Cause.CLAIM, token(meta=7, aud="us", iss="us")),
+        (Cause.ALGORITHM, forged({"alg": "none", "typ": "JWT"}, claims())),
+        (Cause.ALGORITHM, token(SECRET + b"0" * 64, "HS512")),
+        (Cause.SIGNATURE, token(b"another secret of 32 bytes, and more")),
+        (Cause.MALFORMED, "no token"),
+    ],
+)
+async def test_the_cause_is_for_the_operator(
+    caplog: pytest.LogCaptureFixture, cause: Cause, credentials: str
+) -> None:
+    """A count by cause, and one line a minute, without anything of the token."""
+    counts, clock = Counts(), [0.0]
+    refusals = TokenRefusals(counts, lambda: clock[0])
+    way = Jwt(SECRET, audience="us", issuer="us", refusals=refusals)
+    for now in (0.0, 1.0, 61.0):
+        clock[0] = now
+        with pytest.raises(LoginFailed):
+            await way.authenticate(credentials)
+    assert +counts.tokens_refused == {cause: 3}
+    first, second = caplog.messages
+    assert second == f"{first}, and 1 more since the line before"
+    assert credentials not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("configured", "signed", "is_accepted"),
     [
@@ -117,7 +171,7 @@ async def test_a_token_that_says_the_wrong_thing_is_refused(changes: dict[str, A
     ],
 )
 async def test_audience_and_issuer_must_be_the_configured_ones(
-    configured: dict[str, str], signed: dict[str, Any], *, is_accepted: bool
+    configured: dict[str, Any], signed: dict[str, Any], *, is_accepted: bool
 ) -> None:
     """A token for somebody else, or from somebody else, opens nothing here."""
     way = Jwt(SECRET, **configured)
