@@ -12,7 +12,7 @@ ASYNCAPI_PARSER := tests/support/asyncapi/node_modules/.package-lock.json
 JS_DIST := client_js/dist/keystay.min.js
 
 # The servers that benchmarks measure beside ours.
-PEERS := bare asyncio,bare websockets,node ws
+PEERS := bare asyncio,bare websockets,node ws,socket.io
 
 .PHONY: help run test test-long soak fuzz-api check client-js bench bench-propagation configuration asyncapi reference docs format lock clean
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from benchmarks.wire import ANSWER_S, RECEIVE_BYTES, Client, messages
+from benchmarks.wire import ANSWER_S, RECEIVE_BYTES, Client
 
 
 class WrongReply(Exception):
@@ -44,7 +44,7 @@ class Caller:
         Raises:
             WrongReply: If it is not.
         """
-        found = messages(answer)
+        found = self.client.messages(answer)
         each = len(found) // self.in_flight
         for number in range(self.in_flight):
             if not self.is_right(found[number * each : (number + 1) * each]):

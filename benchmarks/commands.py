@@ -4,7 +4,6 @@ CPU time of the server process for each command: `python -m benchmarks.commands`
 See README.md for what exactly is measured, and for results.
 """
 
-import argparse
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -13,14 +12,14 @@ from statistics import median
 from typing import Any
 
 from benchmarks.closed_loop import Caller, run
-from benchmarks.report import ratio, show
-from benchmarks.servers import FLOOR, NODE, PEER, PEERS, Server, running, split_cores
-from benchmarks.wire import Client, command, logged_in
+from benchmarks.peer_servers import FLOOR, PEER, PEERS
+from benchmarks.report import Report, command_line, option, ratio
+from benchmarks.servers import STORES, Server, running, split_cores
+from benchmarks.wire import Client, logged_in
 
-STORES = ("memory", "sqlite", "redis")
-# These write, and wait for the disk: a smaller number takes long enough.
-WRITES = ("session.restore", "session.login")
-WRITES_ARE_FEWER = 4
+# These take longer: a smaller number takes long enough.
+LONG = ("session.restore", "session.login")
+LONG_ARE_FEWER = 4
 
 
 @dataclass(slots=True)
@@ -43,7 +42,7 @@ class Case:
 
     def share_of(self, commands: int) -> int:
         """How many commands a round of this case has."""
-        return commands // WRITES_ARE_FEWER if self.method in WRITES else commands
+        return commands // LONG_ARE_FEWER if self.method in LONG else commands
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,66 +56,48 @@ class Result:
     least: float
     most: float
     ratio: float
-    """To the `session.isValid` of the first peer."""
+    """To the `session.isValid` of the first server."""
     busy: float
     """The part of the time that the server was at work: near 1 if the clients were fast."""
+    rounds: list[float]
+    """CPU microseconds in each round."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much is measured, and what."""
+
+    connections: int = option(64, "connections to each server")
+    commands: int = option(20_000, "commands in a round; a quarter for restore and login")
+    warm_up: int = option(5_000, "commands before the first round")
+    rounds: int = option(9, "rounds, all servers and commands in turn")
+    stores: tuple[str, ...] = option(("memory", "sqlite"), f"of {','.join(STORES)}")
+    peers: tuple[str, ...] = option((FLOOR, PEER), "ratios are to the first")
+    in_flight: int = option(16, "commands that leave together, measured beside one at a time")
+
+
+def measure(sizes: Sizes) -> Report:
+    """Start all servers, and measure each command on each of them in turn."""
+    with split_cores() as core, ExitStack() as cleanup:
+        cases: list[Case] = []
+        for name in (*sizes.peers, *sizes.stores):
+            server = cleanup.enter_context(running(name, core, pings=False))
+            opened = cleanup.enter_context(logged_in(server.connect, sizes.connections))
+            cases += _cases(server, opened, sizes.in_flight)
+        for case in cases:
+            run(case.callers, case.share_of(sizes.warm_up))
+        for number in range(sizes.rounds):
+            # To and fro, so that no case is always the first after a pause.
+            for case in cases if number % 2 == 0 else reversed(cases):
+                case.measure(case.share_of(sizes.commands))
+    columns = {"command": "", "server": "", "in_flight": "d", "cpu_us": ".1f", "least": ".1f"}
+    columns |= {"most": ".1f", "ratio": ".2f", "busy": ".2f"}
+    return Report("CPU microseconds per command", columns, _results(cases))
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the benchmark and print what it showed."""
-    options = _parser().parse_args(arguments)
-    _, core = split_cores()
-    with ExitStack() as cleanup:
-        cases: list[Case] = []
-        for name in (*options.peers.split(","), *options.stores.split(",")):
-            server = cleanup.enter_context(running(name, core, pings=False))
-            opened = cleanup.enter_context(logged_in(server.address, options.connections))
-            cases += _cases(server, opened, options.in_flight)
-        for case in cases:
-            run(case.callers, case.share_of(options.warm_up))
-        for number in range(options.rounds):
-            # To and fro, so that no case is always the first after a pause.
-            for case in cases if number % 2 == 0 else reversed(cases):
-                case.measure(case.share_of(options.commands))
-    columns = {
-        "command": "",
-        "server": "",
-        "in_flight": "d",
-        "cpu_us": ".1f",
-        "least": ".1f",
-        "most": ".1f",
-    }
-    columns |= {"ratio": ".2f", "busy": ".2f"}
-    show("CPU microseconds per command", _results(cases), columns, as_json=options.json)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--connections", type=int, default=64, metavar="N")
-    parser.add_argument("--commands", type=int, default=20_000, metavar="N", help="in a round")
-    parser.add_argument(
-        "--warm-up", type=int, default=5_000, metavar="N", help="commands before"
-    )
-    parser.add_argument("--rounds", type=int, default=9, metavar="N")
-    parser.add_argument(
-        "--stores",
-        default="memory,sqlite",
-        help=f"of {','.join(STORES)}; redis runs a Valkey on the core of the clients",
-    )
-    parser.add_argument(
-        "--peers",
-        default=f"{FLOOR},{PEER}",
-        help=f"of {','.join((FLOOR, PEER, NODE))}; ratios are to the first",
-    )
-    parser.add_argument(
-        "--in-flight",
-        type=int,
-        default=16,
-        metavar="N",
-        help="commands that leave together, measured beside one at a time",
-    )
-    parser.add_argument("--json", action="store_true", help="for programs")
-    return parser
+    command_line(Sizes, measure, __doc__, arguments)
 
 
 def _cases(server: Server, opened: list[tuple[Client, str]], in_flight: int) -> list[Case]:
@@ -130,10 +111,10 @@ def _cases(server: Server, opened: list[tuple[Client, str]], in_flight: int) -> 
     for method, params in calls.items():
         is_right = RIGHT.get(method, _is_session)
         # The peers take one frame at a time, and logins wait for one another.
-        many = in_flight if server.name not in PEERS and method not in WRITES else 1
+        many = in_flight if server.name not in PEERS and method not in LONG else 1
         for number in dict.fromkeys((1, many)):
             callers = [
-                Caller(client, command(method, *params(key)), is_right, number)
+                Caller(client, client.dialect.command(method, *params(key)), is_right, number)
                 for client, key in opened
             ]
             cases.append(Case(server, method, callers))
@@ -173,6 +154,7 @@ def _results(cases: list[Case]) -> list[Result]:
             most=max(case.cpu_us),
             ratio=ratio(case.cpu_us, peer.cpu_us),
             busy=median(case.busy),
+            rounds=case.cpu_us,
         )
         for case in cases
     ]

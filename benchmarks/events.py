@@ -4,7 +4,6 @@ CPU time of the server process for each event that is delivered: `python -m benc
 See README.md for what exactly is measured, and for results.
 """
 
-import argparse
 import http.client
 import json
 import os
@@ -13,18 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from statistics import median
+from typing import Any
 
-from benchmarks.report import ratio, show
-from benchmarks.servers import (
-    API_KEY,
-    FLOOR,
-    PEERS,
-    Server,
-    allow_sockets,
-    running,
-    split_cores,
-)
-from benchmarks.wire import ANSWER_S, Client, command
+from benchmarks.dialects import CHANNEL
+from benchmarks.peer_servers import CENTRIFUGO, FLOOR, PEERS
+from benchmarks.report import Report, command_line, option, ratio
+from benchmarks.servers import API_KEY, STORES, Server, allow_sockets, running, split_cores
+from benchmarks.wire import ANSWER_S, Client
 
 ACTOR = "all-of-us"
 DATA = {"team": "red", "score": [3, 4], "scorer": {"id": "player:7", "name": "Zoë", "shirt": 9}}
@@ -97,85 +91,100 @@ class Result:
     most: float
     ratio: float
     """To the first server."""
+    rounds: list[float]
+    """CPU microseconds in each round."""
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run the benchmark and print what it showed."""
-    options = _parser().parse_args(arguments)
-    names = [*options.peers.split(","), *options.stores.split(",")]
-    allow_sockets((options.connections + 1) * 2 * len(names))
-    _, core = split_cores()
-    with ExitStack() as cleanup:
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much is measured, and what."""
+
+    connections: int = option(3000, "connections that get each event")
+    events: int = option(5, "events in a round")
+    rounds: int = option(7, "rounds, all servers in turn")
+    stores: tuple[str, ...] = option(("memory",), f"of {','.join(STORES)}")
+    peers: tuple[str, ...] = option((FLOOR,), f"of {','.join(PEERS)}; ratios are to the first")
+
+
+def measure(sizes: Sizes) -> Report:
+    """Start all servers, and publish events on each of them in turn."""
+    names = [*sizes.peers, *sizes.stores]
+    # One server at a time gets its clients; all keep them.
+    allow_sockets((sizes.connections + 1) * (len(sizes.peers) + 2 * len(sizes.stores)))
+    with split_cores() as core, ExitStack() as cleanup:
         cases = [
-            cleanup.enter_context(_case(name, to, core, options.connections))
+            cleanup.enter_context(_case(name, to, core, sizes.connections))
             for name in names
             for to in (("everybody",) if name in PEERS else ("everybody", "actor"))
         ]
         for case in cases:
             case.publish()
             case.taker.learn()
-        for number in range(options.rounds):
+        for number in range(sizes.rounds):
             for case in cases if number % 2 == 0 else reversed(cases):
-                case.measure(options.events)
-    first = cases[0].cpu_us
-    results = [
-        Result(
-            c.server,
-            c.to,
-            median(c.cpu_us),
-            min(c.cpu_us),
-            max(c.cpu_us),
-            ratio(c.cpu_us, first),
-        )
-        for c in cases
-    ]
+                case.measure(sizes.events)
     columns = {"server": "", "to": "", "cpu_us": ".2f", "least": ".2f", "most": ".2f"}
-    title = f"CPU microseconds per event and connection, {options.connections} connections"
-    show(title, results, {**columns, "ratio": ".2f"}, as_json=options.json)
+    title = f"CPU microseconds per event and connection, {sizes.connections} connections"
+    return Report(title, {**columns, "ratio": ".2f"}, _results(cases))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--connections", type=int, default=3000, metavar="N")
-    parser.add_argument("--events", type=int, default=5, metavar="N", help="in a round")
-    parser.add_argument("--rounds", type=int, default=7, metavar="N")
-    parser.add_argument("--stores", default="memory", help="of memory,sqlite,redis")
-    parser.add_argument("--peers", default=FLOOR, help=f"of {','.join(PEERS)}")
-    parser.add_argument("--json", action="store_true", help="for programs")
-    return parser
+def main(arguments: list[str] | None = None) -> None:
+    """Run the benchmark and print what it showed."""
+    command_line(Sizes, measure, __doc__, arguments)
+
+
+def _results(cases: list[Case]) -> list[Result]:
+    first = cases[0].cpu_us
+    return [
+        Result(
+            server=case.server,
+            to=case.to,
+            cpu_us=median(case.cpu_us),
+            least=min(case.cpu_us),
+            most=max(case.cpu_us),
+            ratio=ratio(case.cpu_us, first),
+            rounds=case.cpu_us,
+        )
+        for case in cases
+    ]
 
 
 @contextmanager
 def _case(name: str, to: str, core: int, connections: int) -> Iterator[Case]:
-    """A server with connections that are all subscribed to everything."""
+    """A server with connections that all get every event."""
     with ExitStack() as cleanup:
         server = cleanup.enter_context(running(name, core, pings=False))
-        clients = [
-            cleanup.enter_context(closing(Client(*server.address))) for _ in range(connections)
-        ]
-        credentials = [{"actorId": ACTOR}] if to == "actor" else []
-        for client in clients:
-            client.send(command("session.login", "anonymous", *credentials))
-            client.key_of_login()
+        clients = [cleanup.enter_context(closing(server.connect())) for _ in range(connections)]
+        if server.dialect.has_sessions:
+            _log_in(clients, [{"actorId": ACTOR}] if to == "actor" else [])
         if name not in PEERS:
-            for client in clients:
-                client.send(command("events.subscribe", [NAME]))
-            for client in clients:
-                client.receive()
-            publish = cleanup.enter_context(_by_backend(server, to))
-        else:
-            publish = cleanup.enter_context(_by_client(server))
+            _subscribe(clients)
+        by = _by_backend if server.control else _by_client
+        publish = cleanup.enter_context(by(server, to))
         epoll = cleanup.enter_context(select.epoll())
         yield Case(name, to, publish, server.cpu_ns, Taker(clients, epoll))
 
 
+def _log_in(clients: list[Client], credentials: list[Any]) -> None:
+    for client in clients:
+        client.send(client.dialect.command("session.login", "anonymous", *credentials))
+        client.key_of_login()
+
+
+def _subscribe(clients: list[Client]) -> None:
+    for client in clients:
+        client.send(client.dialect.command("events.subscribe", [NAME]))
+    for client in clients:
+        client.receive()
+
+
 @contextmanager
-def _by_client(server: Server) -> Iterator[Callable[[], None]]:
+def _by_client(server: Server, _: str) -> Iterator[Callable[[], None]]:
     """A peer publishes what a client says; this one is not counted among the others."""
-    with closing(Client(*server.address)) as client:
+    with closing(server.connect()) as client:
 
         def publish() -> None:
-            client.send(command("pub", NAME, DATA))
+            client.send(client.dialect.command("pub", NAME, DATA))
             client.receive()  # The event comes to this one too, before or after the reply.
             client.receive()
 
@@ -187,7 +196,11 @@ def _by_backend(server: Server, to: str) -> Iterator[Callable[[], None]]:
     assert server.control is not None
     headers = {"Authorization": f"Bearer {API_KEY}", "Content-Type": "application/json"}
     path = f"/v1/actors/{ACTOR}/events" if to == "actor" else "/v1/broadcast"
-    body = json.dumps({"name": NAME, "data": DATA})
+    request: dict[str, Any] = {"name": NAME, "data": DATA}
+    if server.name == CENTRIFUGO:
+        headers = {"X-API-Key": API_KEY, "Content-Type": "application/json"}
+        path, request = "/api/publish", {"channel": CHANNEL, "data": request}
+    body = json.dumps(request)
     with closing(http.client.HTTPConnection(*server.control, timeout=ANSWER_S)) as control:
 
         def publish() -> None:

@@ -4,13 +4,12 @@ How soon clients get events, on two nodes and one Valkey: `python -m benchmarks.
 See README.md for what exactly is measured, and for results.
 """
 
-import argparse
 from dataclasses import dataclass, field
 
 import uvloop
 
 from benchmarks.delays import PAIRS, come_back, expire_together, log_out_elsewhere
-from benchmarks.report import show
+from benchmarks.report import Report, command_line, option
 from benchmarks.servers import allow_sockets, two_nodes
 
 
@@ -52,42 +51,41 @@ class Result:
     """How many in a second, in the slowest round of a rush."""
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run the benchmark and print what it showed."""
-    options = _parser().parse_args(arguments)
-    sizes = [int(size) for size in options.connections.split(",")]
-    allow_sockets(max(*sizes, options.expiring, options.returning) + 2 * PAIRS)
-    logouts = [Case("logout", size) for size in sizes]
-    expiry = Case("expiry", options.expiring)
-    storm = Case("return", options.returning, is_rush=True)
-    for _ in range(options.rounds):
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much is measured."""
+
+    connections: tuple[int, ...] = option((1000, 10_000), "held while others log out")
+    logouts: int = option(1000, "logouts at each size")
+    expiring: int = option(10_000, "sessions that expire")
+    within_ms: int = option(1000, "their deadlines, at random")
+    returning: int = option(5000, "clients whose node is killed")
+    rounds: int = option(2, "rounds, each with new processes")
+
+
+def measure(sizes: Sizes) -> Report:
+    """Run two nodes, and note when clients get what."""
+    allow_sockets(max(*sizes.connections, sizes.expiring, sizes.returning) + 2 * PAIRS)
+    logouts = [Case("logout", size) for size in sizes.connections]
+    expiry = Case("expiry", sizes.expiring)
+    storm = Case("return", sizes.returning, is_rush=True)
+    for _ in range(sizes.rounds):
         with two_nodes("--session-timeout-s", "0") as nodes:
             for case in logouts:
-                delays = uvloop.run(log_out_elsewhere(nodes, case.connections, options.logouts))
+                delays = uvloop.run(log_out_elsewhere(nodes, case.connections, sizes.logouts))
                 case.rounds.append(delays)
-            delays = uvloop.run(expire_together(nodes, options.expiring, options.within_ms))
+            delays = uvloop.run(expire_together(nodes, sizes.expiring, sizes.within_ms))
             expiry.rounds.append(delays)
-            storm.rounds.append(uvloop.run(come_back(nodes, options.returning)))
+            storm.rounds.append(uvloop.run(come_back(nodes, sizes.returning)))
     columns = {"measurement": "", "connections": "", "delays": "", "p50_ms": ".1f"}
     columns |= {"p99_ms": ".1f", "max_ms": ".1f", "per_s": ".0f"}
     results = [case.result() for case in (*logouts, expiry, storm)]
-    show("Milliseconds until clients get an event", results, columns, as_json=options.json)
+    return Report("Milliseconds until clients get an event", columns, results)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--connections", default="1000,10000", metavar="N,N", help="held while others log out"
-    )
-    parser.add_argument("--logouts", type=int, default=1000, metavar="N", help="at each size")
-    parser.add_argument("--expiring", type=int, default=10_000, metavar="N", help="sessions")
-    parser.add_argument(
-        "--within-ms", type=int, default=1000, metavar="MS", help="their deadlines, at random"
-    )
-    parser.add_argument("--returning", type=int, default=5000, metavar="N", help="clients")
-    parser.add_argument("--rounds", type=int, default=2, metavar="N")
-    parser.add_argument("--json", action="store_true", help="for programs")
-    return parser
+def main(arguments: list[str] | None = None) -> None:
+    """Run the benchmark and print what it showed."""
+    command_line(Sizes, measure, __doc__, arguments)
 
 
 if __name__ == "__main__":

