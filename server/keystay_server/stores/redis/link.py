@@ -38,6 +38,16 @@ class _Call:
     answer: asyncio.Future[Any]
 
 
+@dataclass(slots=True)
+class _Connection:
+    """What a lane has."""
+
+    wire: Wire
+    replaced: int = 0
+    """How often the server had refused as one that is no master when this was connected."""
+    idle_since: float = 0.0
+
+
 class Link:
     """Commands to one server, over a few connections."""
 
@@ -51,8 +61,6 @@ class Link:
         self._lanes: list[asyncio.Task[None]] = []
         self._replaced = 0
         """How often the server has refused as one that is no master."""
-        self._connected: dict[Wire, int] = {}
-        """What that was when a connection was made."""
 
     def start(self) -> None:
         """Open the link. It connects with the first command."""
@@ -103,13 +111,14 @@ class Link:
                 return
 
     async def _lane(self) -> None:
-        wire = self._wire()
+        connection = _Connection(self._wire())
         loop = asyncio.get_running_loop()
         try:
             while True:
                 if self._batch:
                     batch, self._batch = self._batch, []
-                    await self._carry(wire, batch, self._deadline)
+                    await self._carry(connection, batch, self._deadline)
+                    connection.idle_since = loop.time()
                 elif self._lanes:
                     idle = loop.create_future()
                     self._idle.append(idle)
@@ -117,25 +126,31 @@ class Link:
                 else:
                     return
         finally:
-            await close(wire)
+            await close(connection.wire)
 
-    async def _make_ready(self, wire: Wire) -> None:
+    async def _make_ready(self, connection: _Connection) -> None:
         """Connect, if need be anew."""
+        wire, now = connection.wire, asyncio.get_running_loop().time()
         # What can be read before anything was asked is the end of the connection.
         if wire.is_connected and (
-            self._connected[wire] != self._replaced or await wire.can_read()
+            connection.replaced != self._replaced
+            or now - connection.idle_since >= self._tuning.idle_s
+            or await wire.can_read()
         ):
             await close(wire, nowait=True)
         if not wire.is_connected:
-            self._connected[wire] = self._replaced
+            connection.replaced = self._replaced
             await wire.connect()
             await require_master(wire)
 
-    async def _carry(self, wire: Wire, batch: Sequence[_Call], deadline: float) -> None:
+    async def _carry(
+        self, connection: _Connection, batch: Sequence[_Call], deadline: float
+    ) -> None:
         """Carry out a batch, whatever happens to it; each caller gets an answer or an error."""
+        wire = connection.wire
         try:
             async with asyncio.timeout_at(deadline):
-                await self._make_ready(wire)
+                await self._make_ready(connection)
                 answers = await _exchange(wire, [call.packed for call in batch])
                 await _send_again_with_scripts(wire, batch, answers)
             if any(map(is_no_master, answers)):

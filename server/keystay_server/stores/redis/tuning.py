@@ -15,6 +15,8 @@ class LinkTuning:
     """From the call to the answer, waiting for a lane included."""
     waiting: int = 10_000
     """Commands without an answer; one more fails at once."""
+    idle_s: float = 4.0
+    """A connection that was idle for so long is replaced: a balancer may have dropped it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,3 +105,12 @@ async def test_a_deadline_includes_waiting_for_a_lane(own_valkey: Valkey) -> Non
         with pytest.raises(Unavailable):
             await stuck
         own_valkey.resume()
+
+
+async def test_a_connection_that_was_idle_is_replaced_before_use(proxy: Proxy) -> None:
+    """A balancer may have dropped it silently; nothing is sent on it, and nothing twice."""
+    async with link_to(proxy.port, LinkTuning(lanes=1, idle_s=0)) as link:
+        assert await link.send("ECHO", "warm") == b"warm"
+        assert proxy.swallow(b"warm") == 1
+        assert await link.send("ECHO", "first") == b"first"
+    assert b"".join(proxy.sent).count(b"first") == 1
