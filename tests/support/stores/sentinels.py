@@ -2,8 +2,9 @@
 A master, its replicas, and the sentinels that watch them.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,28 @@ def sentinel_of(folder: Path, port: int, quorum: int = 1) -> Valkey:
     config = folder / "sentinel.conf"
     config.write_text(SENTINEL.format(port=port, quorum=quorum))
     return Valkey(folder, sentinel=config)
+
+
+@asynccontextmanager
+async def saying(fields: Sequence[str]) -> AsyncIterator[str]:
+    """Run a sentinel that answers `SENTINEL MASTER` with these fields; return its host."""
+    answer = f"*{len(fields)}\r\n" + "".join(f"${len(it)}\r\n{it}\r\n" for it in fields)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                words = [b""] * int((await reader.readuntil())[1:])
+                for i in range(len(words)):
+                    length = int((await reader.readuntil())[1:])
+                    words[i] = (await reader.readexactly(length + 2))[:-2]
+                is_asked = words[:2] == [b"SENTINEL", b"MASTER"]
+                writer.write(answer.encode() if is_asked else b"+OK\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        host, port = server.sockets[0].getsockname()[:2]
+        yield f"{host}:{port}"
 
 
 def _knows(sentinel: Valkey, replicas: int, others: int) -> bool:

@@ -29,7 +29,7 @@ ASK_S = 0.5
 OTHERS_S = 0.1
 """How long others are waited for when one has answered."""
 PING_S = 2.0
-"""A sentinel that is watched is pinged so often; without an answer it is connected to anew."""
+"""A silent sentinel is pinged so often; without an answer it is connected to anew."""
 FAILOVER_S = 10.0
 """How long the end of a failover is waited for."""
 BACKOFF_BASE_S, BACKOFF_CAP_S = 0.1, 2.0
@@ -38,6 +38,9 @@ _SWITCHED = b"+switch-master"
 _BEGINS = b"+failover-state-send-slaveof-noone"
 _ABORTED = b"-failover-abort-*"
 _SUBSCRIBE = pack("PSUBSCRIBE", _SWITCHED, _BEGINS, _ABORTED)
+_PING = pack("PING")
+_PROMOTING = (b"send_slaveof_noone", b"wait_promotion")
+"""States of a failover in which a replica becomes the master: the old one must not be used."""
 
 log = logging.getLogger("keystay.store")
 
@@ -121,7 +124,7 @@ class Sentinels:
 
     async def _candidates(self) -> list[Host]:
         """Return the masters that the sentinels name with the newest epoch."""
-        found: list[tuple[Host, int]] = []
+        found: list[tuple[Host | None, int]] = []
 
         async def ask(sentinel: Host) -> None:
             answer = await self._ask(*sentinel)
@@ -144,14 +147,17 @@ class Sentinels:
         newest = max([epoch for _, epoch in found], default=0)
         if newest < self._epoch and time.monotonic() < self._epoch_until:
             return []  # Those that answered do not know of the last failover yet.
+        hosts = dict.fromkeys(host for host, epoch in found if epoch == newest)
+        if None in hosts:
+            return []
         self._know(newest)
-        return list(dict.fromkeys(host for host, epoch in found if epoch == newest))
+        return [host for host in hosts if host is not None]
 
     def _know(self, epoch: int) -> None:
         self._epoch, self._epoch_until = epoch, time.monotonic() + FAILOVER_S
 
-    async def _ask(self, host: str, port: int) -> tuple[Host, int] | None:
-        """Ask a sentinel for the master, and its epoch."""
+    async def _ask(self, host: str, port: int) -> tuple[Host | None, int] | None:
+        """Ask a sentinel for the master, and its epoch; the master is None while it changes."""
         wire = self._location.sentinel(host, port).wire()
         try:
             async with asyncio.timeout(ASK_S):
@@ -163,9 +169,12 @@ class Sentinels:
         finally:
             await close(wire, nowait=True)
         fields = dict(zip(answer[::2], answer[1::2], strict=True))
+        epoch = int(fields[b"config-epoch"])
+        if fields.get(b"failover-state") in _PROMOTING:
+            return None, epoch + 1  # Newer than what those say who do not know of it.
         if b"failover_in_progress" in fields[b"flags"].split(b","):
-            return None  # It has the new epoch already, and still names the old master.
-        return (fields[b"ip"].decode(), int(fields[b"port"])), int(fields[b"config-epoch"])
+            return None  # It may have the new epoch, and still names the old master.
+        return (fields[b"ip"].decode(), int(fields[b"port"])), epoch
 
     async def _watch(self, host: str, port: int) -> None:
         """Watch a sentinel, for ever."""
@@ -176,6 +185,7 @@ class Sentinels:
                 async with asyncio.timeout(ASK_S):
                     await wire.connect()
                     await send(wire, [_SUBSCRIBE])
+                failures = 0
                 await self._read(wire)
             except (RedisError, OSError, TimeoutError):
                 failures += 1
@@ -186,12 +196,7 @@ class Sentinels:
     async def _read(self, wire: Wire) -> None:
         is_asked = False
         while True:
-            try:
-                async with asyncio.timeout(PING_S):
-                    came = await wire.read_response(disable_decoding=True, timeout=math.inf)
-            except TimeoutError:
-                raise ConnectionLost("a sentinel does not answer") from None
-            match came:
+            match await _next_message(wire):
                 case [b"pmessage", _, bytes(channel), bytes(words)]:
                     self._notified(channel, words.decode(errors="replace").split())
                 case [b"psubscribe", *_] if not is_asked:
@@ -228,6 +233,21 @@ class Sentinels:
     def _end_failover(self) -> None:
         self.changes += 1
         self._settled.set()
+
+
+async def _next_message(wire: Wire) -> Any:
+    """Read what a sentinel sends; ping it if it is silent."""
+    reading = asyncio.create_task(wire.read_response(disable_decoding=True, timeout=math.inf))
+    try:
+        for _ in range(2):
+            done, _ = await asyncio.wait([reading], timeout=PING_S)
+            if done:
+                return reading.result()
+            await send(wire, [_PING])
+        raise ConnectionLost("a sentinel does not answer")
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
 
 
 class MasterWire:

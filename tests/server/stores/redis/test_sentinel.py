@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from redis.exceptions import ConnectionError as ConnectionLost
 
 from keystay_protocol.errors import Unavailable
+from keystay_server.stores.redis.address import Location
 from keystay_server.stores.redis.partitions import Partitions
+from keystay_server.stores.redis.sentinel import Sentinels
 from tests.support.stores.installation import new_session, opened
 from tests.support.stores.redis_node import node, until_announced_or_missed, until_served
-from tests.support.stores.sentinels import Watched, call, sentinel_of, watched
+from tests.support.stores.sentinels import Watched, call, saying, sentinel_of, watched
 from tests.support.valkey import free_port, replicate
 
 
@@ -72,6 +75,26 @@ async def test_a_first_sentinel_that_is_wrong(
             await until_announced_or_missed(heard, await until_served(store))
     finally:
         wrong.kill()
+
+
+@pytest.mark.parametrize(
+    ("state", "is_taken"),
+    [("select_slave", True), ("wait_promotion", False), ("reconf_slaves", True)],
+)
+async def test_a_node_that_starts_during_a_failover(
+    trio: Watched, state: str, is_taken: bool
+) -> None:
+    """It takes no master while a sentinel promotes a replica, whatever the others name."""
+    fields = ["flags", "master,failover_in_progress", "ip", "127.0.0.1", "port", "1"]
+    fields += ["config-epoch", "0", "failover-state", state]
+    async with saying(fields) as first:
+        sentinels = Sentinels(Location.parse(trio.url(first), 1.0))
+        if is_taken:
+            wire, _ = await sentinels.connect()
+            await wire.disconnect()
+        else:
+            with pytest.raises(ConnectionLost):
+                await sentinels.connect()
 
 
 async def test_sentinels_that_know_no_master(caplog: pytest.LogCaptureFixture) -> None:
