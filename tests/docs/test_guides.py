@@ -8,11 +8,12 @@ import json
 import re
 import shlex
 import shutil
+import sqlite3
 import sys
 import time
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from keystay_server.feed.signing import Signer, read_secrets
 from keystay_server.gateway.commands.signature import Row, string
 from keystay_server.gateway.context import Context
 from keystay_server.gateway.dispatch import Dispatcher
+from keystay_server.stores.errors import StoreError
+from keystay_server.stores.sqlite.schema import examine
 from tests.support.certificate import make_certificate
 from tests.support.doc_pages import SOON_S, block_with, blocks, run, run_body
 from tests.support.paths import ROOT
@@ -181,12 +184,43 @@ async def test_doctor(tmp_path: Path) -> None:
     assert "can be reached" in output
 
 
-async def test_a_backup_and_its_restore(tmp_path: Path) -> None:
-    """A session that was in the backup is live again; a later one is unknown."""
-    backup, restore = (
+def backup_commands() -> list[str]:
+    """The commands of the page on backups, but for those that stop and start the server."""
+    return [
         "\n".join(line for line in block.splitlines() if "systemctl" not in line)
         for block in blocks("docs/guides/backup.md", "sh")
-    )
+    ]
+
+
+@pytest.mark.long  # It needs the program sqlite3.
+async def test_a_damaged_file_is_recovered(tmp_path: Path) -> None:
+    """What can be read of it: a session is live again, and the server starts."""
+    *_, recover = backup_commands()
+    path = tmp_path / "keystay.db"
+    store = ("--store", f"sqlite:///{path}")
+    async with serving(*store) as server:
+        async with connected(server.url) as client:
+            key = await client.login("ada")
+        assert await server.terminate() == 0
+    with closing(sqlite3.connect(path)) as db:
+        # An index is enough: no row is lost with it.
+        (page,) = db.execute(
+            "SELECT rootpage FROM sqlite_schema WHERE name = 'sessions_by_deadline'"
+        ).fetchone()
+        (size,) = db.execute("PRAGMA page_size").fetchone()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+    with pytest.raises(StoreError, match="is damaged"):
+        examine(str(path))
+    await run("sh", "-c", f"cd {tmp_path}; set -e\n{recover}")
+    async with serving(*store) as server, connected(server.url) as client:
+        assert (await client.call("session.isValid", key))[0] is None
+
+
+async def test_a_backup_and_its_restore(tmp_path: Path) -> None:
+    """A session that was in the backup is live again; a later one is unknown."""
+    backup, restore, _ = backup_commands()
     store = ("--store", f"sqlite:///{tmp_path}/keystay.db")
 
     async def logged_in(actor: str) -> str:

@@ -372,13 +372,12 @@ class Sessions:
 
     async def probe(self) -> None:
         """
-        Return if the store answers. Changes nothing.
+        Return if sessions can be created and ended.
 
         Raises:
-            Unavailable: If it is out of reach.
+            Unavailable: If the store is out of reach, or refuses to write.
         """
-        # Not a check, which the embedded store answers from memory.
-        await self._store.sessions("nobody", 1)
+        await self._store.probe()
 
     async def _of_live(self, session_id: str, operation: Callable[[], Awaitable[T]]) -> T:
         """Run an operation on the session with this id, which may be held here."""

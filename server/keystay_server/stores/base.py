@@ -104,6 +104,14 @@ class Store(Protocol):
             IdempotencyConflict: If something else was done under the name of its `once`.
         """
 
+    async def probe(self) -> None:
+        """
+        Return if sessions can be created and ended now.
+
+        Raises:
+            Unavailable: If not: the store is out of reach, or refuses to write.
+        """
+
     def peek(self, digest: bytes) -> "Record | None":
         """
         Return the live session with this digest if memory has it; None: ask `check`.

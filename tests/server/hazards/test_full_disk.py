@@ -5,6 +5,8 @@ A disk that fills up under a running server.
 from pathlib import Path
 
 from tests.server.stores.sqlite.full_disk import full_disk
+from tests.support.asking import until
+from tests.support.backend import backend_of
 from tests.support.raw_client import RawClient, connected
 from tests.support.server_process import serving
 
@@ -50,6 +52,22 @@ async def test_a_server_on_a_full_disk_stops_in_good_order(tmp_path: Path) -> No
         with full_disk(server.pid):
             await refused(alice, "session.logout")
             assert await server.terminate() == 0
+
+
+async def test_a_server_on_a_full_disk_is_not_ready(tmp_path: Path) -> None:
+    """Before anybody has tried to log in, and ready again when there is room."""
+    async with (
+        serving("--store", f"sqlite:///{tmp_path}/keystay.db") as server,
+        backend_of(server.control, "test-api-key") as http,
+    ):
+
+        async def status() -> int:
+            return (await http.get("/readyz")).status_code
+
+        with full_disk(server.pid):
+            await until(status, lambda code: code == 503)
+            assert (await http.get("/livez")).status_code == 200
+        await until(status, lambda code: code == 200)
 
 
 async def refused(client: RawClient, method: str, *params: object) -> None:

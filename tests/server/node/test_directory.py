@@ -23,7 +23,7 @@ from keystay_server.stores.base import Store
 from keystay_server.stores.events import Emitted, StoredEvent
 from keystay_server.stores.records import NewSession
 from keystay_server.stores.retention import Retention
-from keystay_server.stores.sqlite.store import unix_ms
+from keystay_server.stores.sqlite.clock import unix_ms
 from tests.support.server.wire import Wire, outbox_of
 from tests.support.valkey import Valkey, running_valkey
 

@@ -10,7 +10,7 @@ from keystay_protocol import __version__
 from keystay_protocol.codec import pack
 from keystay_protocol.errors import NoSession
 from keystay_server.node.heartbeat import FORGOTTEN_AFTER_S, TOPIC, Heartbeat
-from keystay_server.stores.sqlite.store import unix_ms
+from keystay_server.stores.sqlite.clock import unix_ms
 from keystay_server.telemetry.counts import Counts
 from tests.support.server.memory_node import MemoryNode
 

@@ -12,7 +12,7 @@ from keystay_server.stores.base import Store
 from keystay_server.stores.redis import RedisStore
 from keystay_server.stores.retention import Retention
 from keystay_server.stores.sqlite import SqliteStore
-from keystay_server.stores.sqlite.store import unix_ms
+from keystay_server.stores.sqlite.clock import unix_ms
 from tests.support.stores.installation import Heard, Installation
 from tests.support.stores.valkey_cluster import ValkeyCluster, running_cluster
 from tests.support.valkey import Valkey, running_valkey

@@ -99,6 +99,9 @@ class FarStore:
         self._listener = listener
         await self._store.start(self)
 
+    async def probe(self) -> None:
+        await self._far("probe", self._store.probe())
+
     async def stop(self) -> None:
         await self._store.stop()
 

@@ -27,7 +27,7 @@ from keystay_server.stores.events import SessionSet, StoredEvent
 from keystay_server.stores.records import Record
 from keystay_server.stores.retention import Retention
 from keystay_server.stores.sqlite import SqliteStore
-from keystay_server.stores.sqlite.store import unix_ms
+from keystay_server.stores.sqlite.clock import unix_ms
 from keystay_server.telemetry.counts import Counts
 from tests.support.server.far_store import FarStore
 from tests.support.server.wire import WAIT_S, Wire, outbox_of

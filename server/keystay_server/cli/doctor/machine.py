@@ -119,10 +119,11 @@ def check_secrets(config: Config) -> list[Finding]:
     # Imported late: they load cryptography, which is slow.
     from keystay_server.feed.signing import read_secrets
     from keystay_server.gateway.login.jwt import Jwt
+    from keystay_server.telemetry.counts import Counts
 
     loads: dict[str, Callable[[], object]] = {}
     if config.jwt_key_file:
-        loads["jwt_key_file"] = partial(Jwt.from_config, config)
+        loads["jwt_key_file"] = partial(Jwt.from_config, config, Counts())
     if config.webhook_url:
         loads["webhook_secret_file"] = partial(read_secrets, config.webhook_secret_file)
     return [_try(about, getattr(config, about), load) for about, load in loads.items()]
@@ -152,8 +153,23 @@ def check_settings(config: Config) -> list[Finding]:
     return findings
 
 
+def _examined(path: Path) -> Finding:
+    # Imported late: not every store is a file.
+    from keystay_server.stores.errors import StoreError, StoreNotReady
+    from keystay_server.stores.sqlite.schema import examine
+
+    try:
+        examine(str(path))
+    except StoreNotReady as error:
+        advice = "none, if that is a server that runs: it holds the file"
+        return Finding("store", "doubtful", str(error), advice)
+    except StoreError as error:
+        return Finding("store", "bad", str(error), "restore a backup, or recover what is left")
+    return Finding("store", "good", f"{path} is writable and not damaged")
+
+
 def check_database(config: Config) -> list[Finding]:
-    """Check that the SQLite file is writable, and has space."""
+    """Check that the SQLite file is writable, whole and ours, and has space."""
     parts = urlsplit(config.store)
     if parts.scheme == "memory":
         advice = "use sqlite:///PATH or redis://, unless sessions may be lost"
@@ -166,7 +182,7 @@ def check_database(config: Config) -> list[Finding]:
     if not os.access(target, os.W_OK):
         advice = "make it writable for the user of the server"
         return [Finding("store", "bad", f"{target} is not writable for this user", advice)]
-    findings = [Finding("store", "good", f"{path} is writable")]
+    findings = [_examined(path) if path.exists() else Finding("store", "good", "is new")]
     free = shutil.disk_usage(path.parent).free
     found = f"{free // (1024 * 1024)} MiB are free"
     if free < LITTLE_SPACE_BYTES:

@@ -5,6 +5,8 @@ The tables, and how an older file becomes a newer one.
 import errno
 import os
 import sqlite3
+from contextlib import closing
+from pathlib import Path
 
 from keystay_server.stores.errors import StoreError, StoreNotReady
 
@@ -20,6 +22,9 @@ _TEMPORARY_OS_ERRORS = frozenset(
         *(errno.EMFILE, errno.ENFILE, errno.ENOMEM),
     }
 )
+
+REPAIR = "docs/guides/backup.md, A damaged file"
+"""What to do with a damaged file."""
 
 APPLICATION_ID = 0x4B535459  # "KSTY": tells a file of ours from any other database.
 
@@ -137,7 +142,10 @@ def connect(path: str) -> sqlite3.Connection:
         db.execute("PRAGMA locking_mode = EXCLUSIVE")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
-        _migrate(db, path)
+        # Takes the lock that tells other processes off.
+        db.execute("BEGIN EXCLUSIVE")
+        _migrate(db, check_ours(db, path))
+        db.execute("COMMIT")
     except (sqlite3.Error, StoreError) as error:
         db.close()
         if isinstance(error, StoreError):
@@ -146,8 +154,13 @@ def connect(path: str) -> sqlite3.Connection:
     return db
 
 
-def _migrate(db: sqlite3.Connection, path: str) -> None:
-    db.execute("BEGIN EXCLUSIVE")  # Also takes the lock that tells other processes off.
+def check_ours(db: sqlite3.Connection, path: str) -> int:
+    """
+    Return the version of the schema of a whole database of ours; 0 for an empty one.
+
+    Raises:
+        StoreError: If it is another's, of a newer version, or damaged.
+    """
     (version,) = db.execute("PRAGMA user_version").fetchone()
     (application,) = db.execute("PRAGMA application_id").fetchone()
     (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
@@ -158,18 +171,53 @@ def _migrate(db: sqlite3.Connection, path: str) -> None:
             f"{path} was written by a newer Keystay (schema {version}, "
             f"this one knows {len(MIGRATIONS)})"
         )
+    (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise StoreError(f"{path} is damaged ({' '.join(found.split())}): see {REPAIR}")
+    return int(version)
+
+
+def examine(path: str) -> None:
+    """
+    Look at a file as `connect` does, and change nothing.
+
+    Raises:
+        StoreNotReady: If it is held by another process, such as a running server.
+        StoreError: If a server could not use it.
+    """
+    try:
+        with closing(
+            sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=rw", uri=True)
+        ) as db:
+            db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            check_ours(db, path)
+    except sqlite3.Error as error:
+        raise _explained(error, path) from error
+
+
+def is_damage(error: BaseException) -> bool:
+    """Return whether SQLite has found that the file is damaged."""
+    return _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _migrate(db: sqlite3.Connection, version: int) -> None:
     for step in MIGRATIONS[version:]:
         for statement in step.split(";\n"):
             db.execute(statement)
     db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
     db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    db.execute("COMMIT")
 
 
 def _explained(error: sqlite3.Error, path: str) -> StoreError:
-    # The low byte is the primary code; an error of the module itself has none.
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    code = _code(error)
+    if is_damage(error):
+        return StoreError(f"{path} is damaged, or no database ({error}): see {REPAIR}")
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StoreNotReady(f"{path} is held by another process")
     kind = StoreNotReady if code in _TEMPORARY_ERRORS else StoreError
     return kind(f"{path} cannot be used: {error}")
+
+
+def _code(error: BaseException) -> int:
+    # The low byte is the primary code; an error of the module itself has none.
+    return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)) & 0xFF

@@ -6,7 +6,6 @@ extended before then is therefore never taken for one that has passed.
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from functools import partial
@@ -36,21 +35,20 @@ from keystay_server.stores.records import (
 )
 from keystay_server.stores.retention import Retention
 from keystay_server.stores.sqlite import feed, housekeeping
+from keystay_server.stores.sqlite.clock import SteadyClock
 from keystay_server.stores.sqlite.memory import Memory
 from keystay_server.stores.sqlite.operations import Ending, Operations
 from keystay_server.stores.sqlite.outcome import Outcome, Progress
-from keystay_server.stores.sqlite.writer import Writer
-from keystay_server.timing.tasks import Background
+from keystay_server.stores.sqlite.writer import STOP_S, Writer
+from keystay_server.timing.tasks import Background, Repeating
 
 T = TypeVar("T")
 
+LOOK_EVERY_S = 1.0
+"""How often it is looked whether the machine's clock was set."""
+
 WRITE_STEP = 500
 """Deadlines that are written in one transaction."""
-
-
-def unix_ms() -> int:
-    """The clock of this machine, in Unix milliseconds."""
-    return time.time_ns() // 1_000_000
 
 
 class SqliteStore:
@@ -59,14 +57,16 @@ class SqliteStore:
 
     Args:
         path: The file; made if it is not there.
-        clock: Unix milliseconds.
+        clock: Unix milliseconds; None: a `SteadyClock`.
     """
 
     def __init__(
-        self, path: str, retention: Retention, clock: Callable[[], int] = unix_ms
+        self, path: str, retention: Retention, clock: Callable[[], int] | None = None
     ) -> None:
         self._retention = retention
-        self._clock = clock
+        steady = SteadyClock()
+        self._clock = clock or steady
+        self._noticing = Repeating(steady.notice, "watch the clock", pause_s=LOOK_EVERY_S)
         self._writer = Writer(path)
         self._memory = Memory(retention)
         self._operations: Operations
@@ -98,12 +98,15 @@ class SqliteStore:
             partial(housekeeping.keep, self._keep_house), "forget what is old"
         )
         self._housekeeping.start()
+        self._noticing.start()
 
     async def stop(self) -> None:
+        await self._noticing.stop()
         if self._housekeeping is not None:
             await self._housekeeping.stop()
-            with suppress(Unavailable):  # The log has it.
-                await self._write_behind()
+            with suppress(Unavailable, TimeoutError):  # The log has it.
+                async with asyncio.timeout(STOP_S):
+                    await self._write_behind()
             await self._writer.stop()
 
     async def create(self, new: NewSession, policy: Policy = UNLIMITED) -> list[StoredEvent]:
@@ -118,6 +121,9 @@ class SqliteStore:
                     return events
                 case Progress.REFUSED:
                     raise SessionLimit
+
+    async def probe(self) -> None:
+        await self._writer.probe(self._operations.touch_nothing)
 
     def peek(self, digest: bytes) -> Record | None:
         return self._memory.peek(digest, self._clock())

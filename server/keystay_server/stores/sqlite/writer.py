@@ -8,6 +8,7 @@ transaction fails and none has happened.
 
 import asyncio
 import logging
+import math
 import queue
 import sqlite3
 import threading
@@ -16,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from keystay_protocol.errors import CommandError, Unavailable
+from keystay_protocol.errors import CommandError
 from keystay_server.stores.errors import (
     AlreadyApplied,
     IdempotencyConflict,
@@ -26,6 +27,7 @@ from keystay_server.stores.errors import (
     out_of_reach,
 )
 from keystay_server.stores.sqlite import schema
+from keystay_server.stores.sqlite.file import DatabaseFile
 
 T = TypeVar("T")
 Operation = Callable[[], T]
@@ -35,6 +37,12 @@ MAX_WAITING = 10_000
 
 MAX_GROUP = 256
 """Operations in one transaction."""
+
+STOP_S = 5.0
+"""How long the disk may take with what waits at the end, and again to close the database."""
+
+PROBE_EVERY_S = 5.0
+"""A probe writes so often; one in between gets the result of the last one."""
 
 # What an operation raises before it has changed anything.
 _REFUSALS = (CommandError, NoFeed, RevisionConflict, AlreadyApplied, IdempotencyConflict)
@@ -61,9 +69,13 @@ class Writer:
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self._file = DatabaseFile(path)
         self._waiting: list[Job[Any]] = []
-        self._is_busy = False
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
         self._is_refused = False
+        self._problem: str | None = None
+        self._probed_at = -math.inf
         self._groups: queue.SimpleQueue[list[Job[Any]]] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="keystay-sqlite", daemon=True)
         self._loop: asyncio.AbstractEventLoop
@@ -84,12 +96,18 @@ class Writer:
         return await self._opened
 
     async def stop(self) -> None:
-        """Run what waits, then close the database."""
-        while self._is_busy:
-            with suppress(Unavailable):  # The others in the transaction got the error.
-                await self.run(lambda: None)
+        """Run what waits, then close the database; give both up if the disk takes too long."""
+        try:
+            async with asyncio.timeout(STOP_S):
+                await self._is_idle.wait()
+        except TimeoutError:
+            given_up, self._waiting = self._waiting, []
+            log.error("the disk takes too long: %d operations are given up", len(given_up))
+            for job in given_up:
+                if not job.future.done():
+                    job.future.set_exception(out_of_reach("the server stops"))
         self._groups.put([])
-        await self._closed
+        await asyncio.wait({self._closed}, timeout=STOP_S)
 
     def run(
         self,
@@ -113,11 +131,24 @@ class Writer:
             raise out_of_reach("too many writes are waiting")
         job = Job(operation, self._loop.create_future(), committed, is_read)
         self._waiting.append(job)
-        if not self._is_busy:
-            self._is_busy = True
+        if self._is_idle.is_set():
+            self._is_idle.clear()
             # Not at once: the rest of this turn of the loop travels in the same transaction.
             self._loop.call_soon(self._hand_over)
         return job.future
+
+    async def probe(self, operation: Operation[object]) -> None:
+        """
+        Run an operation that writes, unless one has succeeded a moment ago.
+
+        Raises:
+            Unavailable: If the disk does not take writes.
+        """
+        now = self._loop.time()
+        is_due = self._is_refused or now - self._probed_at >= PROBE_EVERY_S
+        await self.run(operation if is_due else lambda: None)
+        if is_due:
+            self._probed_at = now
 
     def _hand_over(self) -> None:
         group, self._waiting = self._waiting[:MAX_GROUP], self._waiting[MAX_GROUP:]
@@ -126,6 +157,7 @@ class Writer:
     def _run(self) -> None:
         try:
             db = schema.connect(self._path)
+            self._file.opened()
         except StoreError as error:
             self._call(self._opened.set_exception, error)
             return
@@ -137,6 +169,8 @@ class Writer:
 
     def _transact(self, db: sqlite3.Connection, group: list[Job[Any]]) -> list[Any]:
         """Run the group in one transaction; an exception stands for its operation's result."""
+        if self._is_lost():
+            return [out_of_reach("the database file is gone")] * len(group)
         results: list[Any] = []
         changes = db.total_changes
         try:
@@ -157,6 +191,17 @@ class Writer:
             log.info("the disk takes writes again")
         return results
 
+    def _is_lost(self) -> bool:
+        """Return whether what is written would not be there at the next start; log it once."""
+        problem = self._file.problem()
+        if problem != self._problem:
+            self._problem = problem
+            if problem is None:
+                log.warning("the database file is back")
+            else:
+                log.error("%s: nothing is written any more, start the server again", problem)
+        return problem is not None
+
     def _only_reads(
         self, db: sqlite3.Connection, group: list[Job[Any]], error: Exception
     ) -> list[Any]:
@@ -174,7 +219,10 @@ class Writer:
             return "failed"
         if not self._is_refused:
             self._is_refused = True
-            log.error("the disk refuses to write, trying again (%s)", error)
+            if schema.is_damage(error):
+                log.error("the database is damaged (%s): see %s", error, schema.REPAIR)
+            else:
+                log.error("the disk refuses to write, trying again (%s)", error)
         return "the disk refuses to write"
 
     def _deliver(self, group: list[Job[Any]], results: list[Any]) -> None:
@@ -189,7 +237,7 @@ class Writer:
             # travels in the next one.
             self._loop.call_soon(self._hand_over)
         else:
-            self._is_busy = False
+            self._is_idle.set()
 
     def _call(self, function: Callable[..., object], *args: object) -> None:
         try:

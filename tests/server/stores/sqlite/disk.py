@@ -9,7 +9,7 @@ from keystay_protocol.errors import CommandError
 from keystay_server.stores.records import NewSession, Record
 from keystay_server.stores.retention import Retention
 from keystay_server.stores.sqlite import SqliteStore
-from keystay_server.stores.sqlite.store import unix_ms
+from keystay_server.stores.sqlite.clock import unix_ms
 from tests.support.stores.installation import Heard, new_session, opened
 
 

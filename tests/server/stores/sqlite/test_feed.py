@@ -12,7 +12,7 @@ from keystay_server.stores.errors import NoFeed
 from keystay_server.stores.position import Position
 from keystay_server.stores.retention import Retention
 from keystay_server.stores.sqlite import SqliteStore, housekeeping
-from keystay_server.stores.sqlite.store import unix_ms
+from keystay_server.stores.sqlite.clock import unix_ms
 from tests.support.stores.installation import Heard, new_session, opened
 
 HOUR = 60 * 60 * 1000

@@ -20,9 +20,9 @@ from keystay_server.stores.records import IDEMPOTENCY_MS, IdempotencyRecord, Pol
 from keystay_server.stores.retention import Retention
 from keystay_server.stores.sqlite import housekeeping
 from keystay_server.stores.sqlite.changes import write_change
+from keystay_server.stores.sqlite.clock import unix_ms
 from keystay_server.stores.sqlite.operations import Operations
 from keystay_server.stores.sqlite.schema import connect
-from keystay_server.stores.sqlite.store import unix_ms
 from tests.server.stores.sqlite.disk import Disk
 from tests.support.stores.installation import EMPTY_MAP, Heard, new_session, opened
 

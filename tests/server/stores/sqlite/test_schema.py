@@ -19,8 +19,8 @@ from keystay_server.stores.records import NewSession, Policy
 from keystay_server.stores.retention import Retention
 from keystay_server.stores.sqlite import SqliteStore
 from keystay_server.stores.sqlite.changes import write_change
+from keystay_server.stores.sqlite.clock import unix_ms
 from keystay_server.stores.sqlite.schema import APPLICATION_ID, MIGRATIONS, connect
-from keystay_server.stores.sqlite.store import unix_ms
 from tests.support.raw_client import connected
 from tests.support.server_process import serving
 from tests.support.stores.installation import EMPTY_MAP, Heard, new_session

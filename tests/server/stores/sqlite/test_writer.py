@@ -13,6 +13,7 @@ import pytest
 
 from keystay_protocol.errors import NoSession, Unavailable
 from keystay_server.stores.errors import StoreError
+from keystay_server.stores.sqlite import writer
 from keystay_server.stores.sqlite.writer import MAX_GROUP, MAX_WAITING, Writer
 from tests.server.stores.sqlite.full_disk import full_disk
 
@@ -274,3 +275,22 @@ async def test_a_file_that_cannot_be_opened_is_told(tmp_path: Path, path: str) -
     async with asyncio.timeout(5):
         with pytest.raises(StoreError, match="cannot be"):
             await Writer(f"{tmp_path}/{path}").start()
+
+
+async def test_a_stalled_disk_does_not_keep_the_server_from_stopping(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However many writes wait: they are given up, and one line says so."""
+    monkeypatch.setattr(writer, "STOP_S", 0.05)
+    stalled, disk = Writer(str(tmp_path / "keystay.db")), threading.Event()
+    await stalled.start()
+    first = stalled.run(disk.wait)
+    await asyncio.sleep(0)  # The first is under way.
+    waiting = [stalled.run(lambda: None) for _ in range(MAX_WAITING)]
+    async with asyncio.timeout(5):
+        await stalled.stop()
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
+    assert all(isinstance(answer, Unavailable) for answer in answers)
+    assert f"{len(waiting)} operations are given up" in caplog.text
+    disk.set()
+    await first
