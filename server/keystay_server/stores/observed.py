@@ -16,7 +16,8 @@ class ObservedStore:
 
     def __init__(self, store: Store, observe: Observe) -> None:
         self.start, self.stop = store.start, store.stop
-        self.peek, self.probe = store.peek, store.probe
+        self.peek = store.peek
+        self.probe = observe("probe", store.probe)
         self.create = observe("create", store.create)
         self.check = observe("check", store.check)
         self.restore = observe("restore", store.restore)

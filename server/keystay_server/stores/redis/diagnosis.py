@@ -11,6 +11,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from keystay_protocol.errors import Unavailable
 from keystay_server.stores.diagnosis import Diagnosis
+from keystay_server.stores.errors import StoreError
 from keystay_server.stores.redis.address import Address, Location
 from keystay_server.stores.redis.greeting import try_out
 from keystay_server.stores.redis.link import Link
@@ -50,6 +51,8 @@ async def _examine(address: Address, prefix: str | None) -> Diagnosis:
         settings = await _settings(link)
     except Unavailable as error:
         return Diagnosis(address.where, _problem(error.__cause__ or error))
+    except StoreError as error:
+        return Diagnosis(address.where, str(error))
     finally:
         await link.stop()
     return Diagnosis(address.where, None, ahead_ms, settings)

@@ -3,12 +3,16 @@ What a server is asked before anything depends on it.
 """
 
 import logging
+from collections.abc import Sequence
 
 from redis.exceptions import ResponseError
 
 from keystay_protocol.errors import Unavailable
+from keystay_server.stores.errors import StoreError
 from keystay_server.stores.redis.link import Link
-from keystay_server.stores.redis.scripts import CHECK
+from keystay_server.stores.redis.scripts import RIGHTS
+
+PERMISSIONS = "docs/redis-layout.md has all that it needs as one ACL SETUSER line"
 
 log = logging.getLogger("keystay.store")
 
@@ -22,15 +26,24 @@ async def greet(link: Link, root: str) -> None:
 
     Raises:
         Unavailable: If they do not; the cause is the server's own error.
+        StoreError: If the user lacks a right.
     """
     await try_out(link, root)
     await _look_at_eviction(link)
 
 
 async def try_out(link: Link, root: str) -> None:
-    """Run a script that changes nothing, and publish where nobody listens."""
-    await link.run(CHECK, root, 0, "", "")
-    await link.send("SPUBLISH", f"{root}:greeting", b"")
+    """Look whether scripts run, and whether they may do all that they need; else as `greet`."""
+    if words := lacking(await link.run(RIGHTS, root, 0)):
+        raise StoreError(words)
+
+
+def lacking(missing: Sequence[bytes]) -> str | None:
+    """What to say of commands that the user lacks, below the root; None if there are none."""
+    if not missing:
+        return None
+    names = ", ".join(name.decode() for name in missing)
+    return f"the redis user lacks a permission ({names}): {PERMISSIONS}"
 
 
 async def _look_at_eviction(link: Link) -> None:

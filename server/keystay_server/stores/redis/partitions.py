@@ -48,11 +48,6 @@ def probe_channel(root: str, token: str) -> str:
     return f"{root}:probe:{token}"
 
 
-def ready_key(root: str) -> str:
-    """What is written to see whether the server takes writes."""
-    return f"{root}:ready"
-
-
 def layout_key(prefix: str) -> str:
     """The version of the layout, and the number of partitions."""
     return f"{prefix}:layout"

@@ -11,6 +11,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
+from redis.exceptions import ResponseError
+
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import NoSession, SessionLimit, Unavailable, session_ended
 from keystay_server.stores.base import Listener
@@ -41,13 +43,9 @@ from keystay_server.stores.redis.encoding import decode_event, decode_record
 from keystay_server.stores.redis.expiry import SCRIPT_STEP, Expiry
 from keystay_server.stores.redis.feed import newest_position, read_feed
 from keystay_server.stores.redis.gaps import Gaps
+from keystay_server.stores.redis.greeting import lacking
 from keystay_server.stores.redis.layout import Layout
-from keystay_server.stores.redis.partitions import (
-    Partitions,
-    lease_key,
-    ready_key,
-    report_key,
-)
+from keystay_server.stores.redis.partitions import Partitions, lease_key, report_key
 from keystay_server.stores.redis.repair import Repair
 from keystay_server.stores.redis.sentinel import Sentinels
 from keystay_server.stores.redis.server import Single
@@ -65,9 +63,6 @@ LEAST_LOG = 256
 
 LOG_WITHOUT_FEED = 1024
 """Entries of a partition's log if no feed is kept. They are small then."""
-
-READY_MS = 10_000
-"""How long a key lasts that is written to see whether that is possible."""
 
 UNDECIDED = b"?"
 """What a script returns in place of a session that may be over: see `_session.lua`."""
@@ -182,16 +177,14 @@ class RedisStore:
         return events
 
     async def probe(self) -> None:
-        """Return if every server takes writes, as `Store.probe` says."""
-
-        async def write(partition: int) -> None:
-            key = ready_key(self._partitions.roots[partition])
-            await self._servers.send(key, "SET", key, 1, "PX", READY_MS)
-
-        for answer in await each(write, [min(some) for some in self._servers.groups() if some]):
+        """Return if every server takes writes, and allows them, as `Store.probe` says."""
+        roots = [self._partitions.roots[min(some)] for some in self._servers.groups()]
+        for answer in await each(lambda root: self._run_below(root, scripts.READY), roots):
             if isinstance(answer, Unavailable):
-                self._refusals.note(answer.__cause__)
                 raise answer
+            if answer:
+                self._refusals.note(error := ResponseError(lacking(answer)))
+                raise out_of_reach("the store refused") from error
 
     def peek(self, digest: bytes) -> Record | None:
         """Return None, as `Store.peek` says: nothing is in memory."""

@@ -16,8 +16,7 @@ _SCRIPTS_MAY_NOT = "the redis user may not run every command that the scripts ne
 
 # Parts of Redis' own words, and what to do about each. Waiting helps none of them.
 _ADVICE = {
-    "NOPERM": "the redis user lacks a permission; it needs the keys and the channels of the "
-    "prefix, scripts, and sharded pub/sub",
+    "NOPERM": "the redis user lacks a permission; docs/redis-layout.md has all that it needs",
     "ACL failure": _SCRIPTS_MAY_NOT,
     "executing the script can't run": _SCRIPTS_MAY_NOT,  # The same, from Redis 7.0.
     "unknown command": "this is not Redis 7 or later, nor Valkey",

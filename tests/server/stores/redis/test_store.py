@@ -16,11 +16,18 @@ from keystay_protocol.errors import Expired, LoggedOut, NoSession, Replaced, Una
 from keystay_server.sessions.keys import new_key
 from keystay_server.stores.errors import StoreError
 from keystay_server.stores.events import Emitted, SessionUnset
-from keystay_server.stores.records import Holding, IdempotencyRecord, Policy, digest_of
+from keystay_server.stores.records import (
+    Changes,
+    Holding,
+    IdempotencyRecord,
+    Policy,
+    digest_of,
+)
 from keystay_server.stores.redis import RedisStore
 from keystay_server.stores.redis.partitions import Partitions
 from keystay_server.stores.retention import Retention
 from tests.server.stores.contract.test_sessions import ODD_ACTORS
+from tests.support.paths import ROOT
 from tests.support.stores.installation import EMPTY_MAP, new_session, opened
 from tests.support.stores.redis_node import node
 from tests.support.valkey import Valkey
@@ -288,7 +295,9 @@ async def test_an_evicting_redis_is_warned_of(
         ("~* &* +@read >right", "app:right@", "lacks a permission"),
         ("~other:* &* +@all >right", "app:right@", "lacks a permission"),
         ("~* resetchannels +@all >right", "app:right@", "lacks a permission"),
-        ("~* &* +@all -hmget >right", "app:right@", "may not run every command"),
+        ("~* &* +@all -hmget >right", "app:right@", r"lacks a permission \(hmget\)"),
+        ("~* &* +@all -spublish -xtrim >right", "app:right@", r"\(xtrim, spublish\)"),
+        ("~* &* +@all -ssubscribe >right", "app:right@", r"\(ssubscribe\)"),
     ],
 )
 async def test_a_user_who_cannot_work_is_told_at_the_start(
@@ -310,15 +319,64 @@ async def test_a_user_who_cannot_work_is_told_at_the_start(
     assert "right" not in str(refused.value)
 
 
+REFUSING: dict[str, list[tuple[str, ...]]] = {
+    "full": [("CONFIG", "SET", "maxmemory", "1")],
+    "read-only": [
+        ("CONFIG", "SET", "replica-serve-stale-data", "yes"),
+        ("REPLICAOF", "127.0.0.1", "1"),
+    ],
+    "without replicas": [("CONFIG", "SET", "min-replicas-to-write", "1")],
+    "without a right": [("ACL", "SETUSER", "default", "-zadd")],
+}
+
+
+@pytest.mark.parametrize("how", REFUSING)
+async def test_a_store_that_refuses_logins_is_not_ready(own_valkey: Valkey, how: str) -> None:
+    """`probe` fails when a login does; keys are still answered."""
+    async with Redis(port=own_valkey.port) as admin, node(own_valkey.url()) as (store, _):
+        new = new_session()
+        await opened(store, new)
+        await store.probe()
+        execute: Any = admin.execute_command
+        for command in REFUSING[how]:
+            await execute(*command)
+        with pytest.raises(Unavailable):
+            await store.probe()
+        with pytest.raises(Unavailable):
+            await opened(store, new_session())
+
+
+async def test_a_write_that_cannot_be_announced_changes_nothing(own_valkey: Valkey) -> None:
+    """A user who loses the right to publish ends no session: nobody would be told."""
+    async with Redis(port=own_valkey.port) as admin, node(own_valkey.url()) as (store, _):
+        new = new_session()
+        await opened(store, new)
+        await set_user(admin, "default", "-spublish")
+        for write in (
+            store.end("alice", new.id, LogoutScope.THIS, "loggedOut"),
+            store.change("alice", new.id, Changes(language="fr"), None),
+            opened(store, new_session()),
+        ):
+            with pytest.raises(Unavailable):
+                await write
+        assert (await store.check("alice", new.digest)).language == new.language
+        assert len(await store.sessions("alice", 10)) == 1
+
+
+def documented_rights() -> list[str]:
+    """What the page on the layout says that a user of the store needs."""
+    page = (ROOT / "docs/redis-layout.md").read_text()
+    command = page[page.index("ACL SETUSER keystay") :].partition("```")[0]
+    return command.split()[3:]
+
+
 async def test_a_user_needs_no_more_than_this(
     own_valkey: Valkey, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The permissions in the operator's guide are enough; CONFIG is not among them."""
-    rights = "~ks:* &ks:* -@all +@read +@write +pexpireat"
-    rights += " +evalsha +script|load +time +spublish +ssubscribe"
+    """The documented permissions are enough; CONFIG is not among them."""
     async with Redis(port=own_valkey.port) as admin:
-        await set_user(admin, "app", "on", ">pw:@/", *rights.split())
-    async with node(own_valkey.url(userinfo="app:pw%3A%40%2F@")) as (store, heard):
+        await set_user(admin, "keystay", *documented_rights(), ">pw:@/")
+    async with node(own_valkey.url(userinfo="keystay:pw%3A%40%2F@")) as (store, heard):
         assert not caplog.records
         heard.actors.add("alice")
         new = new_session(idempotency=IdempotencyRecord("name", "content"))

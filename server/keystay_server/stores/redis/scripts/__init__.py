@@ -38,6 +38,9 @@ FEED = _script("feed", "clock")
 PROBE = _script("probe", "clock")
 SWEEP = _script("sweep", "clock", "sweep")
 
+RIGHTS = _script("rights", "clock", "rights")
+READY = _script("ready", "clock", "rights")
+
 RESTORE = _script("restore", *_READ, "extend", "history")
 TOUCH = _script("touch", *_READ, "extend")
 
@@ -56,7 +59,7 @@ LEASE_SAVED = _script("lease_saved")
 
 ALL = (
     *(CHECK, SESSION, SESSIONS, HISTORY, FEED, PROBE, SWEEP),
-    *(RESTORE, TOUCH),
+    *(RIGHTS, READY, RESTORE, TOUCH),
     *(CREATE, EXPIRE, END, CHANGE, EMIT, BROADCAST),
     *(REPORT, REPORTS, LEASE, LEASE_SAVE, LEASE_SAVED),
 )

@@ -16,6 +16,12 @@
 --
 -- Every call of a command costs a microsecond or two, so none is made in vain.
 
+-- What a script has written stays if it fails later: a session would have ended, and no node
+-- would know.
+if not redis.acl_check_cmd('SPUBLISH', root, '') then
+  return redis.error_reply('NOPERM the user may not publish')
+end
+
 local STATE, LOG, DUE = root .. ':state', root .. ':log', root .. ':due'
 local TOMBSTONE_MS, TOMBSTONES = tonumber(ARGV[2]), tonumber(ARGV[3])
 local HISTORY_MS, HISTORY_EVENTS = tonumber(ARGV[4]), ARGV[5]
