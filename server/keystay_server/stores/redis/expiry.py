@@ -21,6 +21,9 @@ from keystay_server.stores.redis.wire import Word
 SCRIPT_STEP = END_STEP // 4
 """Sessions that one script ends at most: about 1 ms, in which a server does nothing else."""
 
+SWEEP_STEP = 64
+"""Partitions that one script looks at."""
+
 
 class Expiry:
     """
@@ -93,14 +96,19 @@ class Expiry:
 
     async def _to_be_asked(self, roots: Sequence[str]) -> list[str]:
         """Note that all are asked; return those that have something due."""
-        try:
-            found = await self._run(roots[0], SWEEP, *self._times, *roots)
-        except Unavailable as error:
-            if not isinstance(error.__cause__, ResponseError):
-                raise
-            # One is on its way to another node: one script cannot read all of them then.
-            return list(roots)
-        return [roots[i] for i in found]
+        found: list[str] = []
+        for start in range(0, len(roots), SWEEP_STEP):
+            some = roots[start : start + SWEEP_STEP]
+            try:
+                indexes = await self._run(some[0], SWEEP, *self._times, *some)
+            except Unavailable as error:
+                if not isinstance(error.__cause__, ResponseError):
+                    raise
+                # One is on its way to another node: one script cannot read all of them then.
+                found += some
+            else:
+                found += [some[i] for i in indexes]
+        return found
 
     async def _ask_one(self, root: str) -> list[int]:
         late: list[int] = []

@@ -50,7 +50,7 @@ from keystay_server.stores.redis.repair import Repair
 from keystay_server.stores.redis.sentinel import Sentinels
 from keystay_server.stores.redis.server import Single
 from keystay_server.stores.redis.servers import Servers
-from keystay_server.stores.redis.trouble import Refusals
+from keystay_server.stores.redis.trouble import Refusals, does_not_write
 from keystay_server.stores.redis.tuning import DEFAULT, Tuning
 from keystay_server.stores.redis.wire import Word
 from keystay_server.stores.retention import Retention
@@ -198,9 +198,18 @@ class RedisStore:
     async def restore(self, actor_id: str, digest: bytes, after: int | None = None) -> Restored:
         """Return the session that the key opens, extended, as `Store.restore` says."""
         words = (digest.hex(), _word(after), self._retention.history_ms)
-        answer = await self._run(scripts.RESTORE, actor_id, *words)
-        fields, cursor, *history = _unless_over(answer)
-        missed = _history(actor_id, history) if history else None
+        try:
+            answer = await self._run(scripts.RESTORE, actor_id, *words)
+        except Unavailable as error:
+            if not does_not_write(error.__cause__):
+                raise
+            answer = await self._run(scripts.RESTORE_ONLY, actor_id, *words)
+        fields, cursor, *page = _unless_over(answer)
+        missed = None
+        if page:
+            missed, is_all = _history(actor_id, page)
+            if not is_all:
+                missed = History([], complete=False)
         return Restored(decode_record(actor_id, fields), cursor, missed)
 
     async def touch(self, sessions: Collection[Holding]) -> None:
@@ -292,8 +301,16 @@ class RedisStore:
 
     async def history(self, actor_id: str, after: int) -> History:
         """Read the actor's events with a cursor greater than `after`."""
-        words = (after, self._retention.history_ms)
-        return _history(actor_id, await self._run(scripts.HISTORY, actor_id, *words))
+        events: list[StoredEvent] = []
+        is_complete, is_all = True, False
+        while not is_all:
+            words = (after, self._retention.history_ms)
+            answer = await self._run(scripts.HISTORY, actor_id, *words)
+            page, is_all = _history(actor_id, answer)
+            events += page.events
+            is_complete = is_complete and page.complete
+            after = events[-1].cursor if events else after
+        return History(events, is_complete)
 
     async def read_feed(self, after: Position | None, most: int) -> FeedPage:
         """Read the entries of the feed after a position, as `Store.read_feed` says."""
@@ -382,10 +399,11 @@ def _no_such_session() -> NoSession:
     return NoSession("no live session has this id")
 
 
-def _history(actor_id: str, answer: Any) -> History:
-    """What `read_history` in `_history.lua` returned."""
-    is_complete, events = answer
-    return History([decode_event(actor_id, event) for event in events], is_complete == 1)
+def _history(actor_id: str, answer: Any) -> tuple[History, bool]:
+    """What `read_history` in `_history.lua` returned: a page, and whether that is all."""
+    is_complete, events, more = answer
+    page = History([decode_event(actor_id, event) for event in events], is_complete == 1)
+    return page, more == 0
 
 
 def _the_only_one(events: list[bytes] | None) -> bytes:

@@ -44,6 +44,11 @@ def advice(error: BaseException | None) -> str | None:
     return None
 
 
+def does_not_write(error: BaseException | None) -> bool:
+    """Whether a master whose data can be trusted refuses to write for the time being."""
+    return isinstance(error, ResponseError) and str(error).startswith("MISCONF")
+
+
 class Refusals:
     """Says now and then what a server refuses to do."""
 

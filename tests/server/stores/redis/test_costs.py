@@ -5,6 +5,7 @@ What each operation costs a Redis: how many commands, and how long they block it
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,9 +13,10 @@ from redis.asyncio import Redis
 
 from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import NoSession
-from keystay_server.stores.events import Emitted
+from keystay_server.stores.events import Emitted, History
 from keystay_server.stores.records import Holding, NewSession, Policy
 from keystay_server.stores.redis import RedisStore
+from keystay_server.stores.retention import Retention
 from tests.support.stores.installation import EMPTY_MAP, SOON_S, new_session, opened
 from tests.support.stores.redis_node import UNPROBED, actors_in, node
 from tests.support.valkey import Valkey
@@ -154,7 +156,7 @@ async def test_asking_for_what_is_due_is_one_script(store: RedisStore, costs: Co
     asked = {"evalsha": 1, "time": 1, "hmget": 64, "zrange": 64}
     assert await costs.of(store.expire) == asked
     store.shift_ms += 500
-    assert await costs.of(store.expire) == asked | {"hset": 64, "xtrim": 64}
+    assert await costs.of(store.expire) == asked | {"hset": 64, "xtrim": 128}
     await opened(store, new_session(ttl_ms=400))
     store.shift_ms += 450
     counts = await costs.of(store.expire)
@@ -198,6 +200,48 @@ async def typical_us(admin: Redis) -> list[int]:
             times[entry["command"].split()[1]].append(entry["duration"])
     assert times
     return [sorted(some)[len(some) // 2] for some in times.values()]
+
+
+async def test_a_lowered_number_of_tombstones_is_reached_in_steps(
+    own_valkey: Valkey, costs: Costs
+) -> None:
+    """Each logout forgets a hundred at most, until there are as few as there may be."""
+    async with node(own_valkey.url(), tuning=UNPROBED) as (
+        store,
+        _,
+    ):
+        await many(store, 350)
+        await store.end("alice", None, LogoutScope.ALL, "revoked")
+    async with node(own_valkey.url(), Retention(tombstones=10), tuning=UNPROBED) as (store, _):
+        forgotten = []
+        for _ in range(5):
+            new = new_session()
+            await opened(store, new)
+            counts = await costs.of(partial(store.end, "alice", new.id, LogoutScope.ALL, "x"))
+            forgotten.append(counts["hexists"])
+    assert forgotten == [100, 100, 100, 44, 1]
+
+
+async def test_a_long_history_is_read_in_pages(own_valkey: Valkey, costs: Costs) -> None:
+    """Each is bounded by events and by bytes; a restore reads one, or recovers nothing."""
+    retention = Retention(history_events=5_000)
+    async with node(own_valkey.url(), retention, tuning=UNPROBED) as (store, _):
+        new = new_session()
+        first = await opened(store, new)
+        said = Emitted(None, "app.said", EMPTY_MAP)
+        large = Emitted(None, "app.said", b"\xc5\x80\x00" + bytes(2**15))
+        events = [await store.emit("alice", said) for _ in range(1_024)]
+        assert (await store.restore("alice", new.digest, first.cursor - 1)).missed == History(
+            [], complete=False
+        )
+        missed = (await store.restore("alice", new.digest, first.cursor)).missed
+        assert missed == History([], complete=False)
+        missed = (await store.restore("alice", new.digest, events[0].cursor)).missed
+        assert missed == History(events[1:], complete=True)
+        events += [await store.emit("alice", large) for _ in range(100)]
+        counts = await costs.of(partial(store.history, "alice", first.cursor))
+        assert (counts["evalsha"], counts["xrange"]) == (5, 5 + 64 + 7)
+        assert await store.history("alice", first.cursor) == History(events, complete=True)
 
 
 @pytest.mark.parametrize("others", [0, 3_000])

@@ -15,7 +15,7 @@ from keystay_protocol.commands import LogoutScope
 from keystay_protocol.errors import Expired, LoggedOut, NoSession, Replaced, Unavailable
 from keystay_server.sessions.keys import new_key
 from keystay_server.stores.errors import StoreError
-from keystay_server.stores.events import Emitted, SessionUnset
+from keystay_server.stores.events import Emitted, History, SessionUnset
 from keystay_server.stores.records import (
     Changes,
     Holding,
@@ -29,8 +29,8 @@ from keystay_server.stores.retention import Retention
 from tests.server.stores.contract.test_sessions import ODD_ACTORS
 from tests.support.paths import ROOT
 from tests.support.stores.installation import EMPTY_MAP, new_session, opened
-from tests.support.stores.redis_node import node
-from tests.support.valkey import Valkey
+from tests.support.stores.redis_node import node, until_unavailable
+from tests.support.valkey import Valkey, running_valkey
 
 HOUR = 60 * 60_000
 
@@ -344,6 +344,24 @@ async def test_a_store_that_refuses_logins_is_not_ready(own_valkey: Valkey, how:
             await store.probe()
         with pytest.raises(Unavailable):
             await opened(store, new_session())
+
+
+async def test_a_server_that_does_not_write_restores(tmp_path: Path) -> None:
+    """While a snapshot cannot be saved, sessions are restored as they are."""
+    (folder := tmp_path / "gone").mkdir()
+    with running_valkey(folder) as server:
+        async with Redis(port=server.port) as admin, node(server.url()) as (store, _):
+            new = new_session()
+            event = await opened(store, new)
+            folder.rmdir()
+            await admin.config_set("save", "3600 1")
+            await admin.bgsave()
+            await until_unavailable(store.probe)
+            with pytest.raises(Unavailable):
+                await opened(store, new_session())
+            restored = await store.restore("alice", new.digest, event.cursor)
+            assert restored.record.id == new.id
+            assert restored.missed == History([], complete=True)
 
 
 async def test_a_write_that_cannot_be_announced_changes_nothing(own_valkey: Valkey) -> None:

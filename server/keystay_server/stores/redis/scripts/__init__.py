@@ -41,7 +41,8 @@ SWEEP = _script("sweep", "clock", "sweep")
 RIGHTS = _script("rights", "clock", "rights")
 READY = _script("ready", "clock", "rights")
 
-RESTORE = _script("restore", *_READ, "extend", "history")
+RESTORE = _script("restore", *_READ, "extend", "history", "restore")
+RESTORE_ONLY = _script("restore_only", *_READ, "history", "restore")
 TOUCH = _script("touch", *_READ, "extend")
 
 CREATE = _script("create", *_WRITE, "overdue", "idempotency")
@@ -59,7 +60,7 @@ LEASE_SAVED = _script("lease_saved")
 
 ALL = (
     *(CHECK, SESSION, SESSIONS, HISTORY, FEED, PROBE, SWEEP),
-    *(RIGHTS, READY, RESTORE, TOUCH),
+    *(RIGHTS, READY, RESTORE, RESTORE_ONLY, TOUCH),
     *(CREATE, EXPIRE, END, CHANGE, EMIT, BROADCAST),
     *(REPORT, REPORTS, LEASE, LEASE_SAVE, LEASE_SAVED),
 )

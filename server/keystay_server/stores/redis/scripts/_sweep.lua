@@ -5,6 +5,18 @@
 -- asked in time, that is a moment: nodes extend first what they hold. So sessions survive when
 -- the server, or all nodes, were away.
 
+-- Entries that one script deletes from a log, and those in a node of a stream.
+local TRIM_STEP, STREAM_NODE = 500, 100
+
+-- Forget the entries of a log that are older than this number, a step of them.
+local function trim(log, oldest)
+  local trimmed = redis.call('XTRIM', log, 'MINID', '~', oldest, 'LIMIT', TRIM_STEP)
+  -- Whole nodes are deleted at once. Below the limit, no more than a part of one is left.
+  if trimmed <= TRIM_STEP - STREAM_NODE then
+    redis.call('XTRIM', log, 'MINID', '=', oldest)
+  end
+end
+
 -- Note that a node asks a partition, and trim its log. Return whether sessions may be ended.
 --
 -- absent_ms  for how long nodes count as present after one of them asked
@@ -21,8 +33,7 @@ local function sweep(partition, absent_ms, grace_ms, sweep_ms, log_ms)
       redis.call('HSET', state, 'grace', int(grace))
     end
     redis.call('HSET', state, 'present', int(now + tonumber(absent_ms)))
-    local oldest = math.max(0, now - tonumber(log_ms)) * 1024
-    redis.call('XTRIM', partition .. ':log', 'MINID', '=', int(oldest))
+    trim(partition .. ':log', int(math.max(0, now - tonumber(log_ms)) * 1024))
   end
   return now >= tonumber(grace or 0)
 end

@@ -106,10 +106,14 @@ local function bury(chain, digest, id, reason, by)
   return tell(chain, 'unset', #id .. ':' .. id .. #reason .. ':' .. reason .. (by or ''))
 end
 
--- Of the tombstones that are too many, forget the oldest.
+-- Of the tombstones that are too many, forget the oldest, a step of them. It is more than one
+-- script adds, so the number comes down if TOMBSTONES is lowered.
+local FORGET_STEP = 100
+
 local function bound_tombstones(ended, count)
   if count > TOMBSTONES then
-    for _, digest in ipairs(redis.call('LPOP', ended, count - TOMBSTONES)) do
+    local step = math.min(count - TOMBSTONES, FORGET_STEP)
+    for _, digest in ipairs(redis.call('LPOP', ended, step)) do
       -- One of long ago may be gone, and a session have its key: what is done `once` can.
       if redis.call('HEXISTS', session_key(digest), 'reason') == 1 then
         redis.call('DEL', session_key(digest))

@@ -1,5 +1,6 @@
 #!lua flags=no-writes
--- Return whether nothing after a cursor was forgotten (1 or 0), and the events after it.
+-- Return whether nothing after a cursor was forgotten (1 or 0), a page of the events after it,
+-- and whether there may be more (1 or 0).
 --
 -- ARGV[2]  the actor
 -- ARGV[3]  the cursor
