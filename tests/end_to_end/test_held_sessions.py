@@ -70,6 +70,11 @@ async def is_refusing(admin: "Redis") -> bool:
     return False
 
 
+def is_unknown(answer: tuple[str | None, object]) -> bool:
+    """Whether the store has no tombstone of the session any more."""
+    return answer[0] == "noSession"
+
+
 async def assert_lives(client: RawClient, key: str) -> None:
     """The session goes on, for longer than another ttl, and its holder was sent nothing."""
     events = len(client.events())
@@ -127,8 +132,8 @@ async def test_an_outage_of_the_store_ends_nothing_that_is_held(
 
 @pytest.mark.long
 async def test_beside_a_live_node_a_stopped_one_counts_as_dead(valkey: Valkey) -> None:
-    """Its sessions end at their deadlines, and it tells its clients so when it is back."""
-    flags = ("--store", valkey.url(), "--ttl-s", str(TTL_S))
+    """Its sessions end, and it notifies its clients when it is back, without a tombstone."""
+    flags = ("--store", valkey.url(), "--ttl-s", str(TTL_S), "--tombstone-s", "1")
     async with (
         serving(*flags) as silent,
         serving(*flags) as live,
@@ -141,8 +146,26 @@ async def test_beside_a_live_node_a_stopped_one_counts_as_dead(valkey: Valkey) -
             lambda: witness.call("session.isValid", key), lambda answer: answer[0]
         )
         assert error == "expired"
-        await asyncio.sleep(TTL_S)  # However late the node goes on.
+        # However late the node goes on: the tombstone is forgotten.
+        await until(lambda: witness.call("session.isValid", key), is_unknown)
         silent.process.send_signal(signal.SIGCONT)
+        while holder.events()[-1][0] != "session.unset":
+            await holder.receive()
+        assert holder.events()[-1][1]["reason"] == "expired"
+
+
+@pytest.mark.long
+async def test_a_silent_store_does_not_hide_that_a_session_ended(valkey: Valkey) -> None:
+    """Sessions that nothing extends end after the outage, and their holders are notified."""
+    flags = ("--ttl-s", str(TTL_S), "--tombstone-s", "1", "--activity", "none")
+    async with (
+        serving("--store", valkey.url(), *flags) as server,
+        connected(server.url) as holder,
+    ):
+        await holder.login("alice")
+        valkey.pause()
+        await asyncio.sleep(5)  # By now the node has given the connection up.
+        valkey.resume()
         while holder.events()[-1][0] != "session.unset":
             await holder.receive()
         assert holder.events()[-1][1]["reason"] == "expired"

@@ -163,6 +163,32 @@ async def test_asking_for_what_is_due_is_one_script(store: RedisStore, costs: Co
     assert (counts["evalsha"], counts["spublish"]) == (2, 1)
 
 
+async def test_many_partitions_are_asked_in_steps(own_valkey: Valkey, costs: Costs) -> None:
+    """One script looks at 64 of them."""
+    async with node(own_valkey.url(), partitions=256, tuning=UNPROBED) as (store, _):
+        await store.expire()
+        counts = await costs.of(store.expire)
+        assert (counts["evalsha"], counts["hmget"]) == (4, 256)
+
+
+async def test_old_entries_of_a_log_are_deleted_in_steps(own_valkey: Valkey) -> None:
+    """A few hundred each time that a partition is asked, until none is left."""
+    retention = Retention(feed_events=5_000)
+    async with (
+        node(own_valkey.url(), retention, partitions=1, tuning=UNPROBED) as (store, _),
+        Redis(port=own_valkey.port) as admin,
+    ):
+        said = Emitted(None, "app.said", EMPTY_MAP)
+        await asyncio.gather(*(store.emit("alice", said) for _ in range(1_150)))
+        store.shift_ms += 2 * retention.feed_ms
+        left = []
+        for _ in range(3):
+            await store.expire()
+            left.append(await admin.xlen("ks:{0}:log"))
+            store.shift_ms += 500
+        assert left == [650, 150, 0]
+
+
 async def test_no_script_blocks_the_server(own_valkey: Valkey) -> None:
     """An actor with 10,000 sessions logs in, restores, is listed and is logged out."""
     async with (
