@@ -4,6 +4,7 @@
 import { LOGIN, LOGOUT, RESTORE, endsOwnSession } from "./commands.js";
 import { encode, MAX_ID } from "./codec.js";
 import { ClientError } from "./errors.js";
+import type { StoredLogout } from "./storage.js";
 
 /** Called once: with the error, or with null, the result, and the result as it was received. */
 export type Done = (error: Error | null, result?: unknown, wire?: unknown) => void;
@@ -27,8 +28,9 @@ export interface Call {
   isRelayed: boolean;
 }
 
-/** Executed twice, these two do not have the effect of once. */
-const isSafeToRepeat = ({ method }: Call) => method !== LOGIN && method !== LOGOUT;
+/** Executed twice, a login and a logout of other sessions do not have the effect of once. */
+const isSafeToRepeat = ({ method, params }: Call) =>
+  method !== LOGIN && (method !== LOGOUT || endsOwnSession(params));
 
 const isOfThisTab = ({ isRelayed }: Call) => !isRelayed;
 
@@ -111,6 +113,13 @@ export class Calls {
   answered(call: Call): void {
     this._sent.delete(call.id);
     if (call.isInternal) this._internalUnanswered--;
+  }
+
+  /** The logouts of this tab that are not executed yet, for its next run. */
+  get storedLogouts(): StoredLogout[] {
+    return this.logouts
+      .filter(isOfThisTab)
+      .map(({ endsKey, params }) => ({ key: endsKey!, isOfAll: params.length > 0 }));
   }
 
   /** The caller stopped waiting: do not send the call, if it was not sent yet. */

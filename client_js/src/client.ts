@@ -7,7 +7,7 @@ import { Connection, type State } from "./connection.js";
 import { ClientError, CommandError, KeystayError } from "./errors.js";
 import { call, callEach, type Handler, Handlers } from "./handlers.js";
 import { type CallOptions, type Options, settle } from "./options.js";
-import { isMap, type Session } from "./session.js";
+import { isMap, type Session, type Unset } from "./session.js";
 
 /** Called with null and the result, or with the code of the error: `callback("expired")`. */
 export type Callback<T = void> = (error: string | null, result?: T) => void;
@@ -19,6 +19,12 @@ export interface LogoutOptions extends CallOptions {
 
 /** Paths, and perhaps options as the last argument. */
 export type Paths = string[] | [...paths: string[], options: CallOptions];
+
+/** Called with the session: it was created, restored or changed. */
+export type SetHandler = (path: string, session: Session, cursor: number | null) => unknown;
+
+/** Called when the session has ended. */
+export type UnsetHandler = (path: string, unset: Unset, cursor: number | null) => unknown;
 
 /** Called on each change of the client's state; `error` is why it is closed. */
 export type StateHandler = (state: State, error: KeystayError | null) => void;
@@ -41,9 +47,9 @@ export function connect(url: string, options: Options = {}): Client {
  *
  * A command rejects with the `CommandError` of the server, with `timeout`, or with a `ClientError`. When the
  * connection breaks, the client reconnects, subscribes and restores the session before it sends other
- * commands. Commands submitted meanwhile wait. Those without a reply are sent again, except `login` and
- * `logout`: they reject with `connectionLost`, because it is unknown whether they ran. No key is in its
- * JSON, its errors or on the console.
+ * commands. Commands submitted meanwhile wait. Those without a reply are sent again, except `login` and a
+ * `logout` of others: they reject with `connectionLost`, because it is unknown whether they ran. No key is
+ * in its JSON, its errors or on the console.
  */
 export class Client {
   /** The commands of the session, and its state. */
@@ -88,6 +94,9 @@ export class Client {
    * event. The client itself emits `session.unset` `{reason, id}` when a session cannot be restored, and
    * `session.recovered` `{recovered}` when it was resumed.
    */
+  on(path: "session.set", handler: SetHandler): () => void;
+  on(path: "session.unset", handler: UnsetHandler): () => void;
+  on(path: string, handler: Handler): () => void;
   on(path: string, handler: Handler): () => void {
     return this.#handlers.on(path, handler);
   }
@@ -242,14 +251,15 @@ export class SessionCommands {
    * End this session, the actor's other ones, or all. Without a session, or if it has just ended,
    * `this` does nothing; `others` and `all` reject with `noSession`, and no session was ended.
    *
-   * Without a connection, `this` and `all` end the session here at once, and remove it from the storage.
-   * The promise settles when the server has answered, or with `timeout`; the client still ends the session
-   * at the server when it can, unless it is closed. `all` rejects with `noSession` if the session was over
+   * Without an answer of the server, `this` and `all` end the session here all the same, at once if there is
+   * no connection, and remove it from the storage. The promise settles when the server has answered, or with
+   * `timeout`; the client still ends the session at the server when it can, also after a reload. `all` rejects with `noSession` if the session was over
    * by then: it is unknown whether the others ended.
    */
-  logout(options?: LogoutOptions): Promise<void>;
   logout(callback: Callback): void;
   logout(options: LogoutOptions, callback: Callback): void;
+  // The last, because a compiler explains what is wrong by the last.
+  logout(options?: LogoutOptions): Promise<void>;
   logout(...args: any[]): any {
     return this.#submit<void>(args, ([options]) => {
       const { scope = "this" } = options ?? {};

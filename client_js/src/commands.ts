@@ -52,7 +52,7 @@ export function readResult(method: string, result: any): unknown {
   switch (method) {
     case RESTORE:
     case LOGIN: {
-      const session = readSession(result?.session);
+      const session = readSession(result?.session, true);
       const cursor = result.cursor ?? null;
       if (cursor === null || isCursor(cursor)) return { session, cursor } satisfies BoundResult;
       break;
@@ -61,7 +61,7 @@ export function readResult(method: string, result: any): unknown {
     case IS_VALID:
       return undefined;
     case LIST:
-      if (Array.isArray(result)) return result.map(readSession);
+      if (Array.isArray(result)) return result.map((wire) => readSession(wire));
       break;
     case SUBSCRIBE:
     case UNSUBSCRIBE:

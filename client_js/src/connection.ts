@@ -6,17 +6,17 @@
  */
 import { Backoff, reconnectAfterMs, SERVER_DRAINING } from "./backoff.js";
 import type { Event, Reply } from "./codec.js";
-import { RESTORE, SUBSCRIBE, UNSUBSCRIBE } from "./commands.js";
+import { LOGOUT, RESTORE, SUBSCRIBE, UNSUBSCRIBE } from "./commands.js";
 import { Conversation } from "./conversation.js";
 import { ClientError, clientClosed, CommandError, KeystayError } from "./errors.js";
 import { report } from "./handlers.js";
 import type { CallOptions, Settings } from "./options.js";
-import { isOffline, watchPage } from "./page.js";
+import { watchPage } from "./page.js";
 import { SESSION_SET, type Session, writeSession } from "./session.js";
 import { EMPTY_MS, SessionSync } from "./session_sync.js";
 import { SharedConnection } from "./shared_connection.js";
 import type { Tabs } from "./tabs.js";
-import { later, type Timer } from "./timer.js";
+import { cancel, later, type Timer } from "./timer.js";
 import { type Disconnected, disconnectedBy, NO_SESSION_IN_TIME } from "./transport.js";
 import { type Transport, type TransportListener, WebSocketTransport } from "./transport.js";
 
@@ -30,11 +30,10 @@ export type State =
   /** Not yet connected for the first time. */
   | "connecting"
   | "open"
-  /**
-   * The connection was lost, and is opened again; commands wait. Or the server closed it because it had
-   * no session (4000): then the next command opens it again, or `opened()`.
-   */
+  /** The connection was lost, and is opened again; commands wait. */
   | "reconnecting"
+  /** The server closed it because it had no session (4000): the next command opens it, or `opened()`. */
+  | "idle"
   /** Final: the program closed the client, or it failed (`error`). */
   | "closed";
 
@@ -88,13 +87,12 @@ export class Connection {
     const { tabs } = this._sync;
     this._unwatch = watchPage({
       wake: (isNetwork) => this._wake(isNetwork),
-      sleep: () => this._retry && this._schedule(0),
       hide: () => this._sync.flush(),
       stored: () => tabs && this._sync.read(),
     });
     const canShare = tabs && _settings.sharedConnection && globalThis.navigator?.locks;
     if (canShare) this._shared = this._share(tabs);
-    this._retry = setTimeout(() => this._attempt());
+    this._retry = later(0, () => this._attempt());
   }
 
   /** The session as the server sent it last. */
@@ -122,14 +120,14 @@ export class Connection {
     const { timeoutMs = this._settings.timeoutMs, whenOffline } = options;
     return new Promise((resolve, reject) => {
       if (this.state === "closed") throw clientClosed(this.error);
-      const isOnline = this.state === "open" || (this._isUnused && !isOffline());
+      const isOnline = this.state === "open" || this._isUnused;
       if (whenOffline === "fail" && !isOnline) throw new ClientError("notConnected");
       if (method === RESTORE) params = this._conversation.restoreParams(params[0] as string);
       // Another tab may need the events of these paths: only ask what is subscribed.
       if (method === UNSUBSCRIBE && this._shared) [method, params] = [SUBSCRIBE, [[]]];
       let timer: Timer | undefined;
       const call = this._conversation.command(method, params, (error, result) => {
-        clearTimeout(timer);
+        cancel(timer);
         error ? reject(error) : resolve(result);
       });
       timer = later(timeoutMs, () => {
@@ -140,6 +138,8 @@ export class Connection {
         reject(new CommandError("timeout", what));
       });
       this._advance();
+      // A connection that is dead and does not know it must not keep the user logged in.
+      if (method === LOGOUT && call.isSent) this._probe(WAKE_TIMEOUT_MS);
     });
   }
 
@@ -155,8 +155,9 @@ export class Connection {
 
   /** Connect, if the server closed the connection as unused and nothing has needed one since. */
   connect(): void {
-    if (this._transport || this._retry || this.state !== "reconnecting") return;
+    if (this._transport || this._retry || this.state !== "idle") return;
     this._schedule(this._backoff.nextMs());
+    this._enter("reconnecting");
   }
 
   /** Close for good. Waiting commands fail with `clientClosed`, or `connectionLost`. */
@@ -166,12 +167,14 @@ export class Connection {
 
   private _share(tabs: Tabs): SharedConnection {
     const send: Tabs["send"] = (...message) => tabs.send(...message);
+    const change = () => {
+      const error = new ClientError("connectionLost", "the tab with the connection lost it");
+      if (this._transport) this._disconnect({ error });
+      if (this._retry) this._attempt();
+    };
     return new SharedConnection(this._settings.storageName, send, this._conversation, {
-      lead: () => {
-        const error = new ClientError("connectionLost", "the tab with the connection lost it");
-        if (this._transport) this._disconnect({ error });
-        if (this._retry) this._attempt();
-      },
+      lead: change,
+      follow: change,
       isServing: () => this.state === "open" && this._reconnectAt === null,
       wanted: () => this._transport || this._retry || this._attempt(),
       advance: () => this._advance(),
@@ -185,7 +188,7 @@ export class Connection {
     if (!this._sync.read()) return this._schedule(EMPTY_MS);
     if (this.state === "closed") return; // By a handler of what was read.
     // After reading, which may have scheduled another attempt.
-    clearTimeout(this._retry);
+    cancel(this._retry);
     this._retry = undefined;
     this._isDraining = false;
     try {
@@ -290,12 +293,11 @@ export class Connection {
     const hadNoSession = (error as ClientError).closeCode === NO_SESSION_IN_TIME;
     const isUnused = (this._isUnused = hadNoSession && !this._conversation.hasWork);
     this._shared?.lost(isUnused);
+    const delayMs = this._delayMs(disconnected);
+    if (isUnused) return this._enter("idle");
     if (this.state === "open") this._enter("reconnecting");
     const isClosed = () => this.state === "closed"; // By a handler.
-    if (isClosed()) return;
-    const delayMs = this._delayMs(disconnected);
-    if (isUnused) this._enter("reconnecting"); // As soon as there is something to connect for.
-    else this._schedule(delayMs);
+    if (!isClosed() && !this._retry) this._schedule(delayMs);
   }
 
   private _delayMs({ retryAfterMs = 0 }: Disconnected): number {
@@ -311,10 +313,8 @@ export class Connection {
   }
 
   private _schedule(ms: number): void {
-    clearTimeout(this._retry);
-    // A server on this machine is there without a network.
-    const delayMs = isOffline() ? Math.max(ms, this._settings.backoffCapMs) : ms;
-    this._retry = later(delayMs, () => this._attempt());
+    cancel(this._retry);
+    this._retry = later(ms, () => this._attempt());
   }
 
   /** Do not let somebody who looks at the page now wait for the end of a long delay. */
@@ -329,12 +329,12 @@ export class Connection {
   }
 
   private _setDeadline(ms: number, then: () => void): void {
-    clearTimeout(this._deadline);
+    cancel(this._deadline);
     this._deadline = later(ms, then);
   }
 
   private _dropTransport(code?: number): void {
-    clearTimeout(this._deadline);
+    cancel(this._deadline);
     this._transport?.close(code);
     this._transport = null;
   }
@@ -350,7 +350,7 @@ export class Connection {
     this.error = error;
     this._enter("closed");
     this._unwatch();
-    clearTimeout(this._retry);
+    cancel(this._retry);
     this._dropTransport();
     this._sync.stop();
     this._shared?.close();

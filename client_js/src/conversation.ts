@@ -17,7 +17,7 @@ import type { Settings } from "./options.js";
 import { readSession, type Session, type Unset } from "./session.js";
 import { SESSION_RECOVERED, SESSION_SET, SESSION_UNSET } from "./session.js";
 import { SessionState } from "./session_state.js";
-import type { StoredSession } from "./storage.js";
+import type { StoredLogout, StoredSession } from "./storage.js";
 
 /** The subscriptions of a new connection. */
 const DEFAULT_PATHS = ["session"];
@@ -74,6 +74,11 @@ export class Conversation {
     return this._state.stored;
   }
 
+  /** The logouts that the server has not answered. */
+  get storedLogouts(): StoredLogout[] {
+    return this._calls.storedLogouts;
+  }
+
   /** Whether there is a transport on which subscriptions and session are restored. */
   get isOpen(): boolean {
     return this._hasTransport && !this._calls.hasInternal;
@@ -112,9 +117,14 @@ export class Conversation {
     return Object.keys(options).length ? [key, options] : [key];
   }
 
-  /** Drop the call: its caller waits no more. */
+  /**
+   * Drop the call: its caller waits no more. A logout that was sent is in doubt: the session is forgotten
+   * here, and ended at the server until that has answered.
+   */
   abandon(call: Call): void {
     this._calls.abandon(call);
+    const isLogout = call.method === LOGOUT && endsOwnSession(call.params);
+    if (isLogout && call.isSent && call.endsKey === null) this._leave(call);
   }
 
   /**
@@ -268,7 +278,7 @@ export class Conversation {
     const isOfSession = name.startsWith("session.");
     if (this._isEnding && (cursor !== null || isOfSession)) return;
     if (isOfSession && data?.id === this._endedId) return;
-    const session = name === SESSION_SET ? readSession(data) : null;
+    const session = name === SESSION_SET ? readSession(data, true) : null;
     if (!this._state.isNew(cursor, session)) return;
     if (session) data = this._state.applySet(session, cursor);
     else if (name === SESSION_UNSET) this._state.applyUnset(data, cursor);
@@ -337,9 +347,14 @@ export class Conversation {
    * to end the session at the server when there is one.
    */
   private _logOutHere(): void {
-    const { key } = this;
     const logout = this._calls.waitingLogout;
-    if (!logout || key === null) return;
+    if (logout) this._leave(logout);
+  }
+
+  /** Forget the session, and keep its key with this logout alone, until the server has answered. */
+  private _leave(logout: Call): void {
+    const { key } = this;
+    if (key === null) return;
     this._calls.addLogout(logout, key);
     // The scope is for other tabs, one of which may be the first to reach the server.
     this.forget({ reason: "loggedOut", ...(logout.params[0] as object) });
@@ -365,7 +380,7 @@ export class Conversation {
   private _ended(call: Call, error: CommandError | null): void {
     if (error && !endsSession(error)) throw error;
     this._calls.answered(call);
-    const [logout] = this._calls.logouts as [Call];
+    const logout = this._calls.logouts.find(({ endsKey }) => endsKey === call.endsKey)!;
     // Only now that it is bound: the logout ends whatever session the connection is bound to.
     if (call.method === RESTORE && !error) return this._calls.enqueueFirst(logout);
     const hasEndedAll = !error && isScopeAll(logout.params);

@@ -9,7 +9,11 @@ import type { Options } from "./options.js";
 
 /** What `require('mage')` returned. */
 export interface Mage {
-  /** `isValid`, `restore`, `logout` and all else that `client.session` has. */
+  /**
+   * `isValid`, `restore`, `logout` and all else that `client.session` has. Programs of MAGE discard a key for
+   * any error, so `isValid` and `restore` answer only when the server has judged it: while it is out of reach
+   * they ask again.
+   */
   readonly session: Client["session"];
   readonly eventManager: EventManager;
   readonly logger: Record<Level, (...args: unknown[]) => void>;
@@ -32,7 +36,47 @@ export function connect(url: string, options: Options = {}): Mage {
     if (path === "session.unset") eventManager.emitEvent(path, data.reason, data);
     else eventManager.emitEvent(path, data);
   });
-  return { session: client.session, eventManager, logger: makeLogger(), client };
+  return { session: patient(client.session), eventManager, logger: makeLogger(), client };
+}
+
+/** The server has not judged the key: it is out of reach, or cannot answer now. */
+const UNJUDGED = ["timeout", "connectionLost", "unavailable", "rateLimited", "internal", "queueFull"];
+const RETRY_MS = 1000;
+
+/** Return the session with an `isValid` and a `restore` that ask until the server has judged the key. */
+function patient(session: Client["session"]): Client["session"] {
+  return new Proxy(session, {
+    get(target: any, name) {
+      const value = target[name];
+      if (typeof value !== "function") return value;
+      const method = value.bind(target);
+      return name === "isValid" || name === "restore" ? untilJudged(method) : method;
+    },
+  });
+}
+
+function untilJudged(method: (...args: any[]) => Promise<unknown>) {
+  const ask = async (args: unknown[]): Promise<unknown> => {
+    for (;;) {
+      try {
+        return await method(...args);
+      } catch (error: any) {
+        if (!UNJUDGED.includes(error.code)) throw error;
+        await new Promise((resolve) => setTimeout(resolve, error.retryAfterMs ?? RETRY_MS));
+      }
+    }
+  };
+  return (...args: any[]) => {
+    const callback = typeof args.at(-1) === "function" ? args.pop() : null;
+    const answer = ask(args);
+    if (!callback) return answer;
+    answer.then(
+      (result) => call(callback, null, result),
+      // A client that is closed will not be judged.
+      ({ code }) => code !== "clientClosed" && call(callback, code),
+    );
+    return undefined;
+  };
 }
 
 /**

@@ -5,8 +5,6 @@
 export interface PageListener {
   /** The page may be visible again (false), or the network is back (true). */
   wake(isNetwork: boolean): void;
-  /** The network is gone. */
-  sleep(): void;
   /** The page may never run again. */
   hide(): void;
   /** Another page changed localStorage. */
@@ -18,18 +16,12 @@ export function watchPage(listener: PageListener): () => void {
   const watch = new AbortController();
   const handle = ({ type }: { type: string }) => {
     if (type === "storage") listener.stored();
-    else if (type === "offline") listener.sleep();
     else if (type === "pagehide" || (type[0] === "v" && document.hidden)) listener.hide();
     else listener.wake(type === "online");
   };
-  const types = ["online", "offline", "pageshow", "pagehide", "visibilitychange", "storage"];
+  const types = ["online", "pageshow", "pagehide", "visibilitychange", "storage"];
   for (const type of types) {
     globalThis.addEventListener?.(type, handle, { signal: watch.signal });
   }
   return () => watch.abort();
-}
-
-/** Whether the browser says that there is no network. */
-export function isOffline(): boolean {
-  return globalThis.navigator?.onLine === false;
 }

@@ -29,7 +29,7 @@ export interface Session {
   readonly expiresAt: number;
   /** It ends then, however often it is extended. */
   readonly endsAt: number | null;
-  /** In a list: whether it is the session of this connection. */
+  /** Whether it is the session of this client: in a list, one is. */
   readonly current: boolean;
 }
 
@@ -63,10 +63,11 @@ const FIELDS: Record<string, (value: unknown) => boolean> = {
 /**
  * Read the map of SPEC section 4. Fields of a later version are ignored.
  *
+ * @param isOwn Whether the connection is bound to it.
  * @throws ClientError `malformedFrame`
  */
-export function readSession(wire: any): Session {
-  const session: Record<string, unknown> = { current: wire?.current === true };
+export function readSession(wire: any, isOwn = false): Session {
+  const session: Record<string, unknown> = { current: isOwn || wire?.current === true };
   for (const field in FIELDS) {
     if (!FIELDS[field]!((session[field] = wire?.[field]))) {
       throw malformed("a session lacks a field or has a wrong one");

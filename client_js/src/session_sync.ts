@@ -74,6 +74,8 @@ export class SessionSync {
 
   /** Store the session as it is now. */
   save(): void {
+    // Those that closing gives up are executed in the next run.
+    if (!this._isClosed) this._saver.updateLogouts(this._conversation.storedLogouts);
     if (this._saver.update(this._conversation.storedSession)) this.tabs?.send("set");
   }
 
@@ -101,6 +103,9 @@ export class SessionSync {
   }
 
   private _resume(): void {
+    for (const { key, isOfAll } of this._saver.loadLogouts()) {
+      this._conversation.endSession(key, () => {}, false, isOfAll ? [{ scope: "all" }] : []);
+    }
     const stored = this._saver.load();
     this._saver.assume(stored);
     try {

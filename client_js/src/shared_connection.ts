@@ -5,7 +5,8 @@
  * other tab's connection is, it is lost when that tab loses its connection or goes, and the next tab to get
  * the lock connects with the cursor that it has reached.
  *
- * Messages of followers: `["ask"]` for a transport, `["command", transport, bytes]`. Of the leader:
+ * Messages of followers: `["ask"]` for a transport, `["command", transport, bytes]`, and `["ping"]`, which
+ * the leader answers with `["pong"]`: if it does not, another tab takes the lock. Of the leader:
  * `["open", paths, leader, cursor]`, `["lost", isUnused]`, `["event", frame]`,
  * `["reply", transport, frame]`, and `["cursor", cursor]` for the position that a restore returned, which
  * only its reply contains. All else is ignored: other programs may use a channel of the same name.
@@ -16,6 +17,7 @@ import { checkRestore, END_SESSION, SUBSCRIBE } from "./commands.js";
 import type { Conversation } from "./conversation.js";
 import { ClientError, CommandError } from "./errors.js";
 import type { TabMessage } from "./tabs.js";
+import { cancel, later, type Timer } from "./timer.js";
 import { closedByServer, NO_SESSION_IN_TIME } from "./transport.js";
 import type { Transport, TransportListener } from "./transport.js";
 import { unpack } from "./unpack.js";
@@ -32,6 +34,8 @@ interface SharedTransport {
 export interface Member {
   /** This tab is the leader now: connect. */
   lead(): void;
+  /** This tab is the leader no more: connect through the one that is. */
+  follow(): void;
   /** As the leader: whether commands are sent to the server at once. */
   isServing(): boolean;
   /** As the leader: another tab needs a transport. */
@@ -44,14 +48,23 @@ export interface Member {
   received(frame: Event): void;
 }
 
+/** How often a tab looks whether the leader answers. */
+const CHECK_MS = 1000;
+/** At how many looks in a row the leader may be silent: at the second it is asked. */
+const SILENT_CHECKS = 3;
+
 const isString = (value: unknown) => typeof value === "string";
 
 export class SharedConnection {
   /** Whether this tab is the one to connect. */
   isLeader = false;
   private readonly _id = Math.random();
-  private readonly _waiting = new AbortController();
+  private _waiting = new AbortController();
   private _release = () => {};
+  private _isClosed = false;
+  /** The next look whether the leader answers, and at how many it has been silent. */
+  private _checking: Timer | undefined;
+  private _silent = 0;
   private _transport: SharedTransport | null = null;
   /** Whether this tab has received all events since it was connected last. */
   private _isCurrent = false;
@@ -59,24 +72,17 @@ export class SharedConnection {
   private _cursor: number | null = null;
 
   /**
-   * @param name Of the lock; one for all tabs that share.
+   * @param _name Of the lock; one for all tabs that share.
    * @param _send Sends to other tabs.
    */
   constructor(
-    name: string,
+    private readonly _name: string,
     private readonly _send: (...message: TabMessage) => void,
     private readonly _conversation: Conversation,
     private readonly _member: Member,
   ) {
-    const lead = () =>
-      new Promise<void>((release) => {
-        this._release = release;
-        this.isLeader = true;
-        _send("lost");
-        _member.lead();
-      });
-    // It is rejected if it is closed before.
-    navigator.locks.request(name, { signal: this._waiting.signal }, lead).catch(() => {});
+    this._request();
+    this._check();
   }
 
   /** Open a transport through the leader. */
@@ -119,15 +125,55 @@ export class SharedConnection {
   /** Process a message of another tab. */
   receive([kind, ...rest]: TabMessage): void {
     const [first, second] = rest;
+    if (kind !== "ask" && kind !== "command" && kind !== "ping") this._silent = 0;
     if (!this.isLeader) this._follow(kind, rest);
+    else if (kind === "ping") this._send("pong");
     else if (kind === "ask") this._member.isServing() ? this.opened() : this._member.wanted();
     else if (kind === "command" && this._member.isServing()) this._relay(first, second);
   }
 
   /** Let another tab lead. */
   close(): void {
+    this._isClosed = true;
+    cancel(this._checking);
     this._waiting.abort();
     this._release();
+  }
+
+  /** Ask for the lock: when it is free, or at once, from a leader that is silent. */
+  private _request(steal = false): void {
+    this._waiting.abort();
+    const { signal } = (this._waiting = new AbortController());
+    let isGranted = false;
+    const lead = () =>
+      new Promise<void>((release) => {
+        // A browser may grant it although it was given up in the same task, and hold it for ever.
+        if (signal.aborted) return release();
+        this._release = release;
+        isGranted = this.isLeader = true;
+        this._send("lost");
+        this._member.lead();
+      });
+    navigator.locks.request(this._name, steal ? { steal } : { signal }, lead).catch(() => {
+      // It was given up before; or it was taken away from this tab, which was frozen.
+      if (!isGranted || this._isClosed) return;
+      this.isLeader = false;
+      this._request();
+      this._member.follow();
+    });
+  }
+
+  /** Look again and again whether the leader answers: it may be frozen, or hang. */
+  private _check(): void {
+    const delayMs = CHECK_MS * (1 - Math.random() / 4); // Not all tabs at once.
+    this._checking = later(delayMs, () => {
+      if (!this.isLeader) {
+        if (this._silent === SILENT_CHECKS) this._request(true);
+        else if (this._silent > 0) this._send("ping");
+        this._silent = (this._silent + 1) % (SILENT_CHECKS + 1);
+      }
+      this._check();
+    });
   }
 
   /** Execute a command of another tab. */

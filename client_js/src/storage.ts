@@ -10,6 +10,14 @@ export interface StoredSession {
   cursor: number | null;
 }
 
+/** A logout that the server may not have executed yet. */
+export interface StoredLogout {
+  /** The key of the session to end. */
+  key: string;
+  /** Whether to end all sessions of its actor. */
+  isOfAll: boolean;
+}
+
 /**
  * Stores one session. Anyone who can read it can act as the user.
  *
@@ -24,6 +32,10 @@ export interface SessionStorage {
   save(session: StoredSession): void;
   /** Store nothing; do nothing if nothing is stored. */
   clear(): void;
+  /** Store the logouts that the server has not answered, for the next run; without it they are lost. */
+  saveLogouts?(logouts: StoredLogout[]): void;
+  /** Return the logouts that were saved last. */
+  loadLogouts?(): StoredLogout[];
 }
 
 /** Stores the session as long as the program runs. */
@@ -58,6 +70,7 @@ interface Items {
  */
 export class WebStorage implements SessionStorage {
   private readonly _cursorName: string;
+  private readonly _logoutsName: string;
   /** The key that this tab read from the storage, or wrote there, last. */
   private _key: string | null = null;
 
@@ -67,6 +80,7 @@ export class WebStorage implements SessionStorage {
     private readonly _name: string,
   ) {
     this._cursorName = `${_name} cursor`;
+    this._logoutsName = `${_name} logouts`;
   }
 
   get isShared(): boolean {
@@ -91,6 +105,16 @@ export class WebStorage implements SessionStorage {
     if (this._keys.getItem(this._name) === this._key) this._keys.removeItem(this._name);
     this._cursors.removeItem(this._cursorName);
     this._key = null;
+  }
+
+  /** In the tab's own storage: it is gone with the tab, and no other tab has the key. */
+  saveLogouts(logouts: StoredLogout[]): void {
+    if (logouts.length) this._cursors.setItem(this._logoutsName, JSON.stringify(logouts));
+    else this._cursors.removeItem(this._logoutsName);
+  }
+
+  loadLogouts(): StoredLogout[] {
+    return JSON.parse(this._cursors.getItem(this._logoutsName) ?? "[]");
   }
 }
 

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { describe, test } from "node:test";
 import { KEY, OTHER_KEY, bound, done, event, refused } from "./golden.js";
 import { pack, ws } from "./peers.js";
-import { codeOf, connect, entered, listen, signal } from "./programs.js";
+import { BrowserStorage, browser as sharing, codeOf, connect, entered, listen, settled, signal } from "./programs.js";
 import { script } from "./server.js";
 
 /** Answer as a healthy server does. */
@@ -44,7 +44,7 @@ describe("a close code", { timeout: 30000 }, () => {
   test("4000 leads to a new connection when one is needed", async (t) => {
     const server = await script(t, first("open", (socket) => socket.close(4000)));
     const client = connect(t, server.url);
-    await entered(client, "reconnecting");
+    await entered(client, "idle");
     client.session.setSessionKey(KEY);
     await client.opened();
     assert.deepEqual([server.connections(), client.session.getActorId()], [2, "player:7"]);
@@ -54,7 +54,7 @@ describe("a close code", { timeout: 30000 }, () => {
     for (const connects of ["opened", "now"]) {
       const server = await script(t, first("open", (socket) => socket.close(4000)));
       const client = connect(t, server.url);
-      await entered(client, "reconnecting");
+      await entered(client, "idle");
       await client[connects]({ whenOffline: "fail" });
       assert.deepEqual([server.connections(), client.state], [2, "open"]);
     }
@@ -64,8 +64,9 @@ describe("a close code", { timeout: 30000 }, () => {
     const server = await script(t, first("open", (socket) => socket.close(4000)));
     const client = connect(t, server.url);
     const opened = [];
-    client.onState((state) => state === "reconnecting" && opened.push(client.opened(), client.opened()));
-    await entered(client, "reconnecting");
+    await new Promise((resolve) => {
+      client.onState((state) => state === "idle" && resolve(opened.push(client.opened(), client.opened())));
+    });
     await Promise.all([...opened, client.opened(), client.now({ whenOffline: "fail" })]);
     assert.equal(server.connections(), 2);
   });
@@ -76,7 +77,7 @@ describe("a close code", { timeout: 30000 }, () => {
       else socket.terminate();
     });
     const client = connect(t, server.url, { backoffBaseMs: 1, backoffCapMs: 1e6 });
-    await entered(client, "reconnecting");
+    await entered(client, "idle");
     const late = codeOf(client.now());
     await entered(client, "open");
     await entered(client, "reconnecting");
@@ -293,6 +294,59 @@ describe("without a server", { timeout: 30000 }, () => {
   });
 });
 
+describe("a logout that the server has not answered", { timeout: 30000 }, () => {
+  /** A server on which a logout is not answered on the first `silent` connections. */
+  const server = (t, silent) =>
+    script(t, (socket, { id, method }, number) => {
+      if (method === "session.restore") socket.send(bound(id));
+      else if (method === "session.logout" && number <= silent) return;
+      else well(socket, { id, method });
+    });
+  const inTab = async (t, silent) => {
+    const { url } = await server(t, silent);
+    const own = new BrowserStorage();
+    const { tab, key } = sharing(t);
+    return { open: (options) => tab(url, options, own), key, own };
+  };
+
+  test("leaves nobody logged in: it is sent again on the next connection", async (t) => {
+    const { open, key, own } = await inTab(t, 1);
+    const client = open({ key: KEY });
+    await client.opened();
+    const { received } = listen(client);
+    assert.equal(await codeOf(client.session.logout({ timeoutMs: 30 })), "timeout");
+    assert.deepEqual(received.map(([name]) => name), ["session.unset"]);
+    assert.deepEqual([key(), client.session.current], [null, null]);
+    assert.match(own.getItem([...own.items.keys()].find((name) => name.endsWith("logouts"))), /kst_/);
+  });
+
+  test("is sent by the next run in the tab, after a reload", async (t) => {
+    const { open, own } = await inTab(t, 1);
+    const client = open({ key: KEY });
+    await client.opened();
+    assert.equal(await codeOf(client.session.logout({ timeoutMs: 30 })), "timeout");
+    await client.close();
+    const next = open();
+    await settled(() => ![...own.items.keys()].some((name) => name.endsWith("logouts")));
+    assert.equal(next.session.getKey(), null);
+  });
+
+  test("is settled when the connection breaks, and the next one answers", async (t) => {
+    const server = await script(t, (socket, { id, method }, number) => {
+      if (method === "session.restore") socket.send(bound(id));
+      else if (method === "session.logout" && number === 1) socket.terminate();
+      else well(socket, { id, method });
+    });
+    const client = connect(t, server.url, { key: KEY });
+    await client.opened();
+    const { received } = listen(client);
+    await client.session.logout();
+    assert.equal(client.session.getKey(), null);
+    assert.equal(received.filter(([name]) => name === "session.unset").length, 1);
+    assert.equal(server.connections(), 2);
+  });
+});
+
 /** The events of a browser about the page and the network. */
 function browser(t) {
   const page = new EventTarget();
@@ -335,12 +389,12 @@ describe("a page", { timeout: 30000 }, () => {
     });
   }
 
-  test("without a network does not try, and with one does at once", async (t) => {
+  test("without a network tries all the same, for the browser may be wrong, and at once when there is one", async (t) => {
     const page = browser(t);
+    page.emit("offline");
     const server = await script(t, first("time.now", (socket) => socket.terminate()));
     const client = connect(t, server.url, LONG_BUT_NETWORK);
     await client.opened();
-    page.emit("offline");
     const now = client.now();
     await entered(client, "reconnecting");
     page.emit("online");

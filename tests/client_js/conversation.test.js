@@ -67,7 +67,7 @@ describe("a new transport", () => {
     assert.deepEqual([sent(conversation), conversation.isOpen], [[[1, "time.now", []]], true]);
   });
 
-  test("gets the idempotent commands again, in order; login and logout fail", () => {
+  test("gets the idempotent commands again, in order; a login fails, and a logout ends the session first", () => {
     const conversation = boundConversation();
     const methods = ["session.list", "session.login", "session.logout", "time.now"];
     for (const method of methods) submit(conversation, method, ...(method === "session.login" ? ["a"] : []));
@@ -75,11 +75,14 @@ describe("a new transport", () => {
     conversation.transportLost();
     assert.deepEqual(emitted, [
       ["session.login", "connectionLost", undefined],
-      ["session.logout", "connectionLost", undefined],
+      ["session.unset", { reason: "loggedOut", id: ID }],
     ]);
     conversation.transportOpened();
-    assert.deepEqual(sent(conversation), [[6, "session.restore", [KEY, AFTER]]]);
+    assert.deepEqual(sent(conversation), [[6, "session.restore", [KEY]]]);
     receive(conversation, bound(6));
+    assert.deepEqual(sent(conversation), [[4, "session.logout", []]]);
+    receive(conversation, done(4));
+    assert.deepEqual(emitted.at(-1), ["session.logout", null, undefined]);
     assert.deepEqual(sent(conversation), [
       [2, "session.list", []],
       [5, "time.now", []],

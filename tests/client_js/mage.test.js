@@ -11,7 +11,8 @@ import { connect as connectMage, EventManager } from "../../client_js/dist/mage.
 import { KEY } from "./golden.js";
 import { blocks } from "./pages.js";
 import { WebSocket } from "./peers.js";
-import { serve } from "./server.js";
+import { codeOf, settled } from "./programs.js";
+import { relayTo, serve } from "./server.js";
 
 const [EXAMPLE] = blocks("docs/guides/mage.md", "javascript");
 const [MAGE_FILE, VITE_CONFIG] = blocks("docs/guides/mage.md", "js");
@@ -52,11 +53,42 @@ describe("keystay/mage", { timeout: 60000 }, () => {
   after(() => stop());
   const open = (actorId) => server.ask("POST", "/v1/sessions", { actorId });
 
-  const connect = (t, options) => {
-    const mage = connectMage(server.url, { WebSocket, ...options });
+  const connect = (t, options, url = server.url) => {
+    const mage = connectMage(url, { WebSocket, ...options });
     t.after(() => mage.client.close());
     return mage;
   };
+
+  test("keeps a key while the server is out of reach: no callback before it has judged the key", async (t) => {
+    const relay = await relayTo(t, server);
+    const { session } = connect(t, { timeoutMs: 30, backoffCapMs: 20 }, relay.url);
+    const { key } = await open("player:9");
+    relay.cut();
+    const answers = [];
+    const answered = new Promise((resolve) => {
+      session.isValid(key, (error) => answers.push(error));
+      session.restore(key, (error, restored) => resolve(answers.push(error, restored.actorId)));
+    });
+    // Longer than a command may take.
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    assert.deepEqual(answers, []);
+    relay.mend();
+    await answered;
+    await settled(() => answers.length === 3);
+    assert.deepEqual(answers.toSorted(), [null, "player:9", null].toSorted());
+    assert.equal(session.getActorId(), "player:9");
+  });
+
+  test("answers what the server has judged, and a promise when the client is closed", async (t) => {
+    const { session, client } = connect(t);
+    const code = await new Promise((resolve) => session.isValid(KEY, resolve));
+    assert.equal(code, "noSession");
+    await client.close();
+    let calls = 0;
+    session.isValid(KEY, () => calls++);
+    assert.equal(await codeOf(session.isValid(KEY)), "clientClosed");
+    assert.equal(calls, 0);
+  });
 
   /** Run the example until its key was judged, in an application with these names. */
   const runExample = async (t, sessionKey, names = { SESSION_KEY: "sessionKey" }) => {

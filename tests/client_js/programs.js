@@ -102,5 +102,5 @@ export function browser(t) {
     return opened;
   };
   const key = () => shared.getItem(storageName);
-  return { tab, channel, key, store: (value) => shared.setItem(storageName, value) };
+  return { tab, channel, key, name: storageName, store: (value) => shared.setItem(storageName, value) };
 }

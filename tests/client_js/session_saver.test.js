@@ -53,4 +53,34 @@ describe("the session saver", () => {
     assert.match(warn.mock.calls[0].arguments.join(), /QuotaExceededError/);
     assert.ok(!warn.mock.calls[0].arguments.join().includes(KEY));
   });
+
+  test("leaves no key behind in a storage that is full", (t) => {
+    t.mock.method(console, "warn", () => {});
+    const own = new BrowserStorage();
+    const saver = new SessionSaver(new WebStorage(shared, own, "name"));
+    own.setItem = () => {
+      throw new DOMException("no room", "QuotaExceededError");
+    };
+    saver.update({ key: KEY, cursor: 1 });
+    assert.equal(shared.getItem("name"), KEY);
+    saver.update(null);
+    assert.equal(shared.items.size + own.items.size, 0);
+  });
+
+  test("keeps logouts for the next run in the tab, and nothing that is none", () => {
+    const own = new BrowserStorage();
+    const storage = new WebStorage(shared, own, "name");
+    const logouts = [{ key: KEY, isOfAll: true }];
+    new SessionSaver(storage).updateLogouts(logouts);
+    assert.deepEqual(new SessionSaver(storage).loadLogouts(), logouts);
+    for (const text of ["{}", "7", "[7, null]", "no JSON"]) {
+      own.setItem("name logouts", text);
+      assert.deepEqual(new SessionSaver(storage).loadLogouts(), []);
+    }
+    const saver = new SessionSaver(storage);
+    saver.updateLogouts(logouts);
+    saver.updateLogouts([]);
+    assert.equal(own.items.size, 0);
+    assert.deepEqual(new SessionSaver({ load: () => null }).loadLogouts(), []);
+  });
 });

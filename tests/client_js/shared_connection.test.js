@@ -102,6 +102,33 @@ describe("tabs that share a connection", { timeout: 60000, skip }, () => {
     assert.equal(await connections(session), 1);
   });
 
+  test("connect after one that was opened and closed in one task, as a page that mounts twice does", async (t) => {
+    const { tab } = browser(t);
+    await tab(server.url, SHARED).close();
+    const client = tab(server.url, SHARED);
+    await client.opened();
+    assert.ok((await client.now()) > 0);
+  });
+
+  test("replace a leader that does not answer within five seconds, and miss nothing", async (t) => {
+    // A tab that is frozen: it holds the lock, and its timers and messages stand still.
+    const { tab, channel, name } = browser(t);
+    let thaw;
+    let stolen = false;
+    const frozen = new Promise((resolve) => (thaw = resolve));
+    navigator.locks.request(name, () => frozen).catch(() => (stolen = true));
+    t.after(thaw);
+    channel();
+    const from = performance.now();
+    const tabs = [tab(server.url, SHARED), tab(server.url, SHARED)];
+    await Promise.all(tabs.map((client) => client.opened()));
+    assert.ok(performance.now() - from < 5000);
+    assert.ok(stolen);
+    const session = await tabs[0].session.login("anonymous");
+    await settled(() => tabs[1].session.current?.id === session.id);
+    assert.equal(await connections(session), 1);
+  });
+
   test("reconnect together when the connection breaks, and miss nothing", async (t) => {
     const relay = await relayTo(t, server);
     const { tabs, news, session } = await group(t, { url: relay.url });

@@ -65,4 +65,23 @@ describe("the types", { timeout: 60000 }, () => {
     const options = { lib: PAGE, skipLibCheck: true };
     assert.deepEqual(compile(t, [IN_A_PAGE, ...README_PROGRAMS], options), []);
   });
+
+  test("give events their data", (t) => {
+    const right = `
+import { connect } from "keystay";
+const client = connect("ws://127.0.0.1:8330");
+client.on("session.set", (path, session) => session.expiresAt.toFixed());
+client.on("session.unset", (path, unset) => unset.reason.length);
+client.on("inventory", (path, item) => item.anything);
+`;
+    assert.deepEqual(compile(t, [right], { lib: PAGE }), []);
+  });
+
+  test("say what a scope is", (t) => {
+    const wrong = `
+import { connect } from "keystay";
+connect("ws://127.0.0.1:8330").session.logout({ scope: "other" });
+`;
+    assert.match(compile(t, [wrong], { lib: PAGE }).join(), /Type '"other"' is not assignable .+ Did you mean '"others"'/);
+  });
 });
