@@ -16,18 +16,17 @@ The store for several nodes: Redis 7 or later, or Valkey.
     subscription.py   announcements of one server, whatever happens to the connection
     line.py           the connection they come in on
 
-    servers.py        what is needed of servers
     server.py         one server: commands to it, announcements from it
     cluster.py        several servers, by hash slot
     slots.py          which node has which slot
     sentinel.py       the server that sentinels call the master
+    role.py           whether a server is a master
     link.py           a command goes, its answer comes back
     wire.py           one connection, as far as redis-py's is used
 
     address.py        what a URL says
     tuning.py         what can be set about connections, and expiry
     greeting.py       what a server is asked before anything depends on it
-    waiting.py        a deadline for what others will answer
     trouble.py        what went wrong, in words
 """
 

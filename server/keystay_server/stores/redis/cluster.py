@@ -29,7 +29,6 @@ from keystay_server.stores.redis.server import Server
 from keystay_server.stores.redis.slots import Node, SlotMap, by_node, node_of, read_slots
 from keystay_server.stores.redis.trouble import Outage, advice
 from keystay_server.stores.redis.tuning import Tuning
-from keystay_server.stores.redis.waiting import in_time
 from keystay_server.stores.redis.wire import Word
 from keystay_server.timing.tasks import Background
 
@@ -148,7 +147,10 @@ class Cluster:
         """Wait until the map has been read once more."""
         if self._read is None:
             self._read = asyncio.get_running_loop().create_future()
-        await in_time(self._read, self._tuning.link.deadline_s)
+        # `asyncio.timeout` needs a task, and a command's first step runs outside of any.
+        done, _ = await asyncio.wait([self._read], timeout=self._tuning.link.deadline_s)
+        if not done:
+            raise out_of_reach("the store does not answer")
 
     async def _read_map(self) -> None:
         """

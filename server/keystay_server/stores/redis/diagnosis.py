@@ -16,6 +16,7 @@ from keystay_server.stores.redis.address import Address, Location
 from keystay_server.stores.redis.greeting import try_out
 from keystay_server.stores.redis.link import Link
 from keystay_server.stores.redis.partitions import Partitions
+from keystay_server.stores.redis.scripts import READY
 from keystay_server.stores.redis.sentinel import Sentinels
 from keystay_server.stores.redis.trouble import advice, reason
 from keystay_server.stores.redis.tuning import DEFAULT, LinkTuning
@@ -46,7 +47,7 @@ async def _examine(address: Address, prefix: str | None) -> Diagnosis:
     link.start()
     try:
         if prefix is not None:
-            await try_out(link, Partitions(prefix, 1).roots[0])
+            await try_out(link, Partitions(prefix, 1).roots[0], READY)
         ahead_ms = await _ahead_ms(link)
         settings = await _settings(link)
     except Unavailable as error:

@@ -10,7 +10,7 @@ from redis.exceptions import ResponseError
 from keystay_protocol.errors import Unavailable
 from keystay_server.stores.errors import StoreError
 from keystay_server.stores.redis.link import Link
-from keystay_server.stores.redis.scripts import RIGHTS
+from keystay_server.stores.redis.scripts import RIGHTS, Script
 
 PERMISSIONS = "docs/redis-layout.md has all that it needs as one ACL SETUSER line"
 
@@ -32,9 +32,9 @@ async def greet(link: Link, root: str) -> None:
     await _look_at_eviction(link)
 
 
-async def try_out(link: Link, root: str) -> None:
+async def try_out(link: Link, root: str, script: Script = RIGHTS) -> None:
     """Look whether scripts run, and whether they may do all that they need; else as `greet`."""
-    if words := lacking(await link.run(RIGHTS, root, 0)):
+    if words := lacking(await link.run(script, root, 0)):
         raise StoreError(words)
 
 

@@ -15,8 +15,8 @@ from keystay_server.stores.base import Listener
 from keystay_server.stores.redis.announcements import Announcements
 from keystay_server.stores.redis.batches import each
 from keystay_server.stores.redis.gaps import Gap, Gaps
+from keystay_server.stores.redis.layout import Send
 from keystay_server.stores.redis.partitions import Partitions, log_key
-from keystay_server.stores.redis.servers import Servers
 from keystay_server.stores.redis.tuning import RepairTuning
 from keystay_server.timing.tasks import Background
 
@@ -37,13 +37,13 @@ class Repair:
         partitions: Partitions,
         gaps: Gaps,
         announcements: Announcements,
-        servers: Servers,
+        send: Send,
         tuning: RepairTuning,
     ) -> None:
         self._partitions = partitions
         self._gaps = gaps
         self._incomplete = announcements.incomplete
-        self._servers = servers
+        self._send = send
         self._tuning = tuning
         self._running = Background(self._run, "repair of announcements")
 
@@ -102,9 +102,7 @@ class Repair:
         after = gap.after
         while after < gap.upto:
             end = f"{gap.upto}-{_MAX_SEQUENCE}"
-            entries = await self._servers.send(
-                key, "XRANGE", key, f"({after}", end, "COUNT", _ENTRIES
-            )
+            entries = await self._send(key, "XRANGE", key, f"({after}", end, "COUNT", _ENTRIES)
             if not entries or _previous(entries[0]) != after:
                 return None
             actors.update(fields[3].decode() for _, fields in entries)

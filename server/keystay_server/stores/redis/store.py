@@ -49,7 +49,6 @@ from keystay_server.stores.redis.partitions import Partitions, lease_key, report
 from keystay_server.stores.redis.repair import Repair
 from keystay_server.stores.redis.sentinel import Sentinels
 from keystay_server.stores.redis.server import Single
-from keystay_server.stores.redis.servers import Servers
 from keystay_server.stores.redis.trouble import Refusals, does_not_write
 from keystay_server.stores.redis.tuning import DEFAULT, Tuning
 from keystay_server.stores.redis.wire import Word
@@ -94,7 +93,7 @@ class RedisStore:
         self._layout = Layout(location.prefix, partitions)
         self._servers = self._open_servers(location, tuning)
         self._repair = Repair(
-            self._partitions, self._gaps, self._announcements, self._servers, tuning.repair
+            self._partitions, self._gaps, self._announcements, self._servers.send, tuning.repair
         )
         self._refusals = Refusals()
         self._retention = retention
@@ -129,7 +128,7 @@ class RedisStore:
         """
         return cls(Location.parse(url, tuning.connect_s), retention, tuning, partitions)
 
-    def _open_servers(self, location: Location, tuning: Tuning) -> Servers:
+    def _open_servers(self, location: Location, tuning: Tuning) -> Single | Cluster:
         parts = (self._partitions, self._announcements, self._layout, tuning)
         match location.topology:
             case "cluster":
