@@ -18,7 +18,7 @@ from keystay_server.control.api import Endpoints, make_api, operations
 from keystay_server.control.auth.bearer import BearerAuthenticator
 from keystay_server.control.auth.key_ring import KeyRing
 from keystay_server.control.auth.wrong_keys import WrongKeys
-from keystay_server.control.dashboard.cookie import CookieAuthenticator
+from keystay_server.control.dashboard.cookie import CookieAuthenticator, Cookies
 from keystay_server.control.dashboard.routes import make_pages, make_tickets
 from keystay_server.control.demo.routes import Demo, make_demo
 from keystay_server.control.endpoints.connections import ConnectionEndpoints
@@ -100,13 +100,14 @@ class ControlServer:
         sockets = await listening_sockets(host, port)
         tickets = make_tickets(keys)
         wrong_keys = WrongKeys()  # One for all: its limits are those of the node.
-        pages: list[BaseRoute] = [*make_pages(tickets, wrong_keys)]
+        cookies = Cookies(tickets, wrong_keys)
+        pages: list[BaseRoute] = [*make_pages(tickets, cookies, wrong_keys)]
         if demo is not None:
             table = operations(self._endpoints)
             pages += make_demo(demo, self._sessions, table, self._deadline_s)
         api = make_api(
             self._endpoints,
-            [CookieAuthenticator(tickets, keys), BearerAuthenticator(keys, wrong_keys)],
+            [CookieAuthenticator(cookies, keys), BearerAuthenticator(keys, wrong_keys)],
             deadline_s=self._deadline_s,
             pages=pages,
         )

@@ -53,7 +53,8 @@ METRICS = (
     Metric(
         "keystay_commands_total",
         "counter",
-        "commands that were answered; `result` is `ok` or the error code",
+        "commands that were answered; `result` is `ok` or the error code, `ended` for a "
+        "reason of a backend's own",
         ("method", "result"),
     ),
     Metric(

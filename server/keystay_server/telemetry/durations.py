@@ -55,7 +55,9 @@ class Commands(Durations):
 
     def failed(self, error: CommandError) -> None:
         """Count an error; its duration is counted by `add`."""
-        self.failures[error.code] = self.failures.get(error.code, 0) + 1
+        # That of the class: a backend may end sessions with any number of reasons of its own.
+        code = type(error).code
+        self.failures[code] = self.failures.get(code, 0) + 1
 
 
 class Operations(Durations):

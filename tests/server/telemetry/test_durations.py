@@ -4,7 +4,8 @@
 
 import pytest
 
-from keystay_server.telemetry.durations import BOUNDS_S, Durations, quantile
+from keystay_protocol.errors import session_ended
+from keystay_server.telemetry.durations import BOUNDS_S, Commands, Durations, quantile
 from keystay_server.telemetry.recent import WINDOW, Recent
 
 
@@ -62,3 +63,12 @@ def test_only_the_last_ten_seconds_count() -> None:
     quick = recent.quantile_ms([durations], 0.5)
     assert quick is not None
     assert quick <= 0.025
+
+
+def test_reasons_of_backends_are_one_code() -> None:
+    """They are any number; those of the protocol are counted each."""
+    commands = Commands()
+    for number in range(100):
+        commands.failed(session_ended(f"reason{number}"))
+    commands.failed(session_ended("loggedOut"))
+    assert commands.failures == {"ended": 100, "loggedOut": 1}

@@ -3,14 +3,12 @@ Authentication by API key, as a bearer token (RFC 6750).
 """
 
 import hmac
-from http import HTTPStatus
 
 from starlette.requests import Request
 
 from keystay_server.control.auth.key_ring import KeyRing
 from keystay_server.control.auth.rights import Principal, unauthorized
-from keystay_server.control.auth.wrong_keys import RETRY_AFTER_S, WrongKeys
-from keystay_server.control.http.problems import Problem
+from keystay_server.control.auth.wrong_keys import WrongKeys, too_many_wrong_keys
 
 
 class BearerAuthenticator:
@@ -49,10 +47,4 @@ class BearerAuthenticator:
             return Principal(key.name, key.rights, seed)
         if self._wrong_keys.record(address):
             raise unauthorized("this is not the API key", ', error="invalid_token"')
-        raise Problem(
-            HTTPStatus.TOO_MANY_REQUESTS,
-            "too many requests with a wrong API key",
-            {"Retry-After": str(RETRY_AFTER_S)},
-            code="rateLimited",
-            retryAfter=RETRY_AFTER_S,
-        )
+        raise too_many_wrong_keys()

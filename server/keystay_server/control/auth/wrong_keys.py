@@ -6,7 +6,9 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from http import HTTPStatus
 
+from keystay_server.control.http.problems import Problem
 from keystay_server.telemetry.throttled_log import ThrottledLog
 
 log = logging.getLogger("keystay.control")
@@ -67,3 +69,14 @@ class WrongKeys:
         if len(self._by_address) > MAX_ADDRESSES:
             self._by_address.popitem(last=False)
         return bucket.take(now) and self._all.take(now)
+
+
+def too_many_wrong_keys() -> Problem:
+    """Return the answer beyond the limits."""
+    return Problem(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "too many requests with a wrong API key",
+        {"Retry-After": str(RETRY_AFTER_S)},
+        code="rateLimited",
+        retryAfter=RETRY_AFTER_S,
+    )

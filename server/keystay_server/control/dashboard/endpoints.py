@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from keystay_server.control.auth.wrong_keys import RETRY_AFTER_S, WrongKeys
-from keystay_server.control.dashboard.cookie import COOKIE, key_name_of, ticket_of
+from keystay_server.control.dashboard.cookie import COOKIE, Cookies
 from keystay_server.control.dashboard.ticket import VALID_S, Tickets
 from keystay_server.control.http.files import Page
 from keystay_server.control.http.same_origin import check_same_origin
@@ -28,15 +28,16 @@ _TOO_MANY = "Too many wrong keys from your address. Wait a moment, then try agai
 class DashboardEndpoints:
     """The handlers. They need no API key: without a valid cookie there is the login page."""
 
-    def __init__(self, tickets: Tickets, wrong_keys: WrongKeys) -> None:
+    def __init__(self, tickets: Tickets, cookies: Cookies, wrong_keys: WrongKeys) -> None:
         self._tickets = tickets
+        self._cookies = cookies
         self._wrong_keys = wrong_keys
         self._dashboard = Page(__package__, "dashboard.html")
         self._login = Page(__package__, "login.html")
 
     async def home(self, request: Request) -> Response:
         """`GET /`: the dashboard, or the login page."""
-        ticket = ticket_of(request, self._tickets)
+        ticket = self._cookies.ticket_of(request)
         if ticket is None:
             return self._login_page(request)
         return self._dashboard.render(
@@ -63,7 +64,7 @@ class DashboardEndpoints:
 
     async def logout(self, request: Request) -> Response:
         """`POST /logout`: delete the cookie."""
-        if key_name_of(request, self._tickets) is None:
+        if self._cookies.key_name_of(request) is None:
             check_same_origin(request)
         answer = Response(status_code=HTTPStatus.NO_CONTENT)
         self._set_cookie(request, answer, "", 0)

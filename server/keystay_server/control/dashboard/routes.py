@@ -7,6 +7,7 @@ import time
 from starlette.routing import Route
 
 from keystay_server.control.auth.wrong_keys import WrongKeys
+from keystay_server.control.dashboard.cookie import Cookies
 from keystay_server.control.dashboard.endpoints import DashboardEndpoints
 from keystay_server.control.dashboard.ticket import Keyring, Tickets
 from keystay_server.control.http.files import Assets
@@ -17,9 +18,9 @@ def make_tickets(keyring: Keyring) -> Tickets:
     return Tickets(keyring, time.time)
 
 
-def make_pages(tickets: Tickets, wrong_keys: WrongKeys) -> list[Route]:
+def make_pages(tickets: Tickets, cookies: Cookies, wrong_keys: WrongKeys) -> list[Route]:
     """Make the routes. They need no API key."""
-    handlers = DashboardEndpoints(tickets, wrong_keys)
+    handlers = DashboardEndpoints(tickets, cookies, wrong_keys)
     return [
         Route("/", handlers.home, methods=["GET"]),
         Route("/login", handlers.login, methods=["POST"]),

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 VALID_S = 12 * 60 * 60
@@ -26,6 +27,14 @@ class Keyring(Protocol):
 
     def digest_of(self, name: str, /) -> bytes | None:
         """Return a digest of the key with this name; None if there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ticket:
+    """What a signed ticket says; `until` is Unix time in seconds."""
+
+    name: str
+    until: int
 
 
 class Tickets:
@@ -51,6 +60,14 @@ class Tickets:
 
     def name_of(self, ticket: str) -> str | None:
         """Return the name of the API key of the ticket; None if the ticket is invalid."""
+        read = self._read(ticket)
+        return read.name if read is not None and self._clock() < read.until else None
+
+    def is_forged(self, ticket: str) -> bool:
+        """Return whether it was never issued with a present key; it may be expired."""
+        return self._read(ticket) is None
+
+    def _read(self, ticket: str) -> "_Ticket | None":
         claim, _, signature = ticket[:MAX_TICKET_LENGTH].rpartition(".")
         match claim.split("."):
             case [version, until, encoded] if version == _VERSION:
@@ -59,7 +76,9 @@ class Tickets:
                 return None
         if name is None or not self._is_signed(name, claim, signature):
             return None
-        return name if self._clock() < int(until) else None
+        read = _Ticket(name, int(until))
+        # None was issued that is valid for longer.
+        return read if read.until <= self._clock() + VALID_S else None
 
     def token_of(self, ticket: str) -> str:
         """Return the CSRF token of this valid ticket."""

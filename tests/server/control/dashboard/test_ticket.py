@@ -119,3 +119,21 @@ def test_each_ticket_has_a_token_of_its_own(tickets: Tickets, clock: Clock) -> N
     other = issued(tickets)
     assert tickets.token_of(one) == tickets.token_of(one)
     assert len({tickets.token_of(one), tickets.token_of(other), one.rpartition(".")[2]}) == 3
+
+
+def test_a_ticket_that_was_never_issued_is_forged(
+    ring: Ring, clock: Clock, tickets: Tickets
+) -> None:
+    """One that has expired is not; one that is valid for longer than any is."""
+    ticket = issued(tickets)
+    assert not tickets.is_forged(ticket)
+    clock.now -= 1
+    assert tickets.name_of(ticket) is None
+    assert tickets.is_forged(ticket), "it is valid until later than one of now can be"
+    clock.now += VALID_S + 2
+    assert tickets.name_of(ticket) is None
+    assert not tickets.is_forged(ticket)
+    for forged in (ticket[:-1], "v1.1.b3Bz.x", "nonsense", ""):
+        assert tickets.is_forged(forged)
+    del ring.keys["ops"]
+    assert tickets.is_forged(ticket), "its key is gone"
