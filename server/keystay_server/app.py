@@ -159,7 +159,7 @@ class App:
             "listen", config.listen, partial(self._listener.start, tls=self._tls)
         )
         listen = f"{'wss' if self._tls else 'ws'}://{listen}"
-        self._heartbeat.start(listen)
+        self._heartbeat.start(listen, keys.default_id)
         # Last: when a load balancer sees `/readyz` answer, clients can connect already.
         control = await _open(
             "control",

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+
 from keystay_protocol import __version__
 from keystay_protocol.codec import pack
 from keystay_protocol.errors import NoSession
@@ -16,10 +18,12 @@ from tests.support.server.memory_node import MemoryNode
 
 
 @asynccontextmanager
-async def beating(node: MemoryNode, name: str, counts: Counts) -> AsyncIterator[Heartbeat]:
+async def beating(
+    node: MemoryNode, name: str, counts: Counts, key_id: str = "same"
+) -> AsyncIterator[Heartbeat]:
     """A node that leaves word in the store."""
     heart = Heartbeat(node.store, counts, name)
-    heart.start(f"ws://{name}:8330")
+    heart.start(f"ws://{name}:8330", lambda: key_id)
     try:
         yield heart
     finally:
@@ -95,3 +99,21 @@ async def test_a_heart_beats_on_when_the_store_was_away(node: MemoryNode) -> Non
         node.store.is_down = False
         await node.store.until_asked("report", 2)
         assert "a" in await node.store.reports(TOPIC)
+
+
+async def test_nodes_with_other_api_keys_are_reported(
+    node: MemoryNode, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In one line, with the node and the variable to set; nobody else is shown the ids."""
+    async with beating(node, "a", Counts()):
+        await node.store.until_asked("report", 1)
+        async with beating(node, "b", Counts()):
+            await node.store.until_asked("reports", 2)
+            assert not caplog.messages
+        async with beating(node, "c", Counts(), key_id="other") as other:
+            await node.store.until_asked("reports", 3)
+            assert all("keyId" not in report for report in await other.nodes())
+            await other.stop()
+    [line] = caplog.messages
+    assert line.startswith("node a has another API key")
+    assert "KEYSTAY_API_KEY" in line

@@ -21,6 +21,7 @@ from keystay_server.control.auth.api_key import (
 )
 from keystay_server.settings.config import Config
 from keystay_server.settings.errors import ConfigError
+from keystay_server.stores import REDIS
 
 SPARE_FILES = 1200
 """Beside one per client: 1024 for the control port, and the store, the log, libraries."""
@@ -70,6 +71,9 @@ def check_key_file(config: Config) -> Finding | None:
     return Finding("API key file", "good", found)
 
 
+_SHARED_KEY = f"with several nodes, set {VARIABLE} to the same key on all of them"
+
+
 def check_keys(config: Config, environment: dict[str, str]) -> list[Finding]:
     """Check that the API keys are valid, and too long to be guessed."""
     directory, default = directory_beside(config.store), None
@@ -80,6 +84,9 @@ def check_keys(config: Config, environment: dict[str, str]) -> list[Finding]:
     else:
         where = VARIABLE if environment.get(VARIABLE) else str(directory / FILE_NAME)
         findings = [_judge_key(default, where, directory)]
+        if not environment.get(VARIABLE) and urlsplit(config.store).scheme in REDIS:
+            found = f"{VARIABLE} is not set: each node would create a key of its own"
+            findings.append(Finding("API key of all nodes", "doubtful", found, _SHARED_KEY))
     if config.api_keys_file:
         findings.append(_check_api_keys(config.api_keys_file, default))
     return findings

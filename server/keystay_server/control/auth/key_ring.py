@@ -34,6 +34,8 @@ log = logging.getLogger("keystay.control")
 
 SETTING = "api_keys_file"
 DEFAULT_NAME = "default"
+KEY_ID_DIGITS = 4
+"""So few that the id of a key which can be guessed excludes few guesses."""
 MAX_KEYS = 256
 """Each request is compared with all of them."""
 
@@ -90,6 +92,11 @@ class KeyRing:
         """Return the digest of the key with this name."""
         key = self.named(name)
         return None if key is None else key.digest
+
+    def default_id(self) -> str:
+        """Return what nodes with the same default key have in common; not the key."""
+        digest = self.digest_of(DEFAULT_NAME) or b""
+        return hmac.digest(digest, b"keystay key id", "sha256").hex()[:KEY_ID_DIGITS]
 
     def reload(self) -> str | None:
         """
