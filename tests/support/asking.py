@@ -4,6 +4,7 @@ Asking until it is so, where nobody tells.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TypeVar
 
 AGAIN_S = 0.02
@@ -19,3 +20,8 @@ async def until(ask: Callable[[], Awaitable[T]], is_it: Callable[[T], object] = 
         while not is_it(answer := await ask()):  # noqa: ASYNC110 - nobody tells of it
             await asyncio.sleep(AGAIN_S)
     return answer
+
+
+async def logged(log: Path, text: str) -> str:
+    """Wait until a server has written a line with this text; return the whole log."""
+    return await until(lambda: asyncio.to_thread(log.read_text), lambda lines: text in lines)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.asking import until
+from tests.support.asking import logged, until
 from tests.support.backend import backend_of
 from tests.support.certificate import make_certificate
 from tests.support.raw_client import connected
@@ -63,7 +63,8 @@ async def test_idle_clients_leave_descriptors_for_backends(tmp_path: Path) -> No
                 assert (await one_more.end()).startswith(b"HTTP/1.1 503 ")
         async with connected(server.url) as client:
             assert await client.login("alice")
-    assert log.read_text().count("short of file descriptors") == 1
+        lines = await logged(log, "short of file descriptors")
+    assert lines.count("short of file descriptors") == 1
 
 
 async def test_idle_clients_of_a_port_with_tls_leave_descriptors_too(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest_asyncio
 import keystay_server.control.dashboard as package
 from keystay_server.control.dashboard.cookie import COOKIE
 from tests.server.control.conftest import API_KEY
+from tests.support.asking import logged
 from tests.support.backend import backend_of
 from tests.support.raw_client import connected
 from tests.support.server.strict import FROM_ELSEWHERE, assert_is_strict
@@ -341,4 +342,4 @@ async def test_forged_cookies_are_limited_and_logged_as_wrong_keys_are(
         codes = {(await forger.get("/v1/stats", headers=forged)).status_code for _ in range(60)}
         assert codes == {401, 429}
         assert await token_in_page(browser)
-    assert "wrong API key from 127.0.0.1" in log.read_text()
+        await logged(log, "wrong API key from 127.0.0.1")
