@@ -63,6 +63,8 @@ class Sentinels:
         """Grows when a failover begins and when it ends: older connections are of no use."""
         self._location = location
         self._master: Host | None = None
+        self._master_epoch = 0
+        """That in which it was named."""
         self._epoch, self._epoch_until = 0, 0.0
         """The newest known, and until when no older one is believed."""
         self._failing_over_until = 0.0
@@ -104,6 +106,7 @@ class Sentinels:
                 await self._settled.wait()
         changes = self.changes
         candidates = await self._candidates()
+        epoch = self._epoch
         for host in candidates:
             wire = self._location.server(*host).wire()
             try:
@@ -118,7 +121,7 @@ class Sentinels:
                 await close(wire, nowait=True)
                 raise
             else:
-                self._master = host
+                self._master, self._master_epoch = host, epoch
                 return wire, changes
         raise ConnectionLost(f"no sentinel knows a master called {self._location.service}")
 
@@ -225,8 +228,9 @@ class Sentinels:
         if master == self._master:
             return
         log.info("sentinels have made %s:%d the master", *master)
-        self._master = master
-        self._know(self._epoch + 1)  # That of the failover, or an older one.
+        # The epoch of the failover, or an older one; a sentinel may have answered with it.
+        self._know(max(self._epoch, self._master_epoch + 1))
+        self._master, self._master_epoch = master, self._epoch
         self._end_failover()
         self.on_switch()
 

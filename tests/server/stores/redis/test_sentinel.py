@@ -2,6 +2,7 @@
 A store whose server is the one that sentinels call the master.
 """
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,7 +52,8 @@ async def test_a_master_that_is_demoted_is_left(trio: Watched) -> None:
         new = new_session("alice")
         await opened(store, new)
         replicate(master)
-        trio.fail_over()
+        # The node reads meanwhile what the sentinel announces.
+        await asyncio.to_thread(trio.fail_over)
         event = await until_served(store)
         root = Partitions("ks", 64).root_of("alice")
         assert call(replica, "EXISTS", f"{root}:session:{new.digest.hex()}") == 1
