@@ -6,6 +6,7 @@ The store for several nodes: Redis 7 or later, or Valkey.
     partitions.py     which partition an actor is in; names of keys and channels
     layout.py         the layout that is recorded in the store
     encoding.py       what scripts return and announce, as values
+    answers.py        what goes into scripts and comes out, beside records and events
     expiry.py         all partitions are asked to end what is due
     feed.py           the feed is read from the logs
     batches.py        the same thing for many, a bounded number at once

@@ -14,11 +14,9 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from keystay_protocol.commands import LogoutScope
-from keystay_protocol.errors import NoSession, SessionLimit, Unavailable, session_ended
+from keystay_protocol.errors import SessionLimit, Unavailable
 from keystay_server.stores.base import Listener
 from keystay_server.stores.errors import (
-    AlreadyApplied,
-    IdempotencyConflict,
     NoFeed,
     RevisionConflict,
     out_of_reach,
@@ -29,7 +27,6 @@ from keystay_server.stores.records import (
     UNLIMITED,
     Changes,
     Holding,
-    IdempotencyRecord,
     NewSession,
     Policy,
     Record,
@@ -37,6 +34,15 @@ from keystay_server.stores.records import (
 from keystay_server.stores.redis import scripts
 from keystay_server.stores.redis.address import Location
 from keystay_server.stores.redis.announcements import Announcements
+from keystay_server.stores.redis.answers import (
+    history_page,
+    idempotency_words,
+    no_such_session,
+    refuse_again,
+    the_only_one,
+    unless_over,
+    word,
+)
 from keystay_server.stores.redis.batches import each
 from keystay_server.stores.redis.cluster import Cluster
 from keystay_server.stores.redis.encoding import decode_event, decode_record
@@ -158,10 +164,10 @@ class RedisStore:
 
     async def create(self, new: NewSession, policy: Policy = UNLIMITED) -> list[StoredEvent]:
         """Open a session, as `Store.create` says."""
-        words: list[Word] = [new.digest.hex(), new.id, new.ttl_ms, _word(new.max_age_ms)]
-        words += [_word(policy.limit), "refuse" if policy.is_strict else "replace"]
+        words: list[Word] = [new.digest.hex(), new.id, new.ttl_ms, word(new.max_age_ms)]
+        words += [word(policy.limit), "refuse" if policy.is_strict else "replace"]
         words.append(SCRIPT_STEP)
-        fields: list[Word] = [*_idempotency(new.idempotency), new.meta, new.language]
+        fields: list[Word] = [*idempotency_words(new.idempotency), new.meta, new.language]
         if new.version is not None:
             fields.append(new.version)
         events: list[StoredEvent] = []
@@ -170,7 +176,7 @@ class RedisStore:
             answer = await self._write(scripts.CREATE, new.actor_id, *words, begun, *fields)
             if answer is None:
                 raise SessionLimit
-            _refuse_again(answer)
+            refuse_again(answer)
             begun, *told = answer
             events += [decode_event(new.actor_id, event) for event in told]
         return events
@@ -192,21 +198,21 @@ class RedisStore:
     async def check(self, actor_id: str, digest: bytes) -> Record:
         """Return the live session that the key opens, as `Store.check` says."""
         answer = await self._run(scripts.CHECK, actor_id, digest.hex())
-        return decode_record(actor_id, _unless_over(answer))
+        return decode_record(actor_id, unless_over(answer))
 
     async def restore(self, actor_id: str, digest: bytes, after: int | None = None) -> Restored:
         """Return the session that the key opens, extended, as `Store.restore` says."""
-        words = (digest.hex(), _word(after), self._retention.history_ms)
+        words = (digest.hex(), word(after), self._retention.history_ms)
         try:
             answer = await self._run(scripts.RESTORE, actor_id, *words)
         except Unavailable as error:
             if not does_not_write(error.__cause__):
                 raise
             answer = await self._run(scripts.RESTORE_ONLY, actor_id, *words)
-        fields, cursor, *page = _unless_over(answer)
+        fields, cursor, *page = unless_over(answer)
         missed = None
         if page:
-            missed, is_all = _history(actor_id, page)
+            missed, is_all = history_page(actor_id, page)
             if not is_all:
                 missed = History([], complete=False)
         return Restored(decode_record(actor_id, fields), cursor, missed)
@@ -243,7 +249,7 @@ class RedisStore:
             words = (session_id or "", scope, reason, SCRIPT_STEP, bound)
             answer = await self._write(scripts.END, actor_id, *words)
             if answer is None:
-                raise _no_such_session()
+                raise no_such_session()
             bound, *told = answer
             events += [decode_event(actor_id, event) for event in told]
         return events
@@ -253,10 +259,10 @@ class RedisStore:
     ) -> StoredEvent:
         """Change a session, as `Store.change` says."""
         new = (changes.meta or "", changes.language or "")
-        answer = await self._write(scripts.CHANGE, actor_id, session_id, _word(revision), *new)
+        answer = await self._write(scripts.CHANGE, actor_id, session_id, word(revision), *new)
         if isinstance(answer, int):
             raise RevisionConflict
-        return decode_event(actor_id, _the_only_one(answer))
+        return decode_event(actor_id, the_only_one(answer))
 
     async def emit(self, actor_id: str, emitted: Emitted) -> StoredEvent:
         """Append an event of a backend to the actor's history, as `Store.emit` says."""
@@ -264,11 +270,11 @@ class RedisStore:
             emitted.session_id or "",
             emitted.name,
             emitted.data,
-            *_idempotency(emitted.idempotency),
+            *idempotency_words(emitted.idempotency),
         )
         answer = await self._write(scripts.EMIT, actor_id, *words)
-        _refuse_again(answer)
-        return decode_event(actor_id, _the_only_one(answer))
+        refuse_again(answer)
+        return decode_event(actor_id, the_only_one(answer))
 
     async def broadcast(self, emitted: Emitted) -> None:
         """Announce an event to every node, as `Store.broadcast` says."""
@@ -280,7 +286,7 @@ class RedisStore:
         """Return a live session by its id."""
         fields = await self._run(scripts.SESSION, actor_id, session_id)
         if fields is None:
-            raise _no_such_session()
+            raise no_such_session()
         return decode_record(actor_id, fields)
 
     async def sessions(
@@ -293,7 +299,7 @@ class RedisStore:
             words = (step, begin, score or "", "" if score else after or "")
             answer = await self._run(scripts.SESSIONS, actor_id, *words)
             if answer is None:
-                raise _no_such_session()
+                raise no_such_session()
             score, *page = answer
             found += [decode_record(actor_id, fields) for fields in page]
         return found[::-1] if newest else found
@@ -305,7 +311,7 @@ class RedisStore:
         while not is_all:
             words = (after, self._retention.history_ms)
             answer = await self._run(scripts.HISTORY, actor_id, *words)
-            page, is_all = _history(actor_id, answer)
+            page, is_all = history_page(actor_id, answer)
             events += page.events
             is_complete = is_complete and page.complete
             after = events[-1].cursor if events else after
@@ -387,51 +393,3 @@ class RedisStore:
         if answer == UNDECIDED:
             raise out_of_reach("nodes may still extend this session: ask again")
         return answer
-
-
-def _word(number: int | None) -> Word:
-    """A number as the scripts take it, which is nothing where there is none."""
-    return "" if number is None else number
-
-
-def _no_such_session() -> NoSession:
-    return NoSession("no live session has this id")
-
-
-def _history(actor_id: str, answer: Any) -> tuple[History, bool]:
-    """What `read_history` in `_history.lua` returned: a page, and whether that is all."""
-    is_complete, events, more = answer
-    page = History([decode_event(actor_id, event) for event in events], is_complete == 1)
-    return page, more == 0
-
-
-def _the_only_one(events: list[bytes] | None) -> bytes:
-    if events is None:
-        raise _no_such_session()
-    [event] = events
-    return event
-
-
-def _idempotency(idempotency: IdempotencyRecord | None) -> tuple[Word, Word]:
-    """What is to be done once, as the scripts take it."""
-    return ("", "") if idempotency is None else (idempotency.name, idempotency.content)
-
-
-def _refuse_again(answer: Any) -> None:
-    """Raise if a script returned a number: what `done_before` in `_once.lua` said."""
-    match answer:
-        case 0:
-            raise IdempotencyConflict
-        case int(cursor):
-            raise AlreadyApplied(cursor)
-
-
-def _unless_over(answer: Any) -> list[Any]:
-    """Return what a script returned for a live session; raise what it said of another."""
-    match answer:
-        case None:
-            raise NoSession
-        case bytes(reason):
-            raise session_ended(reason.decode())
-        case _:
-            return list(answer)
