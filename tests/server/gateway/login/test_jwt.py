@@ -139,6 +139,7 @@ async def test_the_clocks_of_issuer_and_server_may_differ(claim: str) -> None:
         (Cause.SIGNATURE, token(b"another secret of 32 bytes, and more")),
         (Cause.MALFORMED, "no token"),
     ],
+    ids=lambda value: value if isinstance(value, Cause) else "token",
 )
 async def test_the_cause_is_for_the_operator(
     caplog: pytest.LogCaptureFixture, cause: Cause, credentials: str
