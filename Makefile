@@ -11,10 +11,7 @@ NODE_MODULES := client_js/node_modules/.package-lock.json
 ASYNCAPI_PARSER := tests/support/asyncapi/node_modules/.package-lock.json
 JS_DIST := client_js/dist/keystay.min.js
 
-# The servers that benchmarks measure beside ours.
-PEERS := bare asyncio,bare websockets,node ws,socket.io
-
-.PHONY: help run test test-long soak fuzz-api check client-js bench bench-propagation configuration asyncapi reference docs format lock clean
+.PHONY: help run test test-long soak fuzz-api check client-js bench bench-publish bench-propagation configuration asyncapi reference docs format lock clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -51,10 +48,11 @@ soak: .venv/dev  ## Run two nodes under chaos for 3 minutes, and check all that 
 fuzz-api: .venv/dev  ## Ask the HTTP API for thousands of things, right and wrong, that its description suggests.
 	@$(BIN)/python -m tests.server.control.fuzz --max-examples 500
 
-bench: .venv/dev benchmarks/peers/node_modules/.package-lock.json  ## Measure what a command and a connection cost, beside peers in the same run.
-	@$(BIN)/python -m benchmarks.commands --stores memory,sqlite,redis --peers '$(PEERS)'
-	@$(BIN)/python -m benchmarks.events --stores memory,redis --peers 'bare asyncio,node ws'
-	@$(BIN)/python -m benchmarks.idle
+bench: .venv/dev benchmarks/peers/node_modules/.package-lock.json  ## Measure everything, beside the peers that are there; 15 minutes. Results: build/bench/.
+	@$(BIN)/python -m benchmarks.suite
+
+bench-publish: .venv/dev  ## Put the results of the last `make bench` into the documentation.
+	@$(BIN)/python -m benchmarks.publish
 
 bench-propagation: .venv/dev  ## Measure how soon clients are told, on two nodes; two minutes.
 	@$(BIN)/python -m benchmarks.propagation

@@ -24,6 +24,8 @@ ACTOR = "all-of-us"
 DATA = {"team": "red", "score": [3, 4], "scorer": {"id": "player:7", "name": "Zoë", "shirt": 9}}
 NAME = "score.set"
 TAKEN_AT_ONCE = 1 << 20
+MANY = ("--max-sessions", "0")
+"""One actor has as many sessions as there are connections."""
 
 
 @dataclass(slots=True)
@@ -153,7 +155,7 @@ def _results(cases: list[Case]) -> list[Result]:
 def _case(name: str, to: str, core: int, connections: int) -> Iterator[Case]:
     """A server with connections that all get every event."""
     with ExitStack() as cleanup:
-        server = cleanup.enter_context(running(name, core, pings=False))
+        server = cleanup.enter_context(running(name, core, pings=False, flags=MANY))
         clients = [cleanup.enter_context(closing(server.connect())) for _ in range(connections)]
         if server.dialect.has_sessions:
             _log_in(clients, [{"actorId": ACTOR}] if to == "actor" else [])

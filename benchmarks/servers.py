@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import files
@@ -93,18 +93,21 @@ def allow_sockets(count: int) -> None:
 
 
 @contextmanager
-def running(name: str, core: int, *, pings: bool = True) -> Iterator[Server]:
+def running(
+    name: str, core: int, *, pings: bool = True, flags: Sequence[str] = ()
+) -> Iterator[Server]:
     """
     Run a server: one of the `PEERS`, or Keystay on the store `memory`, `sqlite` or `redis`.
 
-    Without `pings` the server never sends a frame that was not asked for.
+    Without `pings` the server never sends a frame that was not asked for. The `flags` are
+    Keystay's alone.
     """
     with ExitStack() as cleanup:
         if peer := PEERS.get(name):
             command = peer.command()
             command += [peer.without_pings] if peer.without_pings and not pings else []
         else:
-            command = _keystay(_store(name, cleanup))
+            command = _keystay(_store(name, cleanup), *flags)
             command += [] if pings else ["--ping-interval-s", "0"]
         yield cleanup.enter_context(_serving(name, command, {core}))
 
