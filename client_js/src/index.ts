@@ -8,9 +8,10 @@
  */
 export { type Callback, Client, connect } from "./client.js";
 export type { LogoutOptions, Paths, SessionCommands, StateHandler } from "./client.js";
+export type { SetHandler, UnsetHandler } from "./client.js";
 export type { State } from "./connection.js";
 export { ClientError, type ClientErrorCode, CommandError, KeystayError } from "./errors.js";
 export type { Handler } from "./handlers.js";
 export type { CallOptions, Options, WebSocketConstructor, WebSocketLike } from "./options.js";
-export type { Session } from "./session.js";
+export type { Session, Unset } from "./session.js";
 export type { SessionStorage, StoredSession } from "./storage.js";

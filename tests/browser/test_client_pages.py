@@ -2,9 +2,14 @@
 The pages that the documentation of the JavaScript client shows, in a browser.
 """
 
+import asyncio
+import os
 import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -211,3 +216,41 @@ async def test_the_example_without_a_name_for_the_key(
         await tab.evaluate("mage.session.restore()")
         assert await tab.evaluate("[mage.session.getKey(), heard]") == [key, "player:8"]
     assert set(errors) == {"SESSION_KEY is not defined"}
+
+
+def react_page(url: str, folder: Path) -> str:
+    """The React page of the documentation, bundled, for this server."""
+    [hook, *_] = blocks("docs/start/react.md", "ts")
+    [page] = blocks("docs/start/react.md", "tsx")
+    (folder / "useKeystay.ts").write_text(hook)
+    (folder / "main.tsx").write_text(page.replace(SHOWN_URL, url))
+    modules = ROOT / "client_js/node_modules"
+    command = [
+        *(sys.executable.replace("python", "node"), modules / "esbuild/bin/esbuild"),
+        *(folder / "main.tsx", "--bundle", "--jsx=automatic", "--format=esm"),
+        *(f"--alias:keystay={ROOT / 'client_js/dist/index.js'}", f"--outfile={folder}/main.js"),
+    ]
+    environment = {**os.environ, "NODE_PATH": str(modules)}
+    subprocess.run(list(map(str, command)), env=environment, check=True)
+    return (folder / "main.js").read_text()
+
+
+async def test_the_react_page(tab: Page, server: ServerProcess, tmp_path: Path) -> None:
+    """In StrictMode: it keeps the session, and shows the logout of a second tab."""
+    script = await asyncio.to_thread(react_page, server.url, tmp_path)
+    html = '<!doctype html><div id="root"></div><script type="module" src="/main.js"></script>'
+    with serving_pages({"/index.html": html, "/main.js": script}) as origin:
+        errors = errors_of(tab)
+        await tab.goto(origin)
+        await tab.get_by_role("button", name="Log in").click()
+        who = tab.get_by_text("This is ")
+        actor = await who.inner_text()
+        await tab.reload()
+        await expect(who).to_have_text(actor)
+        other = await tab.context.new_page()
+        await other.goto(origin)
+        await expect(other.get_by_text(actor)).to_be_visible()
+        await expect(other.get_by_role("status")).to_be_empty()
+        await other.get_by_role("button", name="Log out").click()
+        await expect(tab.get_by_role("button", name="Log in")).to_be_visible()
+        assert errors == []

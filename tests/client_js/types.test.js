@@ -32,11 +32,12 @@ const IN_A_PAGE = `${OWN_TYPES}
 begin(WebSocket);
 `;
 
-/** Compile these together; return the errors. */
+/** Compile these together; return the errors. A program that is a pair begins with its file's name. */
 function compile(t, programs, options) {
   // Inside of the package, so that `keystay` is the package itself.
-  const files = programs.map((_, at) => `${DIST}typed-${process.pid}-${at}.mts`);
-  files.forEach((file, at) => writeFileSync(file, programs[at]));
+  const named = programs.map((each, at) => (Array.isArray(each) ? each : [`typed-${process.pid}-${at}.mts`, each]));
+  const files = named.map(([name]) => DIST + name);
+  files.forEach((file, at) => writeFileSync(file, named[at][1]));
   t.after(() => files.forEach((file) => rmSync(file)));
   const program = ts.createProgram(files, {
     strict: true,
@@ -83,5 +84,14 @@ import { connect } from "keystay";
 connect("ws://127.0.0.1:8330").session.logout({ scope: "other" });
 `;
     assert.match(compile(t, [wrong], { lib: PAGE }).join(), /Type '"other"' is not assignable .+ Did you mean '"others"'/);
+  });
+
+  test("fit the programs for React, Vue and Svelte", (t) => {
+    const [hook, vue, svelte] = blocks("docs/start/react.md", "ts");
+    const [page] = blocks("docs/start/react.md", "tsx");
+    const programs = [["useKeystay.ts", hook], ["main.tsx", page], ["vue.ts", vue], ["svelte.ts", svelte]];
+    // Errors in the types of others are not tested here.
+    const options = { lib: PAGE, skipLibCheck: true, jsx: ts.JsxEmit.ReactJSX };
+    assert.deepEqual(compile(t, programs, options), []);
   });
 });
