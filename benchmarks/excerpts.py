@@ -24,7 +24,7 @@ def readme(document: Document) -> list[list[str]]:
         memory = f"{_kb(idle['bytes_each'])}; bare websockets {_kb(_websockets(document))}"
         rows.append(["memory of an idle connection, session included", memory])
     rows.append(["CPU of `session.isValid`", _commands(document)])
-    rows.append(["CPU of an event, for each connection", _events(document)])
+    rows.append(["CPU of an event, each client", _events(document)])
     return rows
 
 
