@@ -1,16 +1,19 @@
 """
-How much Python a command and an event take: calls, which are the same on every machine.
+How much Python a command and an event take: calls and memory, the same on every machine.
 
 A change that needs more raises a bound here on purpose, or is not made.
 """
 
 import asyncio
+import gc
 import sys
+import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import msgpack
+import pytest
 
 from benchmarks.wire import command, handshake
 from keystay_server.gateway.deadlines import Timings
@@ -126,3 +129,50 @@ async def test_an_event_to_everybody() -> None:
             websocket.data_received(command("events.subscribe", ["news"]))
         said = Emitted(None, "news.flash", msgpack.packb({"text": "hello"}))
         assert calls(lambda: node.hub.announced_to_all(said)) / 50 <= 3.5
+
+
+def allocated(of: Callable[[], object]) -> tuple[int, float]:
+    """The most bytes that it takes while it runs, and how many blocks are kept, on average."""
+    of()  # What is made once is no part of it.
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        of()
+        before, _ = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        of()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    times, blocks = 5 * TIMES, sys.getallocatedblocks()
+    for _ in range(times):
+        of()
+    return peak - before, (sys.getallocatedblocks() - blocks) / times
+
+
+@pytest.mark.parametrize(
+    ("method", "most"), [("session.isValid", 800), ("session.restore", 5000)]
+)
+async def test_what_a_command_allocates(method: str, most: int) -> None:
+    """A bounded amount, and nothing of it is kept."""
+    async with node_in_memory() as node:
+        websocket, key = await logged_in(node, listener_of(node))
+        sent = command(method, key)
+        peak, kept = allocated(lambda: websocket.data_received(sent))
+        assert peak <= most
+        assert kept < 1
+
+
+async def test_what_an_event_allocates() -> None:
+    """It is encoded once, for however many connections."""
+    async with node_in_memory() as node:
+        listener = listener_of(node)
+        for _ in range(50):
+            websocket, _ = await logged_in(node, listener)
+            websocket.data_received(command("events.subscribe", ["news"]))
+        said = Emitted(None, "news.flash", msgpack.packb({"text": "x" * 8000}))
+        peak, kept = allocated(lambda: node.hub.announced_to_all(said))
+        assert peak <= 8 * len(said.data)
+        assert kept < 1
