@@ -9,7 +9,16 @@ from benchmarks.document import Document
 from benchmarks.names import label
 from benchmarks.peer_servers import CENTRIFUGO, FLOOR, NODE, SOCKET_IO
 
+QUIET = 1.0
+"""The load average of a machine that runs little else."""
 PEERS = (FLOOR, NODE, SOCKET_IO, CENTRIFUGO)
+
+
+def readme_head(document: Document) -> str:
+    """What was measured on, and whether it did other things meanwhile."""
+    most = max((measured.load for measured in document.reports.values()), default=0.0)
+    busy = f" at a load of up to {most:.1f}" if most > QUIET else ""
+    return f"measured on {document.machine['cpu'].split()[0]} cores{busy}"
 
 
 def readme(document: Document) -> list[list[str]]:

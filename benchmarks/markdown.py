@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from benchmarks.document import Document, Measured
-from benchmarks.excerpts import capacity, readme
+from benchmarks.excerpts import capacity, readme, readme_head
 from benchmarks.goals import goals
 from benchmarks.names import label
 
@@ -103,6 +103,6 @@ def _spaced(parts: Sequence[str]) -> list[str]:
 BLOCKS: dict[str, Callable[[Document], list[str]]] = {
     "machine": _machine,
     "goals": _goals,
-    "readme": lambda document: _table(["measured on 2 cores", ""], readme(document)),
+    "readme": lambda document: _table([readme_head(document), ""], readme(document)),
     "capacity": lambda document: _table(["", "", "command"], capacity(document)),
 }
