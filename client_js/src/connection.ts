@@ -6,7 +6,7 @@
  */
 import { Backoff, reconnectAfterMs, SERVER_DRAINING } from "./backoff.js";
 import type { Event, Reply } from "./codec.js";
-import { LOGOUT, RESTORE, SUBSCRIBE, UNSUBSCRIBE } from "./commands.js";
+import { endsOwnSession, LOGOUT, RESTORE, SUBSCRIBE, UNSUBSCRIBE } from "./commands.js";
 import { Conversation } from "./conversation.js";
 import { ClientError, clientClosed, CommandError, KeystayError } from "./errors.js";
 import { report } from "./handlers.js";
@@ -139,7 +139,8 @@ export class Connection {
       });
       this._advance();
       // A connection that is dead and does not know it must not keep the user logged in.
-      if (method === LOGOUT && call.isSent) this._probe(WAKE_TIMEOUT_MS);
+      const isAwaited = method === LOGOUT && call.isSent && endsOwnSession(params);
+      if (isAwaited && this._reconnectAt === null) this._probe(WAKE_TIMEOUT_MS);
     });
   }
 

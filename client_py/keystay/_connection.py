@@ -42,7 +42,9 @@ class ConnectionState(StrEnum):
     """Not yet connected for the first time."""
     OPEN = "open"
     RECONNECTING = "reconnecting"
-    """The connection was lost, or closed because it had no session. Commands wait."""
+    """The connection was lost, and is opened again. Commands wait."""
+    IDLE = "idle"
+    """The server closed it because it had no session. The next command opens it again."""
     CLOSED = "closed"
     """Final: the program closed the client, or it failed (`error`)."""
 
@@ -137,9 +139,10 @@ class Connection:
             self._deliver(self._conversation.transport_lost())
             if disconnected.is_final or self.state is ConnectionState.CONNECTING:
                 return disconnected.error
-            self._enter(ConnectionState.RECONNECTING)
             if _is_unused(disconnected) and not self._conversation.has_work:
+                self._enter(ConnectionState.IDLE)
                 await self._wait_for_work()
+            self._enter(ConnectionState.RECONNECTING)
             delay_s = self._delay_s(disconnected)
             _log.warning(
                 "%s: %s; reconnecting in %.2f s", self.shown_url, disconnected, delay_s

@@ -25,7 +25,7 @@ from keystay_protocol.frames import Event
 from keystay_protocol.session import Session
 
 Scope = LogoutScope | Literal["this", "others", "all"]
-State = ConnectionState | Literal["connecting", "open", "reconnecting", "closed"]
+State = ConnectionState | Literal["connecting", "open", "reconnecting", "idle", "closed"]
 
 H = TypeVar("H", bound=Handler)
 

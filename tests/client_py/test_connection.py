@@ -175,7 +175,7 @@ class TestALostLine:
         line = await peer.accept()
         states = client.states()
         await line.close(4000, "no session in time")
-        assert await anext(states) is ConnectionState.RECONNECTING
+        assert await anext(states) is ConnectionState.IDLE
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):  # Five times the longest wait.
                 await anext(states)

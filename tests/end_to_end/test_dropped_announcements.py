@@ -44,6 +44,10 @@ async def test_announcements_dropped_at_random(valkey: Valkey, share: float) -> 
         assert losses.passed > CHAPTERS * len(ACTORS)
 
 
+SUBSCRIBES = b"\r\nSSUBSCRIBE\r\n"
+"""A command, and not a word in a script."""
+
+
 async def test_a_feed_that_is_cut(valkey: Valkey) -> None:
     """Whatever happens while the feed's connection is down is told once there is another."""
     async with (
@@ -52,7 +56,7 @@ async def test_a_feed_that_is_cut(valkey: Valkey) -> None:
         telling(node.url, valkey.url(), Random(8)) as story,
     ):
         for _ in range(CHAPTERS):
-            assert proxy.cut(b"SSUBSCRIBE") == 1
+            assert proxy.cut(SUBSCRIBES) == 1
             for _ in range(10):
                 await story.go_on(AT_ONCE)
             await story.end_some()

@@ -115,7 +115,7 @@ async def test_a_server_that_wants_a_session_first(run: Run, peer: Peer) -> None
     program = await run(peer.url)
     line = await peer.accept()
     await line.close(4000, "no session in time")
-    await program.enters("reconnecting")
+    await program.enters("idle")
     assert peer.has_no_more()
     given = program.give("login", "anonymous")
     line = await peer.accept()
