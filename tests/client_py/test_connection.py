@@ -180,6 +180,8 @@ class TestALostLine:
             async with asyncio.timeout(0.1):  # Five times the longest wait.
                 await anext(states)
         client.set_session_key(KEY)
+        async with asyncio.timeout(WAIT_S):
+            assert await anext(states) is ConnectionState.RECONNECTING
         line = await peer.accept()
         await line.serve_restore(KEY)
         async with asyncio.timeout(WAIT_S):
