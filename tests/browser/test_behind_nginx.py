@@ -92,7 +92,7 @@ async def test_the_dashboard_works_below_a_path(tmp_path: Path, scheme: str) -> 
         assert page.url.startswith(url)
         [cookie] = await page.context.cookies(url)
         assert (cookie["path"], cookie["secure"]) == ("/ks", scheme == "https")
-        await page.get_by_role("searchbox").fill(ODD)
+        await page.get_by_label("Actor or session id").fill(ODD)
         await page.keyboard.press("Enter")
         await expect(page.get_by_text("Ada")).to_be_visible()
         await expect(page.get_by_text("Bob")).to_have_count(0)

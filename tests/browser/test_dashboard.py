@@ -39,7 +39,7 @@ async def hold(client: RawClient, session: dict[str, Any], *paths: str) -> None:
 
 async def find(page: Page, text: str) -> None:
     """Use the search field, by keyboard."""
-    await page.get_by_role("searchbox").fill(text)
+    await page.get_by_label("Actor or session id").fill(text)
     await page.keyboard.press("Enter")
 
 
@@ -521,3 +521,26 @@ async def test_the_overview_shows_what_happens_and_broadcasts(
     await expect(page.get_by_role("heading", level=1)).to_have_text("player:12")
     await card(page, session).get_by_role("button", name="Send an event").click()
     await expect(page.get_by_role("dialog").get_by_label("Name")).to_have_value("")
+
+
+async def test_an_actors_past_is_shown_and_actors_are_suggested(
+    page: Page, server: ServerProcess, backend: httpx.AsyncClient
+) -> None:
+    """What happened before the page was opened, who ended it, and ids as they are typed."""
+    session = await opened(backend, "player:past")
+    await backend.post("/v1/actors/player:past/events", json={"name": "chat.said"})
+    await backend.delete(f"/v1/sessions/{session['id']}?reason=banned")
+    async with connected(server.url) as client:
+        await client.login("player:present")
+        await log_in(page, server)
+        await page.get_by_label("Actor or session id").press_sequentially("player:")
+        await expect(page.locator("#actors option")).to_have_count(1)
+        await expect(page.locator("#actors option")).to_have_attribute(
+            "value", "player:present"
+        )
+    await page.get_by_label("Actor or session id").fill("player:past")
+    await page.get_by_role("button", name="Find").click()
+    events = page.get_by_role("region", name="Events").get_by_role("listitem")
+    await expect(events).to_have_count(3)
+    await expect(events.nth(0)).to_contain_text("banned, by a backend")
+    await expect(events.nth(1)).to_contain_text("chat.said")

@@ -33,11 +33,14 @@ from keystay_server.control.schema.operation import Handler, Operation, Response
 from keystay_server.control.schema.shapes import (
     ACTOR,
     ACTOR_EVENT,
+    ACTORS,
     AFTER,
     CONNECTIONS,
     EMITTED,
     EVENT,
     LIMIT,
+    PAST_EVENTS,
+    PREFIX,
     REASON_PARAMETER,
     REASSIGNMENT,
     REVOKED,
@@ -114,6 +117,12 @@ def _session_operations(sessions: SessionEndpoints) -> Iterable[Operation]:
 def _actor_operations(
     sessions: SessionEndpoints, connections: ConnectionEndpoints
 ) -> Iterable[Operation]:
+    yield Operation(
+        *("findActors", "GET", "/v1/actors", connections.find_actors),
+        *("Find actors that have connections now, by the beginning of their ids.", Right.READ),
+        {200: ResponseSpec("some of them", ACTORS)},
+        query=(PREFIX,),
+    )
     # Each exists twice: proxies rewrite some ids in a path, and none in a query.
     for suffix, path, actor in (("", "/v1/actors/{actorId}", ()), ("ByQuery", "/v1", (ACTOR,))):
         yield Operation(
@@ -138,6 +147,13 @@ def _actor_operations(
 
 
 def _event_operations(events: EventEndpoints) -> Iterable[Operation]:
+    for suffix, path, actor in (("", "/v1/actors/{actorId}", ()), ("ByQuery", "/v1", (ACTOR,))):
+        yield Operation(
+            *(f"listEvents{suffix}", "GET", f"{path}/events", events.list_),
+            *("List the newest events of an actor.", Right.READ),
+            {200: ResponseSpec("those that are kept", PAST_EVENTS)},
+            query=actor,
+        )
     emitted = {201: ResponseSpec("sent, and kept in the actor's history", EMITTED)}
     yield Operation(
         *("emitToSession", "POST", "/v1/sessions/{id}/events", events.to_session),

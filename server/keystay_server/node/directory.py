@@ -1,5 +1,5 @@
 """
-Finds the connections that hold sessions of an actor, on all nodes.
+Finds who is connected on which node: the connections of an actor, and actors by their ids.
 
 A node knows its own connections only. A request goes to every node as a broadcast that
 is not sent to clients; each node leaves its answer in the store, where the asking node
@@ -11,6 +11,7 @@ import logging
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
+from heapq import nsmallest
 from itertools import islice
 
 from keystay_protocol.codec import pack, unpack
@@ -23,7 +24,7 @@ REQUEST = f"{BETWEEN_NODES}directory"
 NODES_TOPIC = "nodes"
 """The topic of the nodes' heartbeats."""
 
-MAX_HOLDERS = 200
+MAX_HOLDERS, MAX_ACTORS = 200, 50
 MAX_ANSWERS_AT_ONCE = 64
 ANSWER_TTL_MS = 5000
 WAIT_S = 0.3
@@ -86,6 +87,21 @@ class ConnectionDirectory:
         ]
         return sorted(holders, key=lambda holder: (holder.since, holder.node))[:MAX_HOLDERS]
 
+    async def actors(self, prefix: str) -> list[str]:
+        """
+        Find actors that have connections and ids which begin like this, in order.
+
+        At most 50 of them; otherwise as `holders`.
+
+        Raises:
+            Unavailable: If the store is out of reach.
+        """
+        id_ = secrets.token_urlsafe(12)
+        request = pack({"id": id_, "prefix": prefix})
+        answers = await self._collect(id_, Emitted(None, REQUEST, request))
+        found = {actor_id for answer in answers.values() for actor_id in unpack(answer)}
+        return sorted(found)[:MAX_ACTORS]
+
     async def _collect(self, id_: str, request: Emitted) -> dict[str, bytes]:
         loop = asyncio.get_running_loop()
         until, pause_s = loop.time() + WAIT_S, FIRST_LOOK_S
@@ -107,7 +123,13 @@ class ConnectionDirectory:
 
     async def _answer(self, data: bytes) -> None:
         request = unpack(data)
-        answer = pack(self._holders_here(request["actorId"]))
+        match request:
+            case {"actorId": actor_id}:
+                answer = pack(self._holders_here(actor_id))
+            case {"prefix": prefix}:
+                answer = pack(self._actors_here(prefix))
+            case _:  # Of a newer node.
+                return
         topic = _topic(request["id"])
         try:
             await self._store.report(topic, self._node_id, answer, ANSWER_TTL_MS)
@@ -117,6 +139,10 @@ class ConnectionDirectory:
     def _holders_here(self, actor_id: str) -> list[tuple[str, str, int]]:
         bindings = islice(self._hub.bindings_of(actor_id), MAX_HOLDERS)
         return [(each.session_id, each.peer.address, each.bound_at) for each in bindings]
+
+    def _actors_here(self, prefix: str) -> list[str]:
+        found = (actor_id for actor_id in self._hub.actors if actor_id.startswith(prefix))
+        return nsmallest(MAX_ACTORS, found)
 
 
 def _topic(id_: str) -> str:

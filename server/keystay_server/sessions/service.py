@@ -250,6 +250,16 @@ class Sessions:
         async with self._lists.turn(checked_actor_id(actor_id)):
             return await self._store.sessions(actor_id, most, after, newest=newest)
 
+    async def newest_events(self, actor_id: str, most: int) -> list[StoredEvent]:
+        """
+        Return the newest events of the actor that the history still has, oldest first.
+
+        Raises:
+            InvalidParams: If there can be no such actor.
+        """
+        async with self._lists.turn(checked_actor_id(actor_id)):
+            return (await self._store.history(actor_id, 0)).events[-most:]
+
     async def update(
         self,
         session_id: str,

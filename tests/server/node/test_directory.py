@@ -120,6 +120,26 @@ async def test_connections_on_all_nodes_are_found(valkey: Valkey) -> None:
             assert await place.directory.holders("nobody") == []
 
 
+async def test_actors_on_all_nodes_are_found_by_how_their_ids_begin(valkey: Valkey) -> None:
+    """Those with connections, each once and in order, at most fifty."""
+    async with (
+        standing(valkey.url("prefix"), "one") as one,
+        standing(valkey.url("prefix"), "two") as two,
+    ):
+        for place in (one, two):
+            await place.leave_word()
+            await place.hold("player:1", "10.0.0.1")
+        await one.hold("player:3", "10.0.0.2")
+        await two.hold("player:2", "10.0.0.3")
+        await two.hold("Player:9", "10.0.0.4")
+        assert await one.directory.actors("player:") == ["player:1", "player:2", "player:3"]
+        assert await two.directory.actors("player:3") == ["player:3"]
+        assert await two.directory.actors("nobody") == []
+        for number in range(60):
+            await one.hold(f"many:{number:02}", "10.0.0.5")
+        assert await two.directory.actors("many") == [f"many:{n:02}" for n in range(50)]
+
+
 def bound_at(place: Place, session_id: str) -> int:
     """When a connection of the node was bound to the session."""
     [binding] = [one for one in place.hub.bindings() if one.session_id == session_id]

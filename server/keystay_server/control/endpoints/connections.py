@@ -1,6 +1,6 @@
 """
-`GET /v1/actors/{actorId}/connections`, or `/v1/connections?actorId=`: the bound connections,
-over all nodes.
+Who is connected, over all nodes: the connections of an actor, and actors by the beginning of
+their ids.
 """
 
 from dataclasses import dataclass
@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from keystay_server.control.schema.body import read_actor_query
+from keystay_server.control.schema.body import read_actor_query, read_query
+from keystay_server.control.schema.shapes import PREFIX
 from keystay_server.node.directory import ConnectionDirectory, Holder
 from keystay_server.sessions.fields import checked_actor_id
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionEndpoints:
-    """The handler."""
+    """The handlers."""
 
     directory: ConnectionDirectory
 
@@ -24,6 +25,11 @@ class ConnectionEndpoints:
         actor_id, _ = read_actor_query(request)
         holders = await self.directory.holders(checked_actor_id(actor_id))
         return JSONResponse({"connections": [_as_json(holder) for holder in holders]})
+
+    async def find_actors(self, request: Request) -> Response:
+        """`GET /v1/actors`: those with connections now whose ids begin like this."""
+        prefix = read_query(request, (PREFIX,))["prefix"]
+        return JSONResponse({"actors": await self.directory.actors(prefix)})
 
 
 def _as_json(holder: Holder) -> dict[str, str | int]:

@@ -5,17 +5,30 @@ Events from backends to clients.
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from keystay_server.control.schema.body import path_parameter, read_object, read_query
+from keystay_server.control.schema.body import (
+    path_parameter,
+    read_actor_query,
+    read_object,
+    read_query,
+)
 from keystay_server.control.schema.idempotency import REPLAYED, idempotency_key_of
-from keystay_server.control.schema.shapes import ACTOR_EVENT, EVENT
+from keystay_server.control.schema.shapes import ACTOR_EVENT, EVENT, MAX_EVENTS
 from keystay_server.delivery.hub import Hub
+from keystay_server.delivery.payloads import data_of, name_of
 from keystay_server.sessions.service import Sessions
 from keystay_server.stores.errors import AlreadyApplied
-from keystay_server.stores.events import StoredEvent
+from keystay_server.stores.events import (
+    Emitted,
+    SessionSet,
+    SessionUnset,
+    StoredEvent,
+    moment_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +68,12 @@ class EventEndpoints:
             self.sessions.emit_to_actor(actor_id, **body, idempotency_key=idempotency_key)
         )
 
+    async def list_(self, request: Request) -> Response:
+        """`GET /v1/actors/{actorId}/events`: the newest that its history still has."""
+        actor_id, _ = read_actor_query(request)
+        events = await self.sessions.newest_events(actor_id, MAX_EVENTS)
+        return JSONResponse({"events": [_as_json(event) for event in events]})
+
     async def broadcast(self, request: Request) -> Response:
         """`POST /v1/broadcast`: to all open connections; at most once, never recovered."""
         read_query(request)
@@ -72,3 +91,21 @@ class EventEndpoints:
             cursor = event.cursor
             await self.hub.relay([event])
         return JSONResponse({"cursor": cursor}, HTTPStatus.CREATED, headers)
+
+
+def _as_json(event: StoredEvent) -> dict[str, Any]:
+    change = event.change
+    data = data_of(change, "")
+    match change:
+        case SessionSet(record):
+            session_id: str | None = record.id
+            del data["key"]
+        case SessionUnset(concerned) | Emitted(concerned):
+            session_id = concerned
+    return {
+        "cursor": event.cursor,
+        "at": moment_of(event.cursor),
+        "name": name_of(change),
+        "sessionId": session_id,
+        "data": data,
+    }

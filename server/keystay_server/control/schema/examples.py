@@ -39,6 +39,13 @@ _CONNECTION: Mapping[str, Any] = {
     "address": "203.0.113.7",
     "since": 1760000000000,
 }
+_PAST_EVENT: Mapping[str, Any] = {
+    "cursor": 1802240000002048,
+    "at": 1760000000002,
+    "name": "inventory.added",
+    "sessionId": None,
+    "data": {"item": "sword", "count": 1},
+}
 
 EXAMPLES: Mapping[str, Any] = {
     "SessionRequest": {"actorId": "player:7", "meta": {"name": "Zoë", "role": "captain"}},
@@ -59,6 +66,9 @@ EXAMPLES: Mapping[str, Any] = {
     "Stats": {"node": _NODE["id"], "nodes": [_NODE]},
     "Connection": _CONNECTION,
     "Connections": {"connections": [_CONNECTION]},
+    "PastEvent": _PAST_EVENT,
+    "PastEvents": {"events": [_PAST_EVENT]},
+    "Actors": {"actors": ["player:7", "player:70"]},
     "Problem": {
         "title": "Not Found",
         "status": 404,

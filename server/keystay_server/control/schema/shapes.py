@@ -195,6 +195,41 @@ STATS = Shape(
         Field("nodes", list_of(NODE.response_schema()), "all nodes", required=True),
     ),
 )
+MAX_EVENTS = 100
+PAST_EVENT = Shape(
+    "PastEvent",
+    (
+        Field("cursor", WHOLE, "the position of the event", required=True),
+        Field("at", _MILLISECONDS, "Unix milliseconds", required=True),
+        Field("name", TEXT, "words joined by dots", required=True),
+        Field("sessionId", TEXT.or_null(), "of one session; null: of all", required=True),
+        Field("data", ANY, "as clients get it, without a key", required=True),
+    ),
+)
+PAST_EVENTS = Shape(
+    "PastEvents",
+    (
+        Field(
+            "events",
+            list_of(PAST_EVENT.response_schema()),
+            f"the newest {MAX_EVENTS} that are kept, oldest first",
+            required=True,
+        ),
+    ),
+)
+MAX_ACTORS = 50
+PREFIX = Field("prefix", TEXT, "how the ids begin", required=True)
+ACTORS = Shape(
+    "Actors",
+    (
+        Field(
+            "actors",
+            list_of(TEXT.schema),
+            f"ids, in order, at most {MAX_ACTORS}",
+            required=True,
+        ),
+    ),
+)
 CONNECTION = Shape(
     "Connection",
     (

@@ -153,3 +153,36 @@ async def test_no_event_is_sent_to_a_session_that_ended(backend: httpx.AsyncClie
     for id_ in (session["id"], "nothing"):
         answer = await backend.post(f"/v1/sessions/{id_}/events", json={"name": "a"})
         assert (answer.status_code, answer.json()["code"]) == (404, "noSession")
+
+
+@pytest.mark.parametrize("path", ["/v1/actors/past/events", "/v1/events?actorId=past"])
+async def test_an_actors_events_can_be_read_again(
+    backend: httpx.AsyncClient, path: str
+) -> None:
+    """Those that its history has: with names and times, and never with a key."""
+    session = await opened(backend, actorId="past")
+    await backend.post("/v1/actors/past/events", json={"name": "chat.said", "data": {"n": 1}})
+    await backend.delete(f"/v1/sessions/{session['id']}?reason=banned")
+    answer = await backend.get(path)
+    begun, said, ended = answer.json()["events"][-3:]
+    assert (begun["name"], begun["sessionId"]) == ("session.set", session["id"])
+    assert begun["data"]["actorId"] == "past"
+    assert (said["name"], said["sessionId"], said["data"]) == ("chat.said", None, {"n": 1})
+    assert ended["name"] == "session.unset"
+    assert ended["data"] == {"reason": "banned", "id": session["id"]}
+    assert begun["cursor"] < said["cursor"] < ended["cursor"]
+    assert abs(ended["at"] - session["createdAt"]) < 60_000
+    assert "kst_" not in answer.text
+    assert (await backend.get("/v1/events")).status_code == 400
+    assert (await backend.get("/v1/actors/nobody/events")).json() == {"events": []}
+
+
+async def test_actors_that_are_connected_are_found_by_how_their_ids_begin(
+    server: ServerProcess, backend: httpx.AsyncClient
+) -> None:
+    """`GET /v1/actors?prefix=`."""
+    async with connected(server.url) as client:
+        await client.login("findable:7")
+        found = await backend.get("/v1/actors", params={"prefix": "findable"})
+        assert found.json() == {"actors": ["findable:7"]}
+    assert (await backend.get("/v1/actors")).status_code == 400

@@ -4,7 +4,7 @@ import { serverNow } from "./api.js";
 import { writeEvent } from "./dialogs.js";
 import { announce, say } from "./element.js";
 import { follow } from "./feed.js";
-import { EventLog } from "./log.js";
+import { EventLog, whyEnded } from "./log.js";
 
 /** Follows the feed of all actors while the first page is shown. */
 export class Activity {
@@ -47,7 +47,7 @@ export class Activity {
       const more = revision === 1 ? "created" : "changed";
       this.log.add(name, data.at, { actorId, sessionId: id, more });
     } else if (name === "session.unset")
-      this.log.add(name, data.at, { actorId: data.actorId, sessionId: data.id, more: data.reason });
+      this.log.add(name, data.at, { actorId: data.actorId, sessionId: data.id, more: whyEnded(data.reason) });
     else if (name === "feed.lost")
       this.log.add(name, serverNow(), { more: "some events may be missing here" });
   }

@@ -5,7 +5,8 @@ import { changeMeta, confirmEnd, writeEvent } from "./dialogs.js";
 import { announce, el, say } from "./element.js";
 import { follow } from "./feed.js";
 import { shortId } from "./format.js";
-import { EventLog } from "./log.js";
+import { EventLog, whyEnded } from "./log.js";
+import { showPast } from "./past.js";
 import { SessionCard } from "./sessions.js";
 import { pause } from "./waiting.js";
 
@@ -92,7 +93,7 @@ export class ActorView {
           el(
             "div",
             { class: "section-head" },
-            el("h2", { id: "log-title" }, "Live events"),
+            el("h2", { id: "log-title" }, "Events"),
             this.feedState,
           ),
           el(
@@ -112,7 +113,7 @@ export class ActorView {
 
   /** Begin to show what is, and what happens from now on. */
   open() {
-    this.#follow();
+    showPast(this.log, this.actorId, this.leaving.signal).then(() => this.#follow());
     this.#keepUp();
     this.#keepConnections();
     this.ticking = setInterval(() => this.cards.forEach((card) => card.tick()), 1000);
@@ -322,14 +323,14 @@ export class ActorView {
         more: isNew ? "created" : "changed",
       });
       if (isNew) this.#single(data.session.id);
-    } else if (name === "session.unset") this.#hasEnded(data.at, data.id, data.reason);
+    } else if (name === "session.unset") this.#hasEnded(data.at, data.id, data.reason, whyEnded(data.reason));
     else if (name === "feed.lost")
       this.log.add(name, serverNow(), { more: "some events may be missing here" });
     this.#lookSoon();
   }
 
-  #hasEnded(at, id, reason) {
-    this.log.add("session.unset", at, { sessionId: id, more: reason });
+  #hasEnded(at, id, reason, more = reason) {
+    this.log.add("session.unset", at, { sessionId: id, more });
     announce(`Session ${shortId(id)} has ended: ${reason}`);
     this.known?.delete(id);
     const card = this.cards.get(id);

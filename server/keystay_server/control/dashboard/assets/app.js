@@ -2,10 +2,13 @@
 
 import { Activity } from "./activity.js";
 import { ActorView } from "./actor.js";
-import { request } from "./api.js";
-import { say } from "./element.js";
+import { ask, request } from "./api.js";
+import { el, say } from "./element.js";
 import { Overview } from "./overview.js";
 import { addressOf, placeOf, soughtActor, soughtSession } from "./search.js";
+import { pause } from "./waiting.js";
+
+const SUGGEST_AFTER_MS = 150;
 
 const overview = document.getElementById("overview");
 const place = document.getElementById("actor");
@@ -36,6 +39,25 @@ find.addEventListener("submit", (event) => {
   const [actorId, sessionId] = [soughtActor(search.value), soughtSession(search.value)];
   search.value = actorId;
   if (actorId) location.hash = addressOf(actorId, sessionId);
+});
+
+// Actors that are connected now and whose ids begin like this.
+const suggestions = document.getElementById("actors");
+let asked = new AbortController();
+search.addEventListener("input", async () => {
+  asked.abort();
+  asked = new AbortController();
+  const { signal } = asked;
+  const prefix = soughtActor(search.value);
+  if (!prefix) return suggestions.replaceChildren();
+  await pause(SUGGEST_AFTER_MS, signal);
+  if (signal.aborted) return;
+  try {
+    const { actors } = await ask("GET", `v1/actors?${new URLSearchParams({ prefix })}`, { signal });
+    suggestions.replaceChildren(...actors.map((actorId) => el("option", { value: actorId })));
+  } catch {
+    // It is a help alone: the id can be written out.
+  }
 });
 
 // Not before it works: the browser would send the form in its own way.

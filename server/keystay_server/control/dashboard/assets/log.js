@@ -13,8 +13,20 @@ const WORDS = {
   sent: "sent",
 };
 
+// Who ended a session, by the reasons of the protocol; every other one is a word of a backend.
+const ENDED_BY = {
+  expired: "by its deadline",
+  loggedOut: "by its user",
+  replaced: "by another login",
+  reassigned: "by a backend",
+  badVersion: "by its version",
+};
+
+/** Why a session has ended, and who ended it. */
+export const whyEnded = (reason) => `${reason}, ${ENDED_BY[reason] ?? "by a backend"}`;
+
 const HINT =
-  "Nothing has happened since you opened this page. Every session that is created, changed or ended appears here at once.";
+  "Nothing is known to have happened. Every session that is created, changed or ended appears here at once.";
 
 /** The list of what happened. Only its newest entries are kept. */
 export class EventLog {
