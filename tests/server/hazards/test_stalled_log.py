@@ -77,9 +77,8 @@ async def test_a_log_that_is_read_again_tells_what_was_dropped() -> None:
             async with httpx.AsyncClient(base_url=server.control, timeout=5) as control:
                 await flood(server, control)
             text = b""
-            while b"was not read fast enough" not in text:
+            while b"dropped: the log was not read fast enough" not in text:
                 text += await asyncio.to_thread(os.read, reader, 65536)
-            assert b"lines were dropped" in text
     finally:
         os.close(reader)
         os.close(writer)
