@@ -3,8 +3,8 @@ A command goes, its answer comes back.
 
 All commands of one turn of the event loop travel together. A link has a few
 lanes, each with a connection and at most one batch under way; while all are
-busy, the next batch grows. So callers wait for a lane instead of failing for
-want of a connection, and a busy link sends fewer, larger batches.
+busy, the next batch grows. So callers wait for a lane instead of failing for want
+of a connection, and a busy link sends fewer, larger batches.
 
 A command that may have been carried out is never sent again: its caller gets
 `Unavailable`, and it is unknown what happened. A script that Redis did not
@@ -28,6 +28,9 @@ from keystay_server.stores.redis.tuning import LinkTuning
 from keystay_server.stores.redis.wire import Wire, Word, close, pack, send
 
 log = logging.getLogger("keystay.store")
+
+BATCH = 256
+"""Commands that travel together at most: thousands would keep their callers from each other."""
 
 _LOAD_SCRIPTS = [pack("SCRIPT", "LOAD", script.text) for script in ALL]
 
@@ -56,6 +59,8 @@ class Link:
         self._tuning = tuning
         self._batch: list[_Call] = []
         self._deadline = 0.0
+        self._answered_at = 0.0
+        """When the server answered last."""
         self._waiting = 0
         self._idle: list[asyncio.Future[None]] = []
         self._lanes: list[asyncio.Task[None]] = []
@@ -116,8 +121,12 @@ class Link:
         try:
             while True:
                 if self._batch:
-                    batch, self._batch = self._batch, []
-                    await self._carry(connection, batch, self._deadline)
+                    batch, self._batch = self._batch[:BATCH], self._batch[BATCH:]
+                    if self._batch:
+                        self._wake_a_lane()
+                    # A server that answers all the time is busy, and not silent.
+                    progress = self._answered_at + self._tuning.deadline_s
+                    await self._carry(connection, batch, max(self._deadline, progress))
                     connection.idle_since = loop.time()
                 elif self._lanes:
                     idle = loop.create_future()
@@ -153,6 +162,7 @@ class Link:
                 await self._make_ready(connection)
                 answers = await _exchange(wire, [call.packed for call in batch])
                 await _send_again_with_scripts(wire, batch, answers)
+            self._answered_at = asyncio.get_running_loop().time()
             if any(map(is_no_master, answers)):
                 # The next connections may lead to the one that is.
                 self._replaced += 1

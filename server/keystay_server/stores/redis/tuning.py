@@ -12,7 +12,7 @@ class LinkTuning:
     lanes: int = 4
     """Connections for commands."""
     deadline_s: float = 2.0
-    """From the call to the answer, waiting for a lane included."""
+    """From the call, or from the last answer to another one, to the answer."""
     waiting: int = 10_000
     """Commands without an answer; one more fails at once."""
     idle_s: float = 4.0

@@ -10,10 +10,13 @@ import pytest
 
 from keystay_protocol.errors import Unavailable
 from keystay_server.stores.redis.address import Location
-from keystay_server.stores.redis.link import Link
+from keystay_server.stores.redis.link import BATCH, Link
 from keystay_server.stores.redis.tuning import LinkTuning
 from tests.support.stores.proxy import Proxy, proxy_to
 from tests.support.valkey import Valkey
+
+BUSY_STEPS = 20_000
+"""Of a script that keeps the server busy for about a fifth of a millisecond."""
 
 
 @asynccontextmanager
@@ -105,6 +108,20 @@ async def test_a_deadline_includes_waiting_for_a_lane(own_valkey: Valkey) -> Non
         with pytest.raises(Unavailable):
             await stuck
         own_valkey.resume()
+
+
+@pytest.mark.long  # It takes four seconds.
+async def test_a_server_that_is_busy_is_waited_for(valkey: Valkey) -> None:
+    """While it goes on answering others, a command in the queue may take longer."""
+    slow = ("EVAL", f"local n = 0 for i = 1, {BUSY_STEPS} do n = n + i end return n", 0)
+    async with link_to(valkey.port, LinkTuning(lanes=1, deadline_s=1.0)) as link:
+        loop = asyncio.get_running_loop()
+        begun, calls = loop.time(), []
+        while loop.time() - begun < 1.2:  # Each travels by itself, and waits for those before.
+            calls += [asyncio.create_task(link.send(*slow)) for _ in range(2 * BATCH)]
+            await asyncio.wait(calls, timeout=0.05)
+        answers = await asyncio.gather(*calls)
+    assert len(set(answers)) == 1
 
 
 async def test_a_connection_that_was_idle_is_replaced_before_use(proxy: Proxy) -> None:
