@@ -1,7 +1,7 @@
 /**
  * The commands without a reply, in the order in which they were submitted.
  */
-import { LOGIN, LOGOUT, RESTORE, endsOwnSession } from "./commands.js";
+import { endsOwnSession, isScopeAll, LOGIN, LOGOUT, RESTORE } from "./commands.js";
 import { encode, MAX_ID } from "./codec.js";
 import { ClientError } from "./errors.js";
 import type { StoredLogout } from "./storage.js";
@@ -34,6 +34,12 @@ const isSafeToRepeat = ({ method, params }: Call) =>
 
 const isOfThisTab = ({ isRelayed }: Call) => !isRelayed;
 
+const isOfProgram = (call: Call) => isOfThisTab(call) && !call.isInternal;
+
+/** Whether this is a logout of the present session, which the program has not left yet. */
+export const isOwnLogout = ({ method, params, endsKey }: Call) =>
+  method === LOGOUT && endsOwnSession(params) && endsKey === null;
+
 /** The table of calls: first waiting to be sent, then waiting for their reply. */
 export class Calls {
   /** Logouts of sessions that the program has left, until they are executed. */
@@ -56,12 +62,12 @@ export class Calls {
     return [...this._sent.values()].some((call) => !call.isAbandoned);
   }
 
-  /** The waiting logout that would end the present session. */
-  get waitingLogout(): Call | undefined {
+  /** The logout without a reply that ends the present session. */
+  get ownLogout(): Call | undefined {
+    const calls = [...this._sent.values(), ...this.waiting].filter(isOfProgram);
     // After a login or a restore it is a logout of that session.
-    const isOfNext = this.waiting.some(({ method }) => [LOGIN, RESTORE].includes(method));
-    if (isOfNext) return undefined;
-    return this.waiting.find(({ method, params }) => method === LOGOUT && endsOwnSession(params));
+    const isOfNext = calls.some(({ method }) => [LOGIN, RESTORE].includes(method));
+    return isOfNext ? undefined : calls.find(isOwnLogout);
   }
 
   /**
@@ -115,11 +121,13 @@ export class Calls {
     if (call.isInternal) this._internalUnanswered--;
   }
 
-  /** The logouts of this tab that are not executed yet, for its next run. */
-  get storedLogouts(): StoredLogout[] {
-    return this.logouts
-      .filter(isOfThisTab)
-      .map(({ endsKey, params }) => ({ key: endsKey!, isOfAll: params.length > 0 }));
+  /** The logouts of this tab that have no reply, for its next run; one may be of the session with this key. */
+  storedLogouts(key: string | null): StoredLogout[] {
+    const own = key === null ? undefined : this.ownLogout;
+    return [...this.logouts.filter(isOfThisTab), ...(own ? [own] : [])].map((call) => ({
+      key: call.endsKey ?? key!,
+      isOfAll: isScopeAll(call.params),
+    }));
   }
 
   /** The caller stopped waiting: do not send the call, if it was not sent yet. */

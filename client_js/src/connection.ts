@@ -5,8 +5,9 @@
  * timer until the next attempt, or nothing to connect for.
  */
 import { Backoff, reconnectAfterMs, SERVER_DRAINING } from "./backoff.js";
+import { isOwnLogout } from "./calls.js";
 import type { Event, Reply } from "./codec.js";
-import { endsOwnSession, LOGOUT, RESTORE, SUBSCRIBE, UNSUBSCRIBE } from "./commands.js";
+import { RESTORE, SUBSCRIBE, UNSUBSCRIBE } from "./commands.js";
 import { Conversation } from "./conversation.js";
 import { ClientError, clientClosed, CommandError, KeystayError } from "./errors.js";
 import { report } from "./handlers.js";
@@ -139,7 +140,7 @@ export class Connection {
       });
       this._advance();
       // A connection that is dead and does not know it must not keep the user logged in.
-      const isAwaited = method === LOGOUT && call.isSent && endsOwnSession(params);
+      const isAwaited = call.isSent && isOwnLogout(call);
       if (isAwaited && this._reconnectAt === null) this._probe(WAKE_TIMEOUT_MS);
     });
   }

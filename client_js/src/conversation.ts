@@ -8,7 +8,7 @@
  * Events are emitted last, when the state here is already as they say: a handler may submit commands or
  * close.
  */
-import { type Call, Calls, type Done } from "./calls.js";
+import { type Call, Calls, type Done, isOwnLogout } from "./calls.js";
 import { decode, type Event, type Reply } from "./codec.js";
 import { type BoundResult, checkRestore, endsOwnSession, isScopeAll, readResult } from "./commands.js";
 import { END_SESSION, LOGIN, LOGOUT, NOW, RESTORE, SUBSCRIBE, UNSUBSCRIBE } from "./commands.js";
@@ -76,7 +76,7 @@ export class Conversation {
 
   /** The logouts that the server has not answered. */
   get storedLogouts(): StoredLogout[] {
-    return this._calls.storedLogouts;
+    return this._calls.storedLogouts(this.key);
   }
 
   /** Whether there is a transport on which subscriptions and session are restored. */
@@ -118,13 +118,12 @@ export class Conversation {
   }
 
   /**
-   * Drop the call: its caller waits no more. A logout that was sent is in doubt: the session is forgotten
-   * here, and ended at the server until that has answered.
+   * Drop the call: its caller waits no more. After a logout the session is forgotten here all the same, and
+   * ended at the server until that has answered.
    */
   abandon(call: Call): void {
     this._calls.abandon(call);
-    const isLogout = call.method === LOGOUT && endsOwnSession(call.params);
-    if (isLogout && call.isSent && call.endsKey === null) this._leave(call);
+    if (isOwnLogout(call)) this._leave(call);
   }
 
   /**
@@ -202,8 +201,10 @@ export class Conversation {
    * End a session that the program has left, now or on the next transport.
    *
    * @param params Of the logout.
+   * @throws CommandError `invalidSessionKey`, if the key cannot be sent.
    */
   endSession(key: string, done: Done, isRelayed = false, params: unknown[] = []): void {
+    checkRestore([key]);
     this._calls.addLogout(this._calls.create(LOGOUT, params, done, isRelayed), key);
     if (this._hasTransport && !this._isEnding) this._endOrRestore();
   }
@@ -347,7 +348,7 @@ export class Conversation {
    * to end the session at the server when there is one.
    */
   private _logOutHere(): void {
-    const logout = this._calls.waitingLogout;
+    const logout = this._calls.ownLogout;
     if (logout) this._leave(logout);
   }
 

@@ -103,16 +103,24 @@ export class SessionSync {
   }
 
   private _resume(): void {
-    for (const { key, isOfAll } of this._saver.loadLogouts()) {
-      this._conversation.endSession(key, () => {}, false, isOfAll ? [{ scope: "all" }] : []);
-    }
     const stored = this._saver.load();
     this._saver.assume(stored);
-    try {
-      if (stored) this._conversation.resume(stored);
-    } catch {
-      this._saver.update(null); // It is unusable.
+    let isUsable = true;
+    for (const { key, isOfAll } of this._saver.loadLogouts()) {
+      try {
+        this._conversation.endSession(key, () => {}, false, isOfAll ? [{ scope: "all" }] : []);
+      } catch {
+        // No session has this key.
+      }
+      // The page was left before the server answered.
+      isUsable &&= key !== stored?.key;
     }
+    try {
+      if (stored && isUsable) this._conversation.resume(stored);
+    } catch {
+      isUsable = false;
+    }
+    if (!isUsable) this._saver.update(null);
   }
 
   private _receiveUnset(unset: any): void {

@@ -13,7 +13,7 @@
  */
 import type { Done } from "./calls.js";
 import { type Event, isCursor, isFrame } from "./codec.js";
-import { checkRestore, END_SESSION, SUBSCRIBE } from "./commands.js";
+import { END_SESSION, SUBSCRIBE } from "./commands.js";
 import type { Conversation } from "./conversation.js";
 import { ClientError, CommandError } from "./errors.js";
 import type { TabMessage } from "./tabs.js";
@@ -189,7 +189,6 @@ export class SharedConnection {
     };
     try {
       if (method === END_SESSION) {
-        checkRestore(params);
         this._conversation.endSession(params[0] as string, done, true, params.slice(1));
       } else {
         this._conversation.command(method, params, done, true);

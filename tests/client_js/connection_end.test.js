@@ -331,6 +331,54 @@ describe("a logout that the server has not answered", { timeout: 30000 }, () => 
     assert.equal(next.session.getKey(), null);
   });
 
+  test("is sent by the next run too if the page is loaded again at once", async (t) => {
+    for (const isOfAll of [false, true]) {
+      const { open, key, own } = await inTab(t, 1);
+      const client = open({ key: KEY });
+      await client.opened();
+      client.session.logout(isOfAll ? { scope: "all" } : {}).catch(() => {});
+      // The page is gone here, before anything is known of the answer.
+      const next = open();
+      assert.deepEqual([next.session.getKey(), key()], [null, null]);
+      await settled(() => ![...own.items.keys()].some((name) => name.endsWith("logouts")));
+      assert.equal(next.session.getKey(), null);
+    }
+  });
+
+  test("is kept for the next run only until the server has refused it", async (t) => {
+    const { url } = await script(t, (socket, { id, method }) => {
+      if (method === "session.restore") socket.send(bound(id));
+      else if (method === "session.logout") socket.send(refused(id, "unavailable"));
+    });
+    const { tab, key } = sharing(t);
+    const own = new BrowserStorage();
+    const client = tab(url, { key: KEY }, own);
+    await client.opened();
+    assert.equal(await codeOf(client.session.logout()), "unavailable");
+    assert.equal(key(), KEY);
+    assert.ok(![...own.items.keys()].some((name) => name.endsWith("logouts")));
+  });
+
+  test("leaves nobody logged in if it was never sent, because the restore before it had no reply", async (t) => {
+    const restoring = signal();
+    const { url } = await script(t, first("session.restore", restoring.give));
+    const client = connect(t, url, { key: KEY });
+    const { received } = listen(client);
+    await restoring.given;
+    assert.equal(await codeOf(client.session.logout({ timeoutMs: 30 })), "timeout");
+    assert.deepEqual([client.session.getKey(), received.map(([name]) => name)], [null, ["session.unset"]]);
+  });
+
+  test("with a key that cannot be sent is dropped", async (t) => {
+    const { url } = await server(t, 0);
+    const { tab, name } = sharing(t);
+    const own = new BrowserStorage();
+    const keys = ["\ud800", "x".repeat(1 << 20), KEY];
+    own.setItem(`${name} logouts`, JSON.stringify(keys.map((key) => ({ key, isOfAll: false }))));
+    await tab(url, {}, own).opened();
+    await settled(() => !own.items.has(`${name} logouts`));
+  });
+
   test("is settled when the connection breaks, and the next one answers", async (t) => {
     const server = await script(t, (socket, { id, method }, number) => {
       if (method === "session.restore") socket.send(bound(id));
