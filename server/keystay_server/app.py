@@ -32,6 +32,8 @@ from keystay_server.node.directory import ConnectionDirectory
 from keystay_server.node.heartbeat import Heartbeat
 from keystay_server.node.reload import Reload
 from keystay_server.node.tls import Certificate
+from keystay_server.node.worker_channel import WorkerChannel
+from keystay_server.node.workers import Workers
 from keystay_server.sessions.expiry import Activity, Expiry
 from keystay_server.sessions.policy import Rules, parse_policy
 from keystay_server.sessions.service import Sessions
@@ -57,15 +59,23 @@ class App:
 
     Args:
         authenticators: Ways to log in besides the configured ones, by name.
+        parent: Of a worker: it serves clients on the parent's sockets, and nothing else.
 
     Raises:
         ConfigError: If a file that a setting names cannot be used, or the store cannot.
     """
 
     def __init__(
-        self, config: Config, authenticators: dict[str, Authenticator] | None = None
+        self,
+        config: Config,
+        authenticators: dict[str, Authenticator] | None = None,
+        *,
+        parent: WorkerChannel | None = None,
     ) -> None:
+        if config.workers > 1 and authenticators:
+            raise ConfigError("workers", "a program's own authenticators need one process")
         self._config = config
+        self._parent = parent
         self._reload = Reload()
         self._tls = _tls(self._reload, "tls", config.tls_cert, config.tls_key)
         self._control_tls = _tls(
@@ -73,6 +83,7 @@ class App:
         )
         instrumentation = instrument(config, _store(config))
         self._store, counts = instrumentation.store, instrumentation.counts
+        self._counts = counts
         self._loop_lag = instrumentation.loop_lag
         node_id = secrets.token_hex(6)
         self._heartbeat = Heartbeat(self._store, counts, node_id)
@@ -97,7 +108,9 @@ class App:
             self._expiry.on_activity,
         )
         self._feed = Feed(self._store, counts)
-        self._webhooks = _webhooks(config, self._store, node_id, counts, self._reload)
+        self._webhooks = None
+        if parent is None:
+            self._webhooks = _webhooks(config, self._store, node_id, counts, self._reload)
         self._control = ControlServer(
             self._sessions,
             self._hub,
@@ -108,6 +121,11 @@ class App:
             drain_s=config.drain_timeout_s,
             slow_s=config.slow_timeout_s or None,
         )
+        self._workers = None
+        if config.workers > 1:
+            self._workers = instrumentation.metrics.others = Workers(config, counts)
+            self._reload.add(self._workers.reload)
+            self._control.depend_on(self._workers.is_serving)
 
     async def run(self, ready: Callable[[dict[str, Any]], None]) -> None:
         """
@@ -129,7 +147,10 @@ class App:
             self._loop_lag.start()
             if self._webhooks is not None:
                 self._webhooks.start()
-            ready(await self._listen())
+            if self._parent is None:
+                ready(await self._listen())
+            else:
+                await self._serve_for(self._parent, stopping.set)
             await stopping.wait()
             log.info("draining")
         finally:
@@ -137,7 +158,11 @@ class App:
             # Its listeners continue at another node, from their position.
             await self._feed.stop()
             self._heartbeat.drain()
+            if self._workers is not None:
+                await self._workers.stop(self._config.drain_timeout_s)
             await self._listener.stop(self._config.drain_timeout_s)
+            if self._parent is not None:
+                await self._parent.stop()
             await self._control.stop()
             await self._heartbeat.stop()
             self._loop_lag.stop()
@@ -149,15 +174,24 @@ class App:
             await self._store.stop()
         log.info("stopped")
 
+    async def _serve_for(self, parent: WorkerChannel, stop: Callable[[], None]) -> None:
+        await self._listener.serve(parent.sockets, self._tls)
+        scheme = "wss" if self._tls else "ws"
+        self._heartbeat.start(f"{scheme}://{self._config.listen}", str)
+        parent.start(self._counts, stop)
+
     async def _listen(self) -> dict[str, Any]:
         config = self._config
         directory = directory_beside(config.store)
         read_or_make_api_key(directory)
         keys = KeyRing(partial(read_keys, directory, config.api_keys_file))
         self._reload.add(keys.reload)
-        listen = await _open(
-            "listen", config.listen, partial(self._listener.start, tls=self._tls)
-        )
+        start: Callable[[str, int], Awaitable[int]]
+        if self._workers is not None:
+            start = self._workers.start
+        else:
+            start = partial(self._listener.start, tls=self._tls)
+        listen = await _open("listen", config.listen, start)
         listen = f"{'wss' if self._tls else 'ws'}://{listen}"
         self._heartbeat.start(listen, keys.default_id)
         # Last: when a load balancer sees `/readyz` answer, clients can connect already.

@@ -52,7 +52,7 @@ def serve(options: Namespace) -> int:
         settings, app = _configured(flags, file)
         is_json = settings.log_format == "json"
         configure_logging(settings.log_level, as_json=is_json)
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(app(settings).run(_print_ready))
     except ConfigError as error:
         fields = error.to_document()
@@ -121,7 +121,8 @@ def _report(message: str, fields: dict[str, Any], *, as_json: bool) -> None:
         writer.write(f"keystay: {message}")
 
 
-def _loop_factory() -> Any:
+def loop_factory() -> Any:
+    """Return what makes the event loop; None: the one of asyncio."""
     try:
         import uvloop
     except ImportError:  # Windows, PyPy

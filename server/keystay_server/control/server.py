@@ -120,6 +120,10 @@ class ControlServer:
         chosen: int = sockets[0].getsockname()[1]
         return chosen
 
+    def depend_on(self, is_serving: Callable[[], bool]) -> None:
+        """Be ready only while this says so."""
+        self._endpoints.health.is_serving = is_serving
+
     def drain(self) -> None:
         """Report to load balancers that this node shuts down; serve on."""
         self._endpoints.health.is_draining = True

@@ -5,7 +5,9 @@ Accepts clients, checks the deadlines of their connections, and closes them.
 import asyncio
 import logging
 import random
+import socket
 import ssl
+from collections.abc import Sequence
 from contextlib import suppress
 from http import HTTPStatus
 
@@ -57,10 +59,16 @@ class Listener:
         Raises:
             OSError: If the host has no address, or one of them cannot be listened on.
         """
+        sockets = await listening_sockets(host, port)
+        await self.serve(sockets, tls)
+        chosen: int = sockets[0].getsockname()[1]
+        return chosen
+
+    async def serve(self, sockets: Sequence[socket.socket], tls: ssl.SSLContext | None) -> None:
+        """Accept clients on sockets that listen already."""
         loop = asyncio.get_running_loop()
         if isinstance(tls, TlsContext):
             tls.observer = self
-        sockets = await listening_sockets(host, port)
         self._servers = [
             await loop.create_server(
                 lambda: Opening(self, loop),
@@ -72,8 +80,6 @@ class Listener:
             for each in sockets
         ]
         self._checking = asyncio.create_task(self._check_forever(), name="check connections")
-        chosen: int = sockets[0].getsockname()[1]
-        return chosen
 
     async def stop(self, drain_s: float) -> None:
         """

@@ -125,7 +125,8 @@ class Heartbeat:
         """Warn of nodes with another API key: requests of a backend would fail there."""
         ours = self._key_id()
         for report in await self._others():
-            if report.get(KEY_ID, ours) != ours:
+            # A worker has none.
+            if ours and (report.get(KEY_ID) or ours) != ours:
                 self._different.warning(
                     f"node {report['id']} has another API key than this one: "
                     "set KEYSTAY_API_KEY to the same on all nodes"

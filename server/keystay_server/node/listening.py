@@ -22,12 +22,17 @@ Address = tuple[socket.AddressFamily, tuple[Any, ...]]
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
-async def listening_sockets(host: str, port: int) -> list[socket.socket]:
+async def listening_sockets(
+    host: str, port: int, *, is_shared: bool = False
+) -> list[socket.socket]:
     """
     Listen on all addresses of a host, with one port number; port 0 chooses one that is free.
 
     `::` accepts IPv4 too where the system can. An address of a name that this machine does not
     have is left out, unless it is the only one.
+
+    Args:
+        is_shared: Let other sockets of this user listen on the port, and share its clients.
 
     Raises:
         OSError: If the host has no address, or one of them cannot be listened on.
@@ -35,7 +40,8 @@ async def listening_sockets(host: str, port: int) -> list[socket.socket]:
     addresses = await _resolved(host)
     for attempt in range(1, MAX_ATTEMPTS + 1):
         with suppress(_PortInUse):
-            return _listening(addresses, port, is_last=bool(port) or attempt == MAX_ATTEMPTS)
+            is_last = bool(port) or attempt == MAX_ATTEMPTS
+            return _listening(addresses, port, is_last=is_last, is_shared=is_shared)
     raise AssertionError("the last attempt raises")
 
 
@@ -52,14 +58,14 @@ async def _resolved(host: str) -> list[Address]:
 
 
 def _listening(
-    addresses: Sequence[Address], port: int, *, is_last: bool
+    addresses: Sequence[Address], port: int, *, is_last: bool, is_shared: bool
 ) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     missing: OSError | None = None
     try:
         for family, (host, _, *rest) in addresses:
             try:
-                sockets.append(_socket(family, (host, port, *rest)))
+                sockets.append(_socket(family, (host, port, *rest), is_shared=is_shared))
             except OSError as error:
                 if error.errno not in _NOT_HERE:
                     raise
@@ -78,11 +84,15 @@ def _listening(
     return sockets
 
 
-def _socket(family: socket.AddressFamily, address: tuple[Any, ...]) -> socket.socket:
+def _socket(
+    family: socket.AddressFamily, address: tuple[Any, ...], *, is_shared: bool
+) -> socket.socket:
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
         if os.name == "posix":  # Elsewhere it lets others take the port.
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_shared:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             is_dual = address[0] == "::" and socket.has_dualstack_ipv6()
             listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not is_dual)

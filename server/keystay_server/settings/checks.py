@@ -12,6 +12,7 @@ from keystay_server.sessions.policy import parse_policy
 from keystay_server.settings.addresses import is_loopback, parse_address
 from keystay_server.settings.errors import ConfigError
 from keystay_server.settings.origins import ANY, parse_setting
+from keystay_server.stores import EMBEDDED
 
 Check = Callable[[Any], None]
 """Checks the value of one setting. Raises `ValueError`, whose text says what it must be."""
@@ -116,6 +117,22 @@ def check_webhook(url: str, secret_file: str, *, has_feed: bool) -> None:
         raise ConfigError("webhook_secret_file", "is needed too: webhooks are signed")
     if not has_feed:
         raise ConfigError("feed", "is needed for webhook_url: webhooks deliver the feed")
+
+
+def check_workers(workers: int, store: str) -> None:
+    """
+    Check that several processes have a store that they can share.
+
+    Raises:
+        ConfigError: If they have not.
+    """
+    scheme = urlsplit(store).scheme
+    if workers > 1 and scheme in EMBEDDED:
+        raise ConfigError(
+            "workers",
+            f"several processes cannot share a {scheme} store, which is in one of them: "
+            "use Redis or Valkey",
+        )
 
 
 def _check_tls(address_name: str, address: str, tls: str, files: tuple[str, str]) -> None:

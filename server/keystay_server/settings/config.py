@@ -17,12 +17,15 @@ from keystay_server.settings.checks import (
     check_origins,
     check_policy,
     check_webhook,
+    check_workers,
     one_of,
     positive,
     within,
 )
 from keystay_server.settings.errors import ConfigError
 from keystay_server.stores.position import MAX_PARTITIONS
+
+MAX_WORKERS = 256
 
 
 def _setting(default: Any, help_: str, check: Check | None = None) -> Any:
@@ -55,6 +58,12 @@ class Config:
         64,
         "partitions of a Redis store, 1 to 256: fixed when it is first used, on all nodes",
         within(1, MAX_PARTITIONS),
+    )
+    workers: int = _setting(
+        1,
+        "processes that serve clients, beside one for backends if there are several: they need "
+        "a Redis store",
+        within(1, MAX_WORKERS),
     )
     dev: bool = _setting(
         False, "for development: anonymous login, pages from this machine, the demo"
@@ -168,4 +177,5 @@ class Config:
             self.control_tls_key,
             is_insecure=self.control_insecure,
         )
+        check_workers(self.workers, self.store)
         check_webhook(self.webhook_url, self.webhook_secret_file, has_feed=self.feed)

@@ -126,6 +126,11 @@ METRICS = (
         "how late the event loop was, measured ten times a second",
     ),
     Metric(
+        "keystay_workers_restarted_total",
+        "counter",
+        "processes of `workers` that had ended and were started again",
+    ),
+    Metric(
         "keystay_log_lines_dropped_total",
         "counter",
         "lines of the log that were dropped because the log was not read fast enough",

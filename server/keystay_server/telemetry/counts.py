@@ -65,6 +65,12 @@ class Counts:
     webhooks_delivered: int = 0
     webhooks_failed: int = 0
 
+    # Of the other processes of this node: those of this one are in `log_writer.py`.
+    log_lines_dropped: int = 0
+
+    # Of `node/workers.py`.
+    workers_restarted: int = 0
+
     is_draining: bool = False
 
     def know(self, methods: Iterable[str]) -> None:

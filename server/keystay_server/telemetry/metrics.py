@@ -5,12 +5,13 @@ Nothing is prepared while the server works: each reading is made from the counts
 moment, by a collector on a registry of this node alone.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from time import monotonic, time
+from typing import Any, Protocol
 
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -24,6 +25,8 @@ from keystay_server.telemetry.catalogue import METRICS
 from keystay_server.telemetry.counts import Counts
 from keystay_server.telemetry.durations import BOUNDS_S, Durations, clock
 from keystay_server.telemetry.log_writer import dropped_lines
+from keystay_server.telemetry.merging import add_document, to_document
+from keystay_server.telemetry.processes import ProcessesCollector
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -43,25 +46,50 @@ class Build:
     """The scheme of its URL."""
 
 
+class Processes(Protocol):
+    """The other processes of a node."""
+
+    def documents(self) -> Sequence[Mapping[str, Any]]:
+        """Return their counts, as `merging.py` writes them."""
+
+    def pids(self) -> Sequence[int]:
+        """Return the ids of those that run."""
+
+
 class Metrics:
-    """The metrics of one node."""
+    """The metrics of one node: of this process, and of `others`."""
+
+    others: Processes | None = None
 
     def __init__(self, counts: Counts, build: Build) -> None:
+        self._counts = counts
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(_CountsCollector(counts, build))
-        ProcessCollector(registry=self._registry)
+        self._registry.register(_CountsCollector(self._total, build))
+        self._registry.register(ProcessesCollector(self._pids))
 
     def exposed(self) -> bytes:
         """Return all metrics now, in the Prometheus text format."""
         return generate_latest(self._registry)
 
+    def _total(self) -> Counts:
+        if self.others is None:
+            return self._counts
+        total = Counts()
+        for document in (to_document(self._counts), *self.others.documents()):
+            add_document(total, document)
+        return total
+
+    def _pids(self) -> Sequence[int]:
+        return () if self.others is None else self.others.pids()
+
 
 class _CountsCollector(Collector):
-    def __init__(self, counts: Counts, build: Build) -> None:
+    def __init__(self, counts: Callable[[], Counts], build: Build) -> None:
         self._counts = counts
         self._build = build
 
     def collect(self) -> Iterator[Family]:
+        counts = self._counts()
         families = {
             metric.name: _FAMILIES[metric.kind](
                 metric.name, metric.meaning, labels=metric.labels
@@ -69,15 +97,15 @@ class _CountsCollector(Collector):
             for metric in METRICS
         }
         _collect_build(families, self._build)
-        _collect_plain(families, self._counts)
-        _collect_refused(families, self._counts)
-        _collect_commands(families, self._counts)
-        _collect_store(families, self._counts)
-        _collect_webhook(families, self._counts)
+        _collect_plain(families, counts)
+        _collect_refused(families, counts)
+        _collect_commands(families, counts)
+        _collect_store(families, counts)
+        _collect_webhook(families, counts)
         for name, durations in (
-            ("keystay_propagation_seconds", self._counts.propagation),
-            ("keystay_expiry_late_seconds", self._counts.expiry_late),
-            ("keystay_loop_lag_seconds", self._counts.loop_lag),
+            ("keystay_propagation_seconds", counts.propagation),
+            ("keystay_expiry_late_seconds", counts.expiry_late),
+            ("keystay_loop_lag_seconds", counts.loop_lag),
         ):
             _add_histogram(families[name], (), durations)
         yield from families.values()
@@ -100,7 +128,8 @@ def _collect_plain(families: dict[str, Family], counts: Counts) -> None:
         "keystay_expiry_overdue_seconds": clock() - counts.none_overdue_at,
         "keystay_feed_listeners": counts.feed_listeners_now,
         "keystay_feed_listeners_cut_off_total": counts.feed_cut_off,
-        "keystay_log_lines_dropped_total": dropped_lines(),
+        "keystay_workers_restarted_total": counts.workers_restarted,
+        "keystay_log_lines_dropped_total": counts.log_lines_dropped + dropped_lines(),
     }
     for name, value in plain.items():
         _add(families[name], value)

@@ -123,3 +123,12 @@ def test_a_webhook_needs_a_url_a_secret_and_the_feed(flags: dict[str, str], name
     """The error names the one that is missing or wrong."""
     with pytest.raises(ConfigError, match=f"^{named}: "):
         load(flags, None, {})
+
+
+@pytest.mark.parametrize("store", ["sqlite:///keystay.db", "memory://"])
+def test_an_embedded_store_has_one_process(store: str) -> None:
+    """The reason is said, and what to use instead; Redis takes any number."""
+    with pytest.raises(ConfigError, match=r"workers: .* use Redis or Valkey"):
+        Config(store=store, workers=2)
+    assert Config(store=store, workers=1).workers == 1
+    assert Config(store="redis://127.0.0.1", workers=8).workers == 8

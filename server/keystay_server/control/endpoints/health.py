@@ -3,6 +3,7 @@ Liveness and readiness, for load balancers.
 """
 
 import asyncio
+from collections.abc import Callable
 from http import HTTPStatus
 
 from starlette.exceptions import HTTPException
@@ -21,6 +22,8 @@ class HealthEndpoints:
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
         self.is_draining = False
+        self.is_serving: Callable[[], bool] = lambda: True
+        """Whether clients are accepted: other processes may do that."""
 
     async def livez(self, _: Request) -> Response:
         """`GET /livez`: the process responds. Restart it if it does not."""
@@ -30,6 +33,8 @@ class HealthEndpoints:
         """`GET /readyz`: the node accepts clients, and can serve them."""
         if self.is_draining:
             raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "the node shuts down")
+        if not self.is_serving():
+            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "no worker serves clients")
         try:
             async with asyncio.timeout(STORE_ANSWERS_WITHIN_S):
                 await self._sessions.probe()

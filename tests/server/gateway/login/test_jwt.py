@@ -40,7 +40,7 @@ def public_pem(key: Any) -> bytes:
 
 def claims(**changes: Any) -> dict[str, Any]:
     """The claims of a token that is accepted; None takes one away."""
-    full = {"sub": "alice", "exp": int(time.time()) + 60, **changes}
+    full = {"sub": "alice", "exp": int(time.time()) + 3600, **changes}
     return {name: value for name, value in full.items() if value is not None}
 
 
