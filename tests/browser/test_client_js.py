@@ -206,6 +206,65 @@ async def test_a_tab_that_slept_through_it_learns_it_when_it_wakes(
     assert len(await other.heard("session.unset")) == 1
 
 
+async def test_another_tab_connects_when_the_one_that_has_the_connection_stands_still(
+    site: Site, server: ServerProcess, backend: httpx.AsyncClient
+) -> None:
+    """It gets all events, and so does the first tab when it continues, over one connection."""
+    shared: dict[str, Any] = {"paths": PATHS, "sharedConnection": True}
+    still = await site.tab(server.url, **shared)
+    session = await log_in(still)
+    other = await site.tab(server.url, **shared)
+    await other.until_state("open")
+
+    async def connected_at() -> list[int]:
+        path = f"/v1/actors/{session['actorId']}/connections"
+        connections = (await backend.get(path)).json()["connections"]
+        return [connection["since"] for connection in connections]
+
+    [first] = await connected_at()
+    devtools = await site.context.new_cdp_session(still.page)
+    # In a frozen page (`Page.setWebLifecycleState`) messages are still handled here.
+    await devtools.send("Debugger.enable")
+    await devtools.send("Debugger.pause")
+    await say(backend, session, 0)
+    assert len(await other.run("client.session.list()")) == 1
+    await other.until_heard("n")
+    assert len(await connected_at()) == 2
+    await devtools.send("Debugger.resume")
+    await devtools.send("Debugger.disable")
+    async with asyncio.timeout(10):
+        while first in await connected_at():  # noqa: ASYNC110 - nobody tells of it
+            await asyncio.sleep(0.05)
+    await say(backend, session, 1)
+    for tab in (still, other):
+        await tab.until_heard("n", 2)
+        assert await tab.heard("n") == [0, 1]
+        assert await tab.run("client.now()") > 0
+    assert len(await connected_at()) == 1
+
+
+async def test_a_page_that_is_left_right_after_a_logout_is_logged_out(site: Site) -> None:
+    """Its connection is dead, which is not known yet: the next page sends the logout again."""
+    async with listening() as peer:
+        tab = await site.tab(peer.url)
+        await peer.accept()
+        await tab.run("localStorage.setItem('keystay', a)", KEY)
+        await tab.page.reload()
+        line = await peer.accept()
+        await line.serve_restore(KEY)
+        await tab.until_state("open")
+        await tab.run("void client.session.logout()")
+        await line.expect("session.logout", [])
+        await tab.page.reload()
+        await tab.until("window.client")
+        assert await tab.run("[client.session.getKey(), localStorage.length]") == [None, 0]
+        line = await peer.accept()
+        await line.serve_restore(KEY)
+        await line.send(done(await line.expect("session.logout", [])))
+        await tab.until("sessionStorage.length === 0")
+        assert await tab.heard("session.set") == []
+
+
 async def crash(page: Page) -> None:
     """End the process of the page."""
     devtools = await page.context.new_cdp_session(page)
