@@ -6,6 +6,7 @@
 import { type Client, connect as connectClient } from "./client.js";
 import { call } from "./handlers.js";
 import type { Options } from "./options.js";
+import { cancel, later } from "./timer.js";
 
 /** What `require('mage')` returned. */
 export interface Mage {
@@ -36,7 +37,7 @@ export function connect(url: string, options: Options = {}): Mage {
     if (path === "session.unset") eventManager.emitEvent(path, data.reason, data);
     else eventManager.emitEvent(path, data);
   });
-  return { session: patient(client.session), eventManager, logger: makeLogger(), client };
+  return { session: patient(client), eventManager, logger: makeLogger(), client };
 }
 
 /** The server has not judged the key: it is out of reach, or cannot answer now. */
@@ -44,25 +45,27 @@ const UNJUDGED = ["timeout", "connectionLost", "unavailable", "rateLimited", "in
 const RETRY_MS = 1000;
 
 /** Return the session with an `isValid` and a `restore` that ask until the server has judged the key. */
-function patient(session: Client["session"]): Client["session"] {
-  return new Proxy(session, {
+function patient(client: Client): Client["session"] {
+  return new Proxy(client.session, {
     get(target: any, name) {
       const value = target[name];
       if (typeof value !== "function") return value;
       const method = value.bind(target);
-      return name === "isValid" || name === "restore" ? untilJudged(method) : method;
+      return name === "isValid" || name === "restore" ? untilJudged(client, method) : method;
     },
   });
 }
 
-function untilJudged(method: (...args: any[]) => Promise<unknown>) {
+function untilJudged(client: Client, method: (...args: any[]) => Promise<unknown>) {
   const ask = async (args: unknown[]): Promise<unknown> => {
     for (;;) {
       try {
         return await method(...args);
       } catch (error: any) {
-        if (!UNJUDGED.includes(error.code)) throw error;
-        await new Promise((resolve) => setTimeout(resolve, error.retryAfterMs ?? RETRY_MS));
+        const { code, retryAfterMs } = error;
+        // A code of a later version says so by naming a time (SPEC section 9).
+        if (retryAfterMs === undefined && !UNJUDGED.includes(code)) throw error;
+        await pause(client, retryAfterMs || RETRY_MS);
       }
     }
   };
@@ -77,6 +80,19 @@ function untilJudged(method: (...args: any[]) => Promise<unknown>) {
     );
     return undefined;
   };
+}
+
+/** Wait for so long, or until the client is closed. */
+function pause(client: Client, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      cancel(timer);
+      undo();
+      resolve();
+    };
+    const timer = later(ms, end);
+    const undo = client.onState((state) => state === "closed" && end());
+  });
 }
 
 /**

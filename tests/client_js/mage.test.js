@@ -8,11 +8,11 @@ import { fileURLToPath } from "node:url";
 import { after, before, describe, test } from "node:test";
 import { runInNewContext } from "node:vm";
 import { connect as connectMage, EventManager } from "../../client_js/dist/mage.js";
-import { KEY } from "./golden.js";
+import { KEY, done, refused } from "./golden.js";
 import { blocks } from "./pages.js";
 import { WebSocket } from "./peers.js";
 import { codeOf, settled } from "./programs.js";
-import { relayTo, serve } from "./server.js";
+import { relayTo, script, serve } from "./server.js";
 
 const [EXAMPLE] = blocks("docs/guides/mage.md", "javascript");
 const [MAGE_FILE, VITE_CONFIG] = blocks("docs/guides/mage.md", "js");
@@ -77,6 +77,37 @@ describe("keystay/mage", { timeout: 60000 }, () => {
     await settled(() => answers.length === 3);
     assert.deepEqual(answers.toSorted(), [null, "player:9", null].toSorted());
     assert.equal(session.getActorId(), "player:9");
+  });
+
+  /** Answer what is not about keys. */
+  const answer = (socket, { id, method }) => {
+    if (method !== "open") socket.send(done(id, method === "time.now" ? 1 : [""]));
+  };
+
+  test("asks again whenever the server says when, also with a code of a later version", async (t) => {
+    let count = 0;
+    const { url } = await script(t, (socket, { id, method }) => {
+      if (method !== "session.isValid") return answer(socket, { id, method });
+      socket.send(++count < 3 ? refused(id, "tooEarly", { retryAfter: 0.01 }) : done(id));
+    });
+    const { session } = connect(t, {}, url);
+    assert.equal(await new Promise((resolve) => session.isValid(KEY, resolve)), null);
+    assert.equal(count, 3);
+  });
+
+  test("waits at most as long as a timer can, and never asks without a pause", async (t) => {
+    for (const retryAfter of [0, 1e9]) {
+      let count = 0;
+      const { url } = await script(t, (socket, { id, method }) => {
+        if (method !== "session.isValid") return answer(socket, { id, method });
+        count++;
+        socket.send(refused(id, "unavailable", { retryAfter }));
+      });
+      const { session, client } = connect(t, {}, url);
+      session.isValid(KEY, () => {});
+      for (let n = 0; n < 20; n++) await client.now();
+      assert.equal(count, 1);
+    }
   });
 
   test("answers what the server has judged, and a promise when the client is closed", async (t) => {
