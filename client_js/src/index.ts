@@ -14,4 +14,4 @@ export { ClientError, type ClientErrorCode, CommandError, KeystayError } from ".
 export type { Handler } from "./handlers.js";
 export type { CallOptions, Options, WebSocketConstructor, WebSocketLike } from "./options.js";
 export type { Session, Unset } from "./session.js";
-export type { SessionStorage, StoredSession } from "./storage.js";
+export type { SessionStorage, StoredLogout, StoredSession } from "./storage.js";
